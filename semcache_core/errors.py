@@ -1,0 +1,78 @@
+"""Every exception that semcache raises on purpose.
+
+    SemcacheError
+    ├── ConfigError               start-up: something in the configuration is wrong; names the key path
+    │   ├── UnknownComponentError     no installed component has that name
+    │   └── AmbiguousComponentError   two distributions offer that name
+    ├── PluginError               a plugin could not be loaded or breaks the plugin protocol
+    ├── NotOpenError              the cache is used before it was opened or after it was closed
+    ├── WrongLoopError            the cache belongs to another event loop
+    ├── DependencyError           something behind the cache failed; a lookup turns it into a miss
+    │   ├── EmbedderUnavailable
+    │   │   └── TextTooLong           the text is longer than the embedder's window
+    │   ├── StoreUnavailable
+    │   └── VerifierUnavailable
+    ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
+    └── UnsupportedByStore        the chosen store lacks the power that the call needs
+
+Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code of somebody who uses
+the cache: they stop start-up or name a programming error. All others end in a miss and an event.
+"""
+
+from __future__ import annotations
+
+
+class SemcacheError(Exception):
+    """Base of every exception that semcache raises on purpose."""
+
+
+class ConfigError(SemcacheError):
+    """The configuration is wrong; the message names the key path and, where there is one, the remedy."""
+
+
+class UnknownComponentError(ConfigError):
+    """No installed component of this kind has the name that was asked for."""
+
+
+class AmbiguousComponentError(ConfigError):
+    """Two installed distributions offer a component of the name that was asked for."""
+
+
+class PluginError(SemcacheError):
+    """A plugin could not be loaded, or breaks the plugin protocol; names the distribution and the stage."""
+
+
+class NotOpenError(SemcacheError):
+    """The cache, or a component, is used outside ``async with``."""
+
+
+class WrongLoopError(SemcacheError):
+    """The cache was opened by another event loop than the one that uses it now."""
+
+
+class DependencyError(SemcacheError):
+    """Something behind the cache failed. The request goes on as a miss."""
+
+
+class EmbedderUnavailable(DependencyError):
+    """The embedder cannot make a vector now: not reachable, refused, or not loaded."""
+
+
+class TextTooLong(EmbedderUnavailable):
+    """The text does not fit the embedder's window; it is never cut silently."""
+
+
+class StoreUnavailable(DependencyError):
+    """A store cannot read or write now: not reachable, locked, full, or read-only."""
+
+
+class VerifierUnavailable(DependencyError):
+    """A verifier cannot judge now. The engine takes it for a reject."""
+
+
+class DimensionMismatch(SemcacheError):
+    """A vector has another number of dimensions than the space it is meant for."""
+
+
+class UnsupportedByStore(SemcacheError):
+    """The chosen store lacks the power that this call needs; the message names the protocol."""

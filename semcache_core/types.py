@@ -1,0 +1,216 @@
+"""The values that pass between the layers: frozen structs, never dicts, never tuples by position.
+
+Times are seconds since the epoch (float); similarity is cosine, 0 to 1, higher is closer; digests are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
+
+Outcome = Literal["hit", "stale", "miss", "bypass"]
+Source = Literal["exact", "semantic"]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the value types."""
+
+
+# -- what stores and embedders see ------------------------------------------------------------------------------------
+
+
+class Space(Struct):
+    """Which vectors may be compared: an embedder's fingerprint and its number of dimensions."""
+
+    fingerprint: str
+    dimensions: int
+
+
+class Point(Struct):
+    """One vector to index: ``vector`` is float32, shape (dimensions,), length 1."""
+
+    id: bytes
+    scope: bytes
+    vector: Vector
+    keep_until: float | None
+    """When the store may forget it; None: never."""
+
+
+class Match(Struct):
+    """One neighbour: an entry id and its cosine similarity to what was searched."""
+
+    id: bytes
+    similarity: float
+
+
+class Stored(Struct):
+    """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
+
+    data: bytes
+    stamp: float | None = None
+
+
+# -- what key extractors see and say ----------------------------------------------------------------------------------
+
+
+class Request(Struct):
+    """An HTTP request as a key extractor sees it.
+
+    ``path`` and ``query`` are raw, exactly as they were forwarded; ``body`` is whole and its content coding undone.
+    """
+
+    method: str
+    path: bytes
+    query: bytes = b""
+    headers: Headers = ()
+    body: bytes = b""
+
+
+class Bypass(Struct):
+    """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
+
+    reason: str
+
+
+class Key(Struct):
+    """What an extractor makes of a request. The core alone turns it into digests.
+
+    ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place marked
+    out of band. Equal templates and equal ``hole`` mean the same request; equal templates and equal ``audience`` mean
+    that texts may be compared.
+    """
+
+    template: bytes
+    hole: tuple[str, ...] = ()
+    """The texts that were taken out, in order; empty where there is none."""
+    audience: bytes = b""
+    """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
+    exact_only: str | None = None
+    """Reason code why only an equal request may be answered; None: near texts may be, too."""
+    flight: bytes = b""
+    """What single-flight separates besides the exact digest: stream mode, service tier."""
+    streamed: bool = False
+    """The caller asked for a stream."""
+    needs: frozenset[str] = frozenset()
+    """The members an entry must hold to answer this caller in its mode, for example ``usage``."""
+    fields: tuple[tuple[str, bytes], ...] = ()
+    """Each member's name and a short digest of its value, to say which one split two keys. Never its value."""
+
+
+# -- what verifiers say -----------------------------------------------------------------------------------------------
+
+
+class Accept(Struct):
+    """The entry's question and the caller's are the same question, as far as this verifier can tell."""
+
+
+class Reject(Struct):
+    """They differ. ``reason`` is a short reason code, for example ``numbers``."""
+
+    reason: str
+
+
+class Penalty(Struct):
+    """They may differ: take ``amount`` off the similarity before it is held against the threshold."""
+
+    amount: float
+    reason: str
+
+
+Verdict = Accept | Reject | Penalty
+
+
+# -- what the engine works on -----------------------------------------------------------------------------------------
+
+
+class Query(Struct):
+    """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
+
+    ``partition`` is who asks and where; ``exact`` the canonical request; ``scope`` the canonical request without the
+    hole's text. ``store_scope`` = SHA-256(partition, scope) is the only scope that stores ever see. ``entry_id`` is the
+    keyed hash of partition and exact.
+    """
+
+    namespace: str
+    partition: bytes
+    exact: bytes
+    scope: bytes
+    store_scope: bytes
+    entry_id: bytes
+    flight: bytes
+    text: str = ""
+    exact_only: str | None = None
+    fields: tuple[tuple[str, bytes], ...] = ()
+
+
+class Record(Struct, array_like=True):
+    """One stored answer, as the response store keeps it (see ``semcache_core.wire``)."""
+
+    partition: bytes
+    scope: bytes
+    exact: bytes
+    text: str
+    """The hole's text; empty for an exact-only entry."""
+    kind: str
+    """How ``payload`` is to be read: ``str``, ``bytes``, ``json``, or ``http``."""
+    payload: bytes
+    born_at: float
+    """Just before the upstream was called."""
+    expires_at: float | None
+    """Fixed from birth; None: never."""
+    exact_only: bool = False
+    tokens: int = 0
+    """Tokens that the upstream counted for this answer: what a hit saves."""
+    cost: float = 0.0
+    """Seconds that the upstream took: what a hit saves."""
+    fields: tuple[tuple[str, bytes], ...] = ()
+
+
+# -- what observers hear ----------------------------------------------------------------------------------------------
+
+
+class Decision(Struct):
+    """What was decided for one request, and why. One a request; no prompt, no answer, no credential."""
+
+    outcome: Outcome
+    reason: str
+    """A reason code: ``exact``, ``semantic``, ``empty-scope``, ``below-threshold``, ``no-identity``, ``numbers`` ..."""
+    namespace: str = ""
+    route: str = ""
+    source: Source | None = None
+    similarity: float | None = None
+    entry_id: str | None = None
+    at: float = 0.0
+    elapsed: float = 0.0
+    """Seconds from the request to the decision."""
+    saved_tokens: int = 0
+    saved_seconds: float = 0.0
+    observed: bool = False
+    """True where ``mode = "observe"`` asked upstream although this decision was a hit."""
+
+
+class Fault(Struct):
+    """Something behind the cache failed and the request went on without it."""
+
+    stage: str
+    """Where: ``embed``, ``search``, ``read``, ``write``, ``verify``, ``extract``, ``observe`` ..."""
+    error: str
+    """The exception's type name; its text could hold a prompt."""
+    at: float = 0.0
+
+
+class Notice(Struct):
+    """Something an operator should know and nobody's request depends on, for example a file set aside."""
+
+    code: str
+    message: str
+
+
+Event = Decision | Fault | Notice
