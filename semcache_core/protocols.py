@@ -11,12 +11,13 @@ miss and an event. After cancellation a component stays usable.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
+from .settings import Policy
 from .types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
 
 
@@ -294,8 +295,9 @@ class Reply(msgspec.Struct, frozen=True):
 class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How a stored answer is to be framed for one caller."""
 
-    request: Request
     streamed: bool
+    needs: frozenset[str]
+    """The caller's ``Key.needs``: nothing that it did not ask for is framed, nothing is invented."""
     exact: bool
     """True: replay the body as stored. False (semantic): a fresh response id and ``created``, inner links kept."""
     fresh_id: str
@@ -308,8 +310,8 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
 class SupportsAnswers(Protocol):
     """A key extractor that knows its protocol's answers: admission, usage, streams to answers and back."""
 
-    def recorder(self, key: Key, head: AnswerHead, *, max_body: int, rules: Mapping[str, object]) -> Recorder:
-        """Return a recorder for one answer with status 200. ``rules`` are the admission options of the route."""
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder:
+        """Return a recorder for one answer with status 200; ``policy`` holds what the route admits."""
         ...
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:

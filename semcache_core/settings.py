@@ -1,0 +1,185 @@
+"""The options of the core, table by table: names, defaults and meanings. The configuration reference is made from these.
+
+Durations are seconds; in a file they may be written ``"7d"``, ``"1h"``, ``"90s"``, ``0`` or ``"never"`` (None here).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Duration = float | None
+"""Seconds; None: never ends."""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the configuration tables."""
+
+
+class CacheOptions(Table):
+    """``[semcache]``: what every request starts from; a ``[[route]]`` may override what says so."""
+
+    namespace: Annotated[str, Meta(description="Separates caches that share a store; part of every partition.")] = "default"
+    mode: Annotated[
+        Literal["on", "observe", "off"],
+        Meta(description="`observe` decides and records but always asks upstream; `off` is the kill switch."),
+    ] = "on"
+    preset: Annotated[
+        Literal["safe", "balanced", "loose"],
+        Meta(description="Which of the embedder's recommended thresholds to use."),
+    ] = "balanced"
+    threshold: Annotated[
+        float | None, Meta(description="Similarity at and above which a neighbour may answer; overrides `preset`.")
+    ] = None
+    match: Annotated[
+        Literal["semantic", "exact"], Meta(description="`exact` answers equal requests only and embeds nothing.")
+    ] = "semantic"
+    ttl: Annotated[Duration, Meta(description="How long an answer lives, from its birth. 0 stores nothing.")] = 86400.0
+    jitter: Annotated[
+        float, Meta(ge=0, le=0.5, description="Shortens each ttl by a random share up to this, so entries do not end together.")
+    ] = 0.05
+    stale_while_revalidate: Annotated[
+        float, Meta(ge=0, description="Seconds after expiry in which the old answer is served while one refresh runs.")
+    ] = 0.0
+    stale_if_error: Annotated[
+        float, Meta(ge=0, description="Seconds after expiry in which the old answer replaces a failing upstream.")
+    ] = 0.0
+    min_words: Annotated[
+        int, Meta(ge=0, description="Texts with fewer content words match exactly only.")
+    ] = 2
+    max_words: Annotated[int, Meta(ge=1, description="Texts with more words match exactly only (`long-text`).")] = 64
+    volatile: Annotated[
+        tuple[str, ...], Meta(description="Words and phrases that make a text match exactly only.")
+    ] = ("today", "now", "latest", "current", "currently", "this week", "tonight", "yesterday", "tomorrow")
+    tool_calls: Annotated[
+        Literal["exact", "never", "semantic"], Meta(description="How answers that hold tool calls may be reused.")
+    ] = "exact"
+    finish_reasons: Annotated[
+        tuple[str, ...], Meta(description="Further finish reasons of an answer that may be stored.")
+    ] = ()
+    usage_on_hit: Annotated[
+        Literal["original", "zero"], Meta(description="The token usage a hit reports.")
+    ] = "original"
+    max_body: Annotated[
+        int, Meta(ge=1024, description="Bytes of a request or answer body above which it is neither looked up nor stored.")
+    ] = 4 * 1024 * 1024
+
+
+class HttpOptions(Table):
+    """``[http]``: identity, headers and the directives that callers may send."""
+
+    identity_secret: Annotated[
+        str | None, Meta(description="Keys the hashes that hide identities. SQLite makes and keeps one.")
+    ] = None
+    identity: Annotated[
+        Literal["default", "shared"] | tuple[str, ...],
+        Meta(description="Header names that replace the default identity, or `shared`: one partition for all callers."),
+    ] = "default"
+    identity_add: Annotated[tuple[str, ...], Meta(description="Further headers that tell callers apart.")] = ()
+    cookies: Annotated[
+        tuple[str, ...], Meta(description="With `identity` as header names: these cookies count, all others do not.")
+    ] = ()
+    ignore_headers: Annotated[
+        tuple[str, ...], Meta(description="Further request headers that never split keys. `x-build*` is a prefix.")
+    ] = ()
+    keep_headers: Annotated[
+        tuple[str, ...], Meta(description="Further response headers that are stored with an LLM answer.")
+    ] = ()
+    request_cache_control: Annotated[
+        Literal["honour", "ignore"], Meta(description="Whether callers' Cache-Control is obeyed.")
+    ] = "honour"
+    cache_control: Annotated[
+        Literal["obey", "ignore"], Meta(description="Whether the Cache-Control of generic answers is obeyed.")
+    ] = "obey"
+    allow_directives: Annotated[
+        tuple[Literal["namespace", "tags", "mode", "ttl"], ...],
+        Meta(description="What callers may loosen through Semcache-Control."),
+    ] = ()
+    status_headers: Annotated[
+        bool, Meta(description="Whether bypassed requests get Cache-Status and X-Cache.")
+    ] = True
+    debug_token: Annotated[
+        str | None, Meta(description="Who sends it in Semcache-Debug sees similarity and matched text.")
+    ] = None
+
+
+class LimitOptions(Table):
+    """``[limits]``: deadlines in seconds, and bounds."""
+
+    embed_deadline: Annotated[float, Meta(gt=0, description="One embedding on the caller's path.")] = 2.0
+    vector_deadline: Annotated[float, Meta(gt=0, description="One vector store call.")] = 0.5
+    response_deadline: Annotated[float, Meta(gt=0, description="One response store call.")] = 0.5
+    lookup_deadline: Annotated[float, Meta(gt=0, description="A whole lookup.")] = 3.0
+    judge_deadline: Annotated[float, Meta(gt=0, description="One costly verifier call.")] = 1.0
+    breaker_open: Annotated[float, Meta(gt=0, description="How long a failing dependency is left alone.")] = 10.0
+    write_queue: Annotated[int, Meta(ge=1, description="Writes that may wait; past it new ones are dropped.")] = 10_000
+    write_queue_bytes: Annotated[int, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
+    drain: Annotated[float, Meta(ge=0, description="How long a shutdown waits for queued writes.")] = 5.0
+    embedding_cache: Annotated[int, Meta(ge=0, description="Embeddings kept in memory, least recently used go first.")] = 4096
+    alias_cache: Annotated[int, Meta(ge=0, description="Raw bodies whose key is remembered.")] = 32_768
+    waiter_patience: Annotated[float, Meta(gt=0, description="Seconds without a byte after which a waiter asks alone.")] = 30.0
+    hit_for_miss: Annotated[float, Meta(ge=0, description="Seconds a refused answer lets equal requests pass at once.")] = 60.0
+
+
+class Normalise(Table):
+    """``[[normalise]]``: rewrites a volatile span in the key's copy of a request, never in the request itself."""
+
+    path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
+    pattern: Annotated[str, Meta(description="Regular expression of the span.")]
+    replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
+
+
+class RouteOptions(Table):
+    """``[[route]]``: overrides for the requests whose path ends in ``path``."""
+
+    path: Annotated[str, Meta(description="Path suffix; for the `json` extractor it also claims the path.")]
+    methods: Annotated[tuple[str, ...], Meta(description="Methods the `json` extractor claims there.")] = ("POST",)
+    text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
+    ignore: Annotated[tuple[str, ...], Meta(description="Members that never split keys.")] = ()
+    hole_after: Annotated[
+        str | None, Meta(description="Only what follows the last such marker is compared by meaning; the rest is scope.")
+    ] = None
+    mode: Literal["on", "observe", "off"] | None = None
+    match: Literal["semantic", "exact"] | None = None
+    threshold: float | None = None
+    ttl: Duration | msgspec.UnsetType = msgspec.UNSET
+    stale_while_revalidate: float | None = None
+    stale_if_error: float | None = None
+    min_words: int | None = None
+    max_words: int | None = None
+    tool_calls: Literal["exact", "never", "semantic"] | None = None
+    usage_on_hit: Literal["original", "zero"] | None = None
+    max_body: int | None = None
+    cache_control: Literal["obey", "ignore"] | None = None
+    request_cache_control: Literal["honour", "ignore"] | None = None
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one route, every override applied: resolved once, at open."""
+
+    route: str = ""
+    mode: Literal["on", "observe", "off"] = "on"
+    match: Literal["semantic", "exact"] = "semantic"
+    threshold: float = 1.0
+    """Resolved from the route, the configuration or the embedder's preset."""
+    ttl: Duration = 86400.0
+    jitter: float = 0.05
+    stale_while_revalidate: float = 0.0
+    stale_if_error: float = 0.0
+    min_words: int = 2
+    max_words: int = 64
+    volatile: tuple[str, ...] = CacheOptions().volatile
+    tool_calls: Literal["exact", "never", "semantic"] = "exact"
+    finish_reasons: tuple[str, ...] = ()
+    usage_on_hit: Literal["original", "zero"] = "original"
+    max_body: int = 4 * 1024 * 1024
+    cache_control: Literal["obey", "ignore"] = "obey"
+    request_cache_control: Literal["honour", "ignore"] = "honour"
+    hole_after: str | None = None
+
+    @property
+    def stale_window(self) -> float:
+        """Seconds after expiry in which an entry may still serve somebody."""
+        return max(self.stale_while_revalidate, self.stale_if_error)
