@@ -1,0 +1,206 @@
+"""Single-flight: equal requests that arrive together share one upstream call.
+
+A flight is a log of items that its leader publishes and its waiters read from the first one, each at its own pace, so a
+late joiner misses nothing and a slow reader holds nobody up. The rules:
+
+* the leader of a failed flight takes nobody down: the next waiter leads once, and if that fails too, all others go alone;
+* a waiter that sees nothing for its patience goes alone;
+* a complete answer that could not be stored marks its key *hit-for-miss*: for a while equal requests pass at once;
+* after a stamp, flights begun before it are not joined any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_FIRST_FAILURE = 1
+_MARKS_KEPT = 10_000
+
+
+class FlightFailed(Exception):
+    """The flight brought no answer. ``alone``: do not board again, ask upstream yourself."""
+
+    def __init__(self, *, alone: bool) -> None:
+        super().__init__("go alone" if alone else "board again")
+        self.alone = alone
+
+
+class Flight(Generic[T]):
+    """One upstream call and everybody who waits for it."""
+
+    __slots__ = ("_alone", "_doors_open", "_ended", "_failure", "_flights", "_items", "_key", "_news", "failures", "led", "waiting")
+
+    def __init__(self, flights: Flights[T] | None, key: bytes, *, failures: int = 0) -> None:
+        self._flights = flights
+        self._key = key
+        self._items: list[T] = []
+        self._news: asyncio.Future[None] | None = None
+        self._alone: asyncio.Future[None] | None = None
+        self._doors_open = True
+        self._ended = False
+        self._failure: FlightFailed | None = None
+        self.failures = failures
+        self.led = False
+        self.waiting = 0
+
+    # -- the leader's side ----------------------------------------------------------------------------------------
+
+    def publish(self, item: T) -> None:
+        """Hand an item to everybody who waits, now or later."""
+        if self._doors_open or self.waiting:
+            self._items.append(item)
+            self._wake()
+
+    def close_doors(self) -> None:
+        """Let nobody else join: the answer grew too large to keep, or may be told to its own caller only."""
+        self._doors_open = False
+        self._leave_table()
+        if not self.waiting:
+            self._items.clear()
+
+    def land(self, *, refused: bool = False) -> None:
+        """End well. ``refused``: the answer was complete but may not be stored, so equal requests need not wait."""
+        if self._ended:
+            return
+        self._ended = True
+        self._leave_table()
+        if refused and self._flights is not None:
+            self._flights.mark_hit_for_miss(self._key)
+        self._wake()
+
+    def fail(self, *, alone: bool = False) -> None:
+        """End without an answer. Harmless after ``land``. ``alone``: nobody should try to share this one again."""
+        if self._ended:
+            return
+        self._ended = True
+        again = not alone and self.failures < _FIRST_FAILURE and self._doors_open
+        self._failure = FlightFailed(alone=not again)
+        if self._flights is not None:
+            self._leave_table()
+            if again and self.waiting:
+                self._flights.reopen(self._key, failures=self.failures + 1)
+        self._wake()
+
+    @property
+    def others(self) -> bool:
+        """Whether anybody waits for this flight."""
+        return self.waiting > 0
+
+    async def alone(self) -> None:
+        """Return once nobody waits any more."""
+        while self.waiting:
+            if self._alone is None:
+                self._alone = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._alone)
+
+    # -- a waiter's side ------------------------------------------------------------------------------------------
+
+    async def items(self, *, patience: float) -> AsyncIterator[T]:
+        """Yield every item from the first one, as it comes.
+
+        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds.
+        """
+        self.waiting += 1
+        try:
+            at = 0
+            while True:
+                while at < len(self._items):
+                    yield self._items[at]
+                    at += 1
+                if self._failure is not None:
+                    raise self._failure
+                if self._ended:
+                    return
+                await self._wait_for_news(patience)
+        finally:
+            self._depart()
+
+    async def _wait_for_news(self, patience: float) -> None:
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait((self._news,), timeout=patience)
+        if not done:
+            raise FlightFailed(alone=True)
+
+    def _depart(self) -> None:
+        self.waiting -= 1
+        if not self.waiting:
+            if not self._doors_open:
+                self._items.clear()
+            if self._alone is not None and not self._alone.done():
+                self._alone.set_result(None)
+            self._alone = None
+
+    def _wake(self) -> None:
+        if self._news is not None:
+            if not self._news.done():
+                self._news.set_result(None)
+            self._news = None
+
+    def _leave_table(self) -> None:
+        if self._flights is not None:
+            self._flights.forget(self._key, self)
+
+
+class Flights(Generic[T]):
+    """All flights in the air, by key."""
+
+    def __init__(self, *, clock: Callable[[], float], hit_for_miss: float) -> None:
+        self._clock = clock
+        self._hit_for_miss = hit_for_miss
+        self._flying: dict[bytes, Flight[T]] = {}
+        self._marks: dict[bytes, float] = {}
+
+    def board(self, key: bytes) -> tuple[Flight[T], bool]:
+        """Return the flight of ``key`` and whether the caller leads it; who does not lead reads its ``items``."""
+        if self._marks and self._is_hit_for_miss(key):
+            return self.solo(), True
+        flight = self._flying.get(key)
+        if flight is None:
+            flight = self._flying[key] = Flight(self, key)
+        leads = not flight.led
+        flight.led = True
+        return flight, leads
+
+    def solo(self) -> Flight[T]:
+        """Return a flight that nobody can join."""
+        flight: Flight[T] = Flight(None, b"")
+        flight.led = True
+        flight.close_doors()
+        return flight
+
+    def ground(self) -> None:
+        """Let no flight that is in the air be joined any more: something was stamped."""
+        for flight in tuple(self._flying.values()):
+            flight.close_doors()
+
+    def reopen(self, key: bytes, *, failures: int) -> None:
+        """Put up a flight without a leader: the first waiter of a failed one that boards again leads it."""
+        self._flying[key] = Flight(self, key, failures=failures)
+
+    def forget(self, key: bytes, flight: Flight[T]) -> None:
+        """Take a flight off the table, if it is still the one that stands there."""
+        if self._flying.get(key) is flight:
+            del self._flying[key]
+
+    def mark_hit_for_miss(self, key: bytes) -> None:
+        """Let equal requests pass without waiting for a while."""
+        if len(self._marks) >= _MARKS_KEPT:
+            del self._marks[next(iter(self._marks))]
+        self._marks[key] = self._clock() + self._hit_for_miss
+
+    def _is_hit_for_miss(self, key: bytes) -> bool:
+        until = self._marks.get(key)
+        if until is None:
+            return False
+        if until > self._clock():
+            return True
+        del self._marks[key]
+        return False
+
+    def __len__(self) -> int:
+        return len(self._flying)

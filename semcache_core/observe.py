@@ -1,0 +1,125 @@
+"""What happened, counted and told: statistics in process, and events to whoever implements ``semcache_observe``."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from .types import Decision, Event, Fault
+
+_TEXTS_WATCHED = 4096
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot of the counters since the cache was opened."""
+
+    hits: dict[str, int]
+    """By source: ``exact``, ``semantic``; stale ones included."""
+    stale: int
+    misses: int
+    miss_reasons: dict[str, int]
+    bypasses: dict[str, int]
+    """By reason code."""
+    errors: dict[str, int]
+    """By stage."""
+    observer_errors: int
+    tokens_saved: int
+    milliseconds_saved: float
+    splits: dict[str, int]
+    """The header or body member that most often gave equal texts different scopes, most frequent first."""
+
+    @property
+    def requests(self) -> int:
+        """All requests that were claimed."""
+        return sum(self.hits.values()) + self.misses + sum(self.bypasses.values())
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits over requests, 0 to 1."""
+        return sum(self.hits.values()) / self.requests if self.requests else 0.0
+
+
+class Splits:
+    """Finds out which member splits keys: equal text, another scope, and the members that differ.
+
+    It remembers a bounded number of texts by digest; it is asked on misses only.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._seen: OrderedDict[bytes, tuple[tuple[str, bytes], ...]] = OrderedDict()
+
+    def watch(self, text: bytes, fields: tuple[tuple[str, bytes], ...]) -> None:
+        """Note that ``text`` (a digest) was asked with these members."""
+        before = self._seen.pop(text, None)
+        self._seen[text] = fields
+        if before is None:
+            if len(self._seen) > _TEXTS_WATCHED:
+                self._seen.popitem(last=False)
+        elif before != fields:
+            self.counts.update({name for name, _ in set(before) ^ set(fields)})
+
+
+class Observatory:
+    """Counts every event and passes it on. Observers never block and never raise upward."""
+
+    def __init__(self, observers: Sequence[Callable[[Event], object]], *, clock: Callable[[], float]) -> None:
+        self._observers = tuple(observers)
+        self._clock = clock
+        self.splits = Splits()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self._hits: dict[str, int] = {"exact": 0, "semantic": 0}
+        self._reasons: Counter[str] = Counter()
+        self._bypasses: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._stale = self._tokens = self._observer_errors = 0
+        self._seconds = 0.0
+
+    def decided(self, decision: Decision) -> None:
+        """Count one request's decision and tell it."""
+        if decision.outcome == "hit" or decision.outcome == "stale":
+            if decision.source is not None:
+                self._hits[decision.source] += 1
+            self._stale += decision.outcome == "stale"
+            self._tokens += decision.saved_tokens
+            self._seconds += decision.saved_seconds
+        elif decision.outcome == "miss":
+            self._reasons[decision.reason] += 1
+        else:
+            self._bypasses[decision.reason] += 1
+        if self._observers:
+            self.tell(decision)
+
+    def fault(self, stage: str, error: BaseException) -> None:
+        """Count and tell a failure behind the cache, by its type's name: its text could hold a prompt."""
+        self._errors[stage] += 1
+        if self._observers:
+            self.tell(Fault(stage=stage, error=type(error).__name__, at=self._clock()))
+
+    def tell(self, event: Event) -> None:
+        """Pass an event to every observer."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001  an observer's bug must not reach a request
+                self._observer_errors += 1
+
+    def stats(self) -> Stats:
+        """Return the counters as they stand."""
+        return Stats(
+            hits=dict(self._hits),
+            stale=self._stale,
+            misses=sum(self._reasons.values()),
+            miss_reasons=dict(self._reasons.most_common()),
+            bypasses=dict(self._bypasses.most_common()),
+            errors=dict(self._errors),
+            observer_errors=self._observer_errors,
+            tokens_saved=self._tokens,
+            milliseconds_saved=self._seconds * 1000,
+            splits=dict(self.splits.counts.most_common(10)),
+        )

@@ -1,0 +1,159 @@
+"""Writes off the caller's path: a bounded queue whose content is already visible in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .deadlines import Dependency
+from .embeddings import Embeddings
+from .errors import DependencyError
+from .protocols import ResponseStore, VectorStore
+from .types import Point, Query, Record, Vector
+
+_BATCH = 64
+
+
+@dataclass(slots=True)
+class Job:
+    """One answer to be written."""
+
+    query: Query
+    record: Record
+    data: bytes
+    keep_until: float | None
+    tags: Sequence[bytes]
+    semantic: bool
+    vector: Vector | None = None
+
+
+class Writes:
+    """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
+
+    What waits here answers lookups already (``peek``, ``beside``). Past the bounds new writes are dropped and counted:
+    a slow store costs hits, never memory or a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        responses: ResponseStore,
+        vectors: VectorStore,
+        response_dependency: Dependency,
+        vector_dependency: Dependency,
+        embeddings: Embeddings | None,
+        on_fault: Callable[[str, BaseException], None],
+        most: int,
+        most_bytes: int,
+    ) -> None:
+        self._responses, self._vectors = responses, vectors
+        self._to_responses, self._to_vectors = response_dependency, vector_dependency
+        self._embeddings = embeddings
+        self._on_fault = on_fault
+        self._most, self._most_bytes = most, most_bytes
+        self._waiting: dict[bytes, Job] = {}
+        self._by_scope: dict[bytes, dict[bytes, Job]] = {}
+        self._bytes = 0
+        self._worker: asyncio.Task[None] | None = None
+
+    # -- what waits, as lookups see it ----------------------------------------------------------------------------
+
+    def peek(self, entry_id: bytes) -> Job | None:
+        """Return the write that waits for this entry, if any."""
+        return self._waiting.get(entry_id)
+
+    def beside(self, store_scope: bytes) -> Sequence[Job]:
+        """Return the waiting writes whose texts may be compared within this scope."""
+        jobs = self._by_scope.get(store_scope)
+        return () if jobs is None else tuple(jobs.values())
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def queue(self, job: Job) -> None:
+        """Write ``job`` in the background."""
+        if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
+            self._on_fault("write-queue", asyncio.QueueFull())
+            return
+        self.forget(job.query.entry_id)
+        self._waiting[job.query.entry_id] = job
+        self._bytes += len(job.data)
+        if job.semantic:
+            self._by_scope.setdefault(job.query.store_scope, {})[job.query.entry_id] = job
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="semcache-writes")
+
+    def forget(self, entry_id: bytes) -> None:
+        """Drop a write that waits: it was written, replaced or invalidated."""
+        job = self._waiting.pop(entry_id, None)
+        if job is None:
+            return
+        self._bytes -= len(job.data)
+        scope = job.query.store_scope
+        jobs = self._by_scope.get(scope)
+        if jobs is not None and jobs.pop(entry_id, None) is not None and not jobs:
+            del self._by_scope[scope]
+
+    async def write(self, jobs: Sequence[Job]) -> bool:
+        """Write ``jobs`` now; return False if any of them could not be written whole."""
+        written = await asyncio.gather(*(self._write_response(job) for job in jobs)) if len(jobs) > 1 else [
+            await self._write_response(jobs[0])
+        ]
+        semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
+        return await self._index(semantic) and all(written)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the queue to empty, ``seconds`` at most; what is left then is lost."""
+        worker = self._worker
+        if worker is None:
+            return
+        done, _ = await asyncio.wait((worker,), timeout=seconds)
+        if not done:
+            self._on_fault("write-drain", TimeoutError())
+            worker.cancel()
+            await asyncio.wait((worker,))
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                jobs = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
+                await self.write(jobs)
+                for job in jobs:
+                    if self._waiting.get(job.query.entry_id) is job:
+                        self.forget(job.query.entry_id)
+        finally:
+            self._worker = None
+
+    async def _write_response(self, job: Job) -> bool:
+        try:
+            await self._to_responses.call(
+                self._responses.set(job.query.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+            )
+        except DependencyError:
+            return False
+        return True
+
+    async def _index(self, jobs: Sequence[Job]) -> bool:
+        points = [point for job in jobs if (point := await self._point(job)) is not None]
+        if not points:
+            return not jobs
+        try:
+            await self._to_vectors.call(self._vectors.upsert(points))
+        except DependencyError:
+            return False
+        return len(points) == len(jobs)
+
+    async def _point(self, job: Job) -> Point | None:
+        vector = await self.vector_of(job)
+        if vector is None:
+            return None
+        return Point(id=job.query.entry_id, scope=job.query.store_scope, vector=vector, keep_until=job.keep_until)
+
+    async def vector_of(self, job: Job) -> Vector | None:
+        """Return the vector of the job's text, embedding it if nobody has; None where that cannot be had."""
+        if job.vector is None and self._embeddings is not None:
+            try:
+                job.vector = await self._embeddings.of(job.query.partition, job.query.text)
+            except DependencyError:
+                return None
+        return job.vector
