@@ -1,0 +1,28 @@
+"""The helpful half of an error message: what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known word nearest to ``word``, or "" where none is near."""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that ``word`` most resembles, or None. Case and ``-`` against ``_`` do not count."""
+    plain = {_plain(candidate): candidate for candidate in known}
+    near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.6)
+    return plain[near[0]] if near else None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return ``"'a', 'b'"``, sorted; "none" where there are no names."""
+    return ", ".join(repr(name) for name in sorted(set(names))) or "none"
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_")
