@@ -5,6 +5,8 @@ Times are seconds since the epoch (float); similarity is cosine, 0 to 1, higher 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -83,11 +85,14 @@ class Key(Struct):
     """What an extractor makes of a request. The core alone turns it into digests.
 
     ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place marked
-    out of band. Equal templates and equal ``hole`` mean the same request; equal templates and equal ``audience`` mean
-    that texts may be compared.
+    out of band. Equal templates, asides and holes mean the same request; equal templates and audiences mean that texts
+    may be compared. Where the template is a JSON object the core can say which member split two keys; a control byte that
+    no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
     """
 
     template: bytes
+    aside: bytes = b""
+    """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
     hole: tuple[str, ...] = ()
     """The texts that were taken out, in order; empty where there is none."""
     audience: bytes = b""
@@ -100,8 +105,6 @@ class Key(Struct):
     """The caller asked for a stream."""
     needs: frozenset[str] = frozenset()
     """The members an entry must hold to answer this caller in its mode, for example ``usage``."""
-    fields: tuple[tuple[str, bytes], ...] = ()
-    """Each member's name and a short digest of its value, to say which one split two keys. Never its value."""
 
 
 # -- what verifiers say -----------------------------------------------------------------------------------------------
@@ -130,24 +133,64 @@ Verdict = Accept | Reject | Penalty
 # -- what the engine works on -----------------------------------------------------------------------------------------
 
 
-class Query(Struct):
+class Nearby(Struct):
+    """The half of a query that matters once the exact look-up has failed."""
+
+    scope: bytes
+    store_scope: bytes
+    flight: bytes
+    text: str = ""
+    exact_only: str | None = None
+
+
+class Query(msgspec.Struct, frozen=True, dict=True):
     """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
 
-    ``partition`` is who asks and where; ``exact`` the canonical request; ``scope`` the canonical request without the
-    hole's text. ``store_scope`` = SHA-256(partition, scope) is the only scope that stores ever see. ``entry_id`` is the
-    keyed hash of partition and exact.
+    ``partition`` is who asks and where; ``exact`` the canonical request; ``entry_id`` the keyed hash of both. An exact hit
+    needs no more, so the rest is worked out when it is first asked for, by ``nearby_of`` and ``fields_of``.
     """
 
     namespace: str
     partition: bytes
     exact: bytes
-    scope: bytes
-    store_scope: bytes
     entry_id: bytes
-    flight: bytes
-    text: str = ""
-    exact_only: str | None = None
-    fields: tuple[tuple[str, bytes], ...] = ()
+    nearby_of: Callable[[], Nearby]
+    fields_of: Callable[[], tuple[tuple[str, bytes], ...]] = tuple
+
+    @cached_property
+    def nearby(self) -> Nearby:
+        """What a search needs, computed once."""
+        return self.nearby_of()
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, bytes], ...]:
+        """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
+        return self.fields_of()
+
+    @property
+    def scope(self) -> bytes:
+        """The canonical request without the hole's text, with the end-user fields."""
+        return self.nearby.scope
+
+    @property
+    def store_scope(self) -> bytes:
+        """SHA-256(partition, scope): the only scope that stores ever see."""
+        return self.nearby.store_scope
+
+    @property
+    def flight(self) -> bytes:
+        """What single-flight shares: partition, exact, stream mode, service tier and end-user fields."""
+        return self.nearby.flight
+
+    @property
+    def text(self) -> str:
+        """The hole's text as it is embedded and compared: NFC, white space folded. Never part of a key."""
+        return self.nearby.text
+
+    @property
+    def exact_only(self) -> str | None:
+        """Reason code why only an equal request may be answered; None: near texts may be, too."""
+        return self.nearby.exact_only
 
 
 class Record(Struct, array_like=True):
