@@ -1,0 +1,132 @@
+"""What is known of one word: its stem, the group of synonyms and the sets of names it belongs to, its opposites."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from .classes import NAMED, SETS
+from .opposites import pairs
+from .synonyms import groups
+from .units import NUMBER_WORDS, ORDINALS
+from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, WEEKDAYS
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Word(msgspec.Struct, frozen=True, gc=False):
+    """A word as the rules see it. ``key`` is equal for words that ask the same; ``open`` is false for function words."""
+
+    form: str
+    stem: str
+    key: str
+    open: bool = False
+    frame: bool = False
+    negates: bool = False
+    sets: frozenset[str] = _NOTHING
+    named: bool = False
+    opposites: frozenset[str] = _NOTHING
+    number: int | None = None
+
+
+# Inflections without a rule (Quirk et al., irregular verbs and plurals), for words that questions use.
+_IRREGULAR: dict[str, str] = {
+    form: base
+    for line in """buy bought;send sent;pay paid;make made;take took taken;lose lost;find found;give gave given;
+        begin began begun;break broke broken;build built;choose chose chosen;drive drove driven;eat ate eaten;
+        fall fell fallen;feel felt;fly flew flown;forget forgot forgotten;grow grew grown;hear heard;hold held;keep kept;
+        know knew known;learn learnt;leave left;lend lent;mean meant;meet met;run ran;see saw seen;sell sold;
+        sleep slept;speak spoke spoken;spend spent;steal stole stolen;swim swam;teach taught;tell told;think thought;
+        throw threw thrown;understand understood;wear wore worn;win won;write wrote written;man men;woman women;
+        child children;foot feet;tooth teeth;mouse mice;goose geese;analysis analyses;crisis crises;life lives;
+        wife wives;knife knives;wolf wolves;leaf leaves;withdraw withdrew withdrawn;say said;die dying;lie lying""".split(
+        ";"
+    )
+    for base, *forms in [line.split()]
+    for form in forms
+}
+_PLURAL_KEPT = ("ss", "us", "is", "os", "news", "ios", "macos")
+
+
+def _trim(word: str) -> str:
+    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
+        return word[:-1]
+    return word
+
+
+def stem(word: str) -> str:
+    """Return the word without plural, tense and comparison endings: a light stemmer, on purpose not a strong one."""
+    word = _IRREGULAR.get(word, word)
+    size = len(word)
+    if size > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if size > 3 and word.endswith("s") and not word.endswith(_PLURAL_KEPT):
+        word = word[:-2] if word.endswith(("sses", "shes", "ches", "xes", "zes")) else word[:-1]
+        size = len(word)
+    if size > 5 and word.endswith("ing") and any(c in "aeiouy" for c in word[:-3]):
+        word = _trim(word[:-3])
+    elif size > 4 and word.endswith("ied"):
+        word = word[:-3] + "y"
+    elif size > 4 and word.endswith("ed") and any(c in "aeiouy" for c in word[:-2]):
+        word = _trim(word[:-2])
+    elif size > 5 and word.endswith("iest"):
+        word = word[:-4] + "y"
+    elif size > 5 and word.endswith("est") and word not in ("interest", "request", "forest", "harvest", "protest"):
+        word = _trim(word[:-3])
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def _keys() -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for group in groups():
+        first = keys.get(stem(group[0]), stem(group[0]))
+        for word in group:
+            keys.setdefault(stem(word), first)
+    return keys
+
+
+def _opposites() -> dict[str, set[str]]:
+    table: dict[str, set[str]] = {}
+    for left, right in pairs():
+        a, b = _KEYS.get(stem(left), stem(left)), _KEYS.get(stem(right), stem(right))
+        if a != b:
+            table.setdefault(a, set()).add(b)
+            table.setdefault(b, set()).add(a)
+    return table
+
+
+def _sets() -> dict[str, set[str]]:
+    table: dict[str, set[str]] = {}
+    for name, members in SETS.items():
+        for member in members.split():
+            table.setdefault(stem(member), set()).add(name)
+    return table
+
+
+_KEYS = _keys()
+_OPPOSITES = _opposites()
+_SETS = _sets()
+
+
+@lru_cache(maxsize=32768)
+def look_up(form: str) -> Word:
+    """Return what is known of a lower-case word without apostrophes."""
+    ordinal = ORDINALS.get(form)
+    name = f"#{ordinal}" if ordinal else MONTH_WORDS.get(form) or WEEKDAYS.get(form) or form
+    root = stem(name)
+    key = _KEYS.get(root, root)
+    function, frame = name in FUNCTION, name in FRAME
+    sets = frozenset(_SETS.get(root, ()))
+    return Word(
+        form=form,
+        stem=root,
+        key=key,
+        open=not function and not frame and not ordinal,
+        frame=frame,
+        negates=form in NEGATORS,
+        sets=sets,
+        named=not sets.isdisjoint(NAMED),
+        opposites=frozenset(_OPPOSITES.get(key, ())),
+        number=NUMBER_WORDS.get(form),
+    )

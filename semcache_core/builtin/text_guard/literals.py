@@ -1,0 +1,202 @@
+"""Finds what a text writes in figures or symbols, and brings each item to one spelling.
+
+What is found is replaced by one placeholder character, so that the words around it keep their order. Ordinary prose
+costs two scans that find nothing; the large expressions run only where a figure or a symbol stands. Every repetition is
+bounded or consumes what it looked at, so the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from .quantities import Literal, clock, date, quantity
+from .units import SCALES, UNITS
+from .words import MONTHS
+
+PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
+_MAX_FOUND = 6000
+
+_PUNCTUATION = str.maketrans(
+    {c: '"' for c in "“”„‟«»「」『』"}
+    | {c: "'" for c in "‘’‚‛´"}
+    | {c: "-" for c in "‐‑‒–—―−"}
+    | {"×": "*", "÷": "/", "،": ",", "٫": ".", "٬": ","}
+)
+_PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
+
+
+def fold(text: str) -> str:
+    """Return the text with one kind of quotes, dashes and digits; ASCII comes back as it is."""
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION))
+    return "".join([c if c < "\x80" or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text])
+
+
+def _any(names: dict[str, object]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+_MONTH = _any(dict(MONTHS))
+_UNIT = _any(dict(UNITS))
+_SCALE = _any(dict(SCALES))
+_MONTH_BEFORE = re.compile(rf"\b(?:{_MONTH})\.?,? (?:the |of )?\Z", re.IGNORECASE)
+
+# Tried where a chunk with a digit starts. The named alternatives are the kinds; the first that fits wins.
+_FIGURE = re.compile(
+    rf"""
+    (?P<iso>(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}})(?![\w-]))
+  | (?P<dmy>(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}})(?![\w-]))
+  | (?P<dm>(\d{{1,2}})(?:st|nd|rd|th)?(?:\ of)?[ -](?:{_MONTH})\b\.?(?:,?[ -](?:of\ )?(\d{{4}})\b(?!:))?)
+  | (?P<md>(?:{_MONTH})\.?\ (?:the\ )?(\d{{1,2}})(?:st|nd|rd|th)?\b(?![:.%]\d)(?:,?\ (\d{{4}})\b(?!:))?)
+  | (?P<my>(?:{_MONTH})\.?,?\ (?:of\ )?(\d{{4}})\b)
+  | (?P<time>(\d{{1,2}})(?:[:.](\d{{2}}))?(?::(\d{{2}}))?\ ?([ap])(?:\.m\.?|m\b)
+      |(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?![\w:]) |(\d{{1,2}})\ o'clock\b)
+  | (?P<version>v?\d{{1,9}}(?:\.\d{{1,9}}){{2,5}}(?:[-+][\w.]{{1,40}})?(?!\w)|v\.?\ ?\d{{1,9}}(?:\.\d{{1,9}})?\b)
+  | (?P<phone>\+\d[\d\ ().-]{{6,18}}\d\b|\(?\d{{3}}\)?[ .-]\d{{3}}[ .-]\d{{4}}\b|\d{{4}}(?:[ -]\d{{4}}){{2,4}}\b)
+  | (?P<ordinal>\d{{1,6}}(?:st|nd|rd|th)\b)
+  | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[$€£¥₹₩₽₺₫₴₪₦])?\ ?
+      (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}})+(?![\d,]\d)|\d{{1,3}}(?:,\d\d)*,\d{{3}}(?!\d)|\d++)(?:\.\d++)?+|\.\d++)
+      (?:[ -]?(?P<scale>{_SCALE})s?(?![\w°%]))?
+      (?:[ -]?(?P<unit>per\ cent|(?:degrees?\ |°\ ?)[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})(?![\w°%]))?
+      (?![A-Za-z_]))
+  | (?P<ident>[A-Za-z]{{0,40}}(?:[-_]?[A-Za-z0-9]{{1,60}}){{1,9}}|\w+)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d")
+_LEAD = re.compile(r"[^\w+$€£¥₹₩₽₺₫₴₪₦(.-]*|[(]*(?=[^\d(])")
+_SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
+
+
+def figures(text: str, found: list[Literal]) -> str:
+    """Take every item with a digit out of the text, appending them to ``found`` in order of appearance."""
+    hit = _DIGIT.search(text)
+    if hit is None:
+        return text
+    out: list[str] = []
+    done = 0
+    while hit is not None and len(found) < _MAX_FOUND:
+        start, end, item = _figure_at(text, done, hit.start())
+        out.append(text[done:start])
+        words, literal = item
+        out.append(f" {words} ")
+        if literal is not None:
+            found.append(literal)
+            out.append(chr(PLACEHOLDER + len(found) - 1) + " ")
+        done = end
+        hit = _DIGIT.search(text, done)
+    out.append(text[done:])
+    return "".join(out)
+
+
+def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Literal | None]]:
+    start = digit
+    floor = max(done, digit - 60)
+    while start > floor and not text[start - 1].isspace() and text[start - 1] not in "\"'([{,;:=*/<>!?%&|#":
+        start -= 1
+    if start < digit and text[start] == "-" and start > 0 and text[start - 1] not in " (":
+        start += 1
+    before = _MONTH_BEFORE.search(text, max(done, start - 16), start)
+    if before is not None:
+        dated = _FIGURE.match(text, before.start())
+        if dated is not None and dated.lastgroup in ("md", "my"):
+            return before.start(), dated.end(), ("", _literal(dated)[1])
+    match = _FIGURE.match(text, start)
+    if match is None or match.end() <= digit:
+        start = digit
+        match = _FIGURE.match(text, digit)
+    if match is None or match.end() <= digit:
+        return digit, digit + 1, ("", Literal("numbers", text[digit], text[digit]))
+    return start, match.end(), _literal(match)
+
+
+def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
+    """Return the words to leave in the text and the item that was found."""
+    kind, text = match.lastgroup or "ident", match.group()
+    if kind == "quantity":
+        return "", quantity(
+            match["number"],
+            negative=bool(match["minus"]),
+            scale=match["scale"],
+            unit=match["unit"],
+            money=match["money"],
+        )
+    if kind in ("iso", "dmy", "dm", "md", "my"):
+        return "", date(kind, text)
+    if kind == "time":
+        return "", clock(text)
+    if kind == "version":
+        return "", Literal("versions", text.lower().lstrip("v. "))
+    if kind == "phone":
+        return "", Literal("ids", "".join(_DIGIT.findall(text)))
+    if kind == "ordinal":
+        return "", Literal("numbers", str(int(text[:-2])) + "th", str(int(text[:-2])))
+    named = _SPLIT_ID.match(text)
+    if named is not None:  # "Group-1" and "sha256" are a name and a number, as in "Group 1" and "SHA 256"
+        return named[1], Literal("numbers", named[2], named[2])
+    return "", Literal("ids", text.lower().replace("-", "").replace("_", ""))
+
+
+_EXTENSIONS = (  # IANA media types: the file name extensions that questions name
+    "py|js|ts|jsx|tsx|java|c|h|cpp|cs|go|rs|rb|php|sh|sql|html?|css|json|ya?ml|toml|xml|csv|tsv|txt|md|log|ini|cfg|env|"
+    "pdf|docx?|xlsx?|pptx?|odt|rtf|zip|tar|gz|rar|exe|dll|dmg|apk|iso|bat|png|jpe?g|gif|svg|webp|mp3|mp4|wav|avi|mkv|mov"
+)
+_DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
+
+_SYMBOL_HINT = re.compile(r"[`@_\\~#/+]| -|[a-zA-Z]\.[a-zA-Z]|[a-z][A-Z]")
+_SYMBOL = re.compile(
+    rf"""
+    (?P<code>```.{{1,4000}}?```|`[^`\n]{{1,400}}`)
+  | (?P<url>(?:https?|ftp)://[^\s<>"]+|\bwww\.[^\s<>"]+
+      |(?<![\w@.-])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{_DOMAINS})\b(?!@|\.\w)(?:/[^\s<>"]*)?)
+  | (?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,4}})
+  | (?P<file>(?<![\w.-])\w{{1,64}}(?:[-.]\w{{1,64}}){{0,4}}\.(?:{_EXTENSIONS})\b(?!\.?\w)
+      |(?<![\w/<])(?:~|\.{{1,2}}|[a-z]:)?[/\\][\w.-]{{1,64}}(?:[/\\][\w.-]{{1,64}}){{0,12}}[/\\]?)
+  | (?P<name>(?<![\w.])\w{{0,80}}_\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}(?:\(\))?(?!\w)|(?<!\w)\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}\(\))
+  | (?P<initials>\b(?:[a-z]\.){{2,6}}|\b(?:[a-z]\.){{1,5}}[a-z]\b)
+  | (?P<lang>\b[a-z](?:\+\+|\#)(?!\w))
+  | (?P<flag>(?<=\ )--?[a-z][\w-]{{0,40}})
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+_OPERATOR_HINT = re.compile(r"[+*^=<>/]")
+_OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
+
+
+def operators(text: str, found: list[Literal]) -> None:
+    """Append the operators of a formula: 2 + 2 is not 2 * 2. Called once the figures are placeholders."""
+    if found and _OPERATOR_HINT.search(text) is not None:
+        found.extend(Literal("code", op) for op in _OPERATOR.findall(text)[:100])
+
+
+def symbols(text: str, found: list[Literal]) -> str:
+    """Take URLs, addresses, code, file names and operators out of the text, appending them to ``found``."""
+    if _SYMBOL_HINT.search(text) is None:
+        return text
+
+    def replace(match: re.Match[str]) -> str:
+        if len(found) >= _MAX_FOUND:
+            return " "
+        kind, item = match.lastgroup, match.group()
+        if kind == "initials":
+            return item.replace(".", "").upper() + " "
+        found.append(_symbol(kind or "", item))
+        return f" {chr(PLACEHOLDER + len(found) - 1)} "
+
+    return _SYMBOL.sub(replace, text)
+
+
+def _symbol(kind: str, item: str) -> Literal:
+    if kind == "code":
+        return Literal("code", " ".join(item.strip("`").split()))
+    if kind == "url":
+        return Literal("urls", re.sub(r"^(?:https?://)?(?:www\.)?", "", item, flags=re.IGNORECASE).rstrip("/.,;:!?)'").lower())
+    if kind == "email":
+        return Literal("urls", item.rstrip(".").lower())
+    if kind == "lang":
+        return Literal("entities", item.lower())
+    return Literal("code", item.removesuffix("()").rstrip("."))

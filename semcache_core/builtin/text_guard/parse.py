@@ -1,0 +1,185 @@
+"""Reads a text once: its items in figures and symbols, its words in order, its names, quotes and negations."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import msgspec
+
+from .lexicon import Word, look_up
+from .literals import PLACEHOLDER, figures, fold, operators, symbols
+from .quantities import Literal, plain, quantity
+from .units import SCALES, UNITS
+from .words import HEDGES
+
+_TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
+_QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
+_NEGATED_WITHIN = 5  # words between "not" and what it negates
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """A text as the rules see it.
+
+    ``words`` are its words in order, items as placeholder words; ``content`` maps the keys of the words that carry
+    content, or have an opposite, to the word; ``names`` are the keys of what is written like a proper name; ``negated``
+    the keys that a negation governs.
+    """
+
+    folded: str
+    words: tuple[Word, ...]
+    content: dict[str, Word]
+    names: frozenset[str]
+    literals: tuple[Literal, ...]
+    quotes: tuple[str, ...]
+    negated: frozenset[str]
+
+
+def squash(text: str) -> str:
+    """Return the text in lower case with single spaces."""
+    return " ".join(text.lower().split())
+
+
+@lru_cache(maxsize=2048)
+def parse(text: str) -> Parsed:
+    """Return what the rules need of a text. Linear in its length; the caller bounds it."""
+    folded = fold(text)
+    found: list[Literal] = []
+    rest = figures(symbols(folded, found), found)
+    operators(rest, found)
+    reader = _Reader(found)
+    reader.read(_TOKEN.findall(rest))
+    words = reader.words
+    return Parsed(
+        folded,
+        tuple(words),
+        {word.key: word for word in words if word.open or word.opposites or word.sets},
+        frozenset(reader.names),
+        tuple(found),
+        _quotes(folded) if '"' in folded or "'" in folded else (),
+        _negated(words, reader.negators) if reader.negators else frozenset(),
+    )
+
+
+def _quotes(folded: str) -> tuple[str, ...]:
+    return tuple(squash((a or b).strip(" .,!?")) for a, b in _QUOTE.findall(folded))
+
+
+def _negated(words: list[Word], negators: list[int]) -> frozenset[str]:
+    """Return the keys of the first word of meaning after each negator, unless it only wraps the question."""
+    keys = set()
+    for place in negators:
+        for word in words[place : place + _NEGATED_WITHIN]:
+            if word.open or word.frame:
+                if word.form not in HEDGES:
+                    keys.add(word.key)
+                break
+    return frozenset(keys)
+
+
+class _Reader:
+    """One pass over the tokens of a text."""
+
+    def __init__(self, found: list[Literal]) -> None:
+        self.found = found
+        self.words: list[Word] = []
+        self.names: set[str] = set()
+        self.negators: list[int] = []  # places in ``words`` right after a negation
+        self._spelled: list[str] = []
+
+    def read(self, tokens: list[str]) -> None:
+        start = True  # a capital says nothing at the start of a sentence, nor where most words have one
+        shouting = 2 * sum(1 for token in tokens if token[0].isupper()) > len(tokens) + 1
+        words, spelled = self.words, self._spelled
+        for token in tokens:
+            lower = token.lower()
+            if lower in _STOPS:
+                start = True
+                continue
+            if "\ue000" <= lower <= "\uf8ff":
+                self._close_number("")
+                words.append(_item(self.found[ord(lower[0]) - PLACEHOLDER]))
+                start = False
+                continue
+            if "'" in lower:
+                lower = self._contracted(lower)
+            word = look_up(lower)
+            if word.number is not None or (spelled and (lower in SCALES or lower == "and")):
+                spelled.append(lower)
+                start = False
+                continue
+            if spelled and self._close_number(lower):
+                continue
+            if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
+                self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
+            if "A" <= token <= "[" and not shouting:
+                word = self._named(token, word, start=start)
+            words.append(word)
+            if word.negates:
+                self.negators.append(len(words))
+            start = False
+        self._close_number("")
+
+    def _contracted(self, lower: str) -> str:
+        head, _, tail = lower.rpartition("'")
+        if tail == "t":
+            self.negators.append(len(self.words) + 1)
+            return head.removesuffix("n") or head
+        return head if tail in _TAILS else head + tail
+
+    def _named(self, token: str, word: Word, *, start: bool) -> Word:
+        """Return the word, noted as a proper name where the writing says so."""
+        acronym = len(token) > 1 and token.isupper()
+        if acronym and not word.open and not word.frame and not word.negates:
+            word = _acronym(token)  # US, IT and WHO are not us, it and who
+        if word.open and (acronym or not start):
+            self.names.add(word.key)
+        return word
+
+    def _add(self, literal: Literal) -> None:
+        self.found.append(literal)
+        self.words.append(_item(literal))
+
+    def _close_number(self, unit: str) -> bool:
+        """Add the number that was spelled ("two hundred and five"); return True if ``unit`` became a part of it."""
+        spelled = self._spelled
+        if not spelled:
+            return False
+        joined = spelled[-1] == "and"
+        total = plain(_value(spelled))
+        spelled.clear()
+        known = not joined and unit in UNITS and len(unit) > 2
+        soft = len(total) < 2
+        self._add(quantity(total, negative=False, scale=None, unit=unit if known else None, money=None, soft=soft))
+        return known
+
+
+_STOPS = frozenset(".!?:")
+_TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
+_INDEFINITE = frozenset(("a", "an", "one"))
+_ONE_UNIT = frozenset(("second minute hour day week month year decade century mile kilometer meter kilogram gram pound "
+                       "liter dollar euro percent").split())  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _acronym(token: str) -> Word:
+    return Word(form=token, stem=token, key=token, open=True)
+
+
+@lru_cache(maxsize=4096)
+def _item(literal: Literal) -> Word:
+    key = "#" + literal.key
+    return Word(form=key, stem=key, key=key)
+
+
+def _value(spelled: list[str]) -> int:
+    total = part = 0
+    for name in spelled:
+        scale = SCALES.get(name)
+        if scale is None:
+            part += look_up(name).number or 0
+        elif scale == 100:
+            part = (part or 1) * 100
+        else:
+            total, part = total + (part or 1) * scale, 0
+    return total + part

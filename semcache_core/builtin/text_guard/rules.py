@@ -1,0 +1,125 @@
+"""The rules: what two parsed texts must agree in for an answer to one to be an answer to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from ...types import Accept, Penalty, Reject, Verdict
+from .lexicon import Word
+from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
+from .order import reordered
+from .parse import Parsed, parse, squash
+from .quantities import Literal
+from .slots import swapped
+
+MAX_CHARS = 8192
+_ACCEPT = Accept()
+_NEGATION = Penalty(amount=0.03, reason="negation")
+
+
+def compare(query: str, candidate: str) -> Verdict:
+    """Say whether the answer to ``candidate`` may answer ``query``. Symmetric; never raises; time linear in the texts."""
+    if query == candidate:
+        return _ACCEPT
+    if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
+        return Reject(reason="length")
+    a, b = parse(query), parse(candidate)
+    reason = _literals(a, b) or _quotes(a, b) or _words(a, b) or reordered(a, b)
+    if reason:
+        return Reject(reason=reason)
+    return _NEGATION if _negated(a, b) else _ACCEPT
+
+
+def _negated(a: Parsed, b: Parsed) -> bool:
+    """True if one text denies what the other says: the same word, under a negation in one of them only."""
+    odd = a.negated ^ b.negated
+    if not odd:
+        return False
+    return any(word.key in odd for word in (b.words if odd & a.negated else a.words)) or any(
+        word.key in odd for word in (a.words if odd & b.negated else b.words)
+    )
+
+
+def _literals(a: Parsed, b: Parsed) -> str | None:
+    if not a.literals and not b.literals:
+        return None
+    only_a, only_b = _unmatched(a.literals, b.literals), _unmatched(b.literals, a.literals)
+    if not only_a and not only_b:
+        return None
+    if not (only_a and only_b) and all(x.soft for x in chain(only_a, only_b)):
+        return None
+    odd = min(chain(only_a, only_b), key=_order)
+    if odd.kind == "units" and not any(x.value == odd.value for x in (only_b if odd in only_a else only_a)):
+        return "numbers"
+    return odd.kind
+
+
+def _order(literal: Literal) -> tuple[bool, str, str]:
+    return literal.soft, literal.kind, literal.key
+
+
+def _unmatched(left: Iterable[Literal], right: Iterable[Literal]) -> list[Literal]:
+    """Return what ``left`` has and ``right`` has not; a bare number may stand for the same number with a unit."""
+    keys = {x.key for x in right}
+    bare = {x.value for x in right if x.kind == "numbers"}
+    values = {x.value for x in right if x.value}
+    return [
+        x
+        for x in left
+        if x.key not in keys
+        and not (x.kind == "units" and x.value in bare)
+        and not (x.kind == "numbers" and x.value in values)
+    ]
+
+
+def _quotes(a: Parsed, b: Parsed) -> str | None:
+    if not a.quotes and not b.quotes:
+        return None
+    here, there = squash(a.folded), squash(b.folded)
+    if all(quote in there for quote in a.quotes) and all(quote in here for quote in b.quotes):
+        return None
+    return "quotes"
+
+
+def _words(a: Parsed, b: Parsed) -> str | None:
+    only_a = [word for key, word in a.content.items() if key not in b.content]
+    only_b = [word for key, word in b.content.items() if key not in a.content]
+    if not only_a and not only_b:
+        return None
+    if only_a and only_b:
+        close = len(only_a) + len(only_b) <= 4
+        if any(_opposite(x, y, close=close) for x in only_a for y in only_b) and not _flipped(a, b):
+            return "antonyms"
+    return swapped(a, b, only_a, only_b)
+
+
+def _flipped(a: Parsed, b: Parsed) -> bool:
+    """True if one text negates and the other does not: "not happy" / "unhappy", "isn't right" / "wrong"."""
+    return bool(a.negated) != bool(b.negated)
+
+
+def _opposite(x: Word, y: Word, *, close: bool) -> bool:
+    if y.key in x.opposites:
+        return close or x.form not in PARTICLES or y.form not in PARTICLES
+    return _affixed(x.form, y.form) or (x.stem != x.form or y.stem != y.form) and _affixed(x.stem, y.stem)
+
+
+def _affixed(x: str, y: str) -> bool:
+    """True for a regular opposite: "legal" / "illegal", "upload" / "download", "useful" / "useless"."""
+    if x[-2:] == y[-2:]:
+        short, long = (x, y) if len(x) < len(y) else (y, x)
+        if len(short) >= 4 and long.endswith(short) and long[: -len(short)] in NEGATIVE_PREFIXES:
+            return True
+        return any(_swaps(x, y, p, q) or _swaps(x, y, q, p) for p, q in PREFIX_PAIRS)
+    if x[:3] == y[:3]:
+        return any(
+            (x.endswith(p) and y.endswith(q) and x[: -len(p)] == y[: -len(q)])
+            or (x.endswith(q) and y.endswith(p) and x[: -len(q)] == y[: -len(p)])
+            for p, q in SUFFIX_PAIRS
+        )
+    return False
+
+
+def _swaps(x: str, y: str, p: str, q: str) -> bool:
+    return x.startswith(p) and y.startswith(q) and x[len(p) :] == y[len(q) :] and len(x) - len(p) > 2
