@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from .settings import Duration
-from .types import Outcome, Record, Source, Struct, Vector
+from . import freshness
+from .freshness import State
+from .settings import Duration, Policy
+from .types import Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
+
+AFTER_REJECT = 0.02
+"""After a reject another candidate may serve only at the threshold and this much more."""
+JUDGED_ABOVE = 0.03
+"""Costly verifiers are asked from the threshold up to this much above it."""
 
 
 class Directives(Struct):
@@ -56,3 +63,79 @@ class Found(Struct):
     """The query's own embedding where it was computed, so that a miss embeds once."""
     fallback: Record | None = None
     """On a miss: an expired entry that may still replace a failing upstream (stale-if-error)."""
+
+
+class Ladder:
+    """The bar that each next candidate has to reach, and why the last one did not.
+
+    After one candidate was turned down the next must be clearly nearer than the threshold: where a guard found one
+    difference, a neighbour of nearly the same similarity often hides another.
+    """
+
+    __slots__ = ("_bar", "_threshold", "reason")
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = self._bar = threshold
+        self.reason = "below-threshold"
+
+    def reaches(self, similarity: float) -> bool:
+        """Say whether a candidate this near may be considered."""
+        return similarity >= self._bar
+
+    def is_doubtful(self, similarity: float) -> bool:
+        """Say whether a costly verifier is worth asking."""
+        return similarity < self._threshold + JUDGED_ABOVE
+
+    def turned_down(self, reason: str) -> None:
+        """Note that a candidate was rejected."""
+        self.reason = reason
+        self._bar = self._threshold + AFTER_REJECT
+
+    def passed_over(self, reason: str) -> None:
+        """Note that a candidate was not fit to serve, which says nothing about the next one."""
+        self.reason = reason
+
+    def weigh(self, verdict: Verdict, similarity: float) -> float:
+        """Return the similarity that is left after ``verdict``; below 0: turned down."""
+        if isinstance(verdict, Reject):
+            self.turned_down(verdict.reason)
+            return -1.0
+        if isinstance(verdict, Penalty):
+            similarity -= verdict.amount
+            if not self.reaches(similarity):
+                self.turned_down(verdict.reason)
+                return -1.0
+        return similarity
+
+
+def serves(
+    record: Record, *, now: float, stamp: float | None, policy: Policy, directives: Directives, source: Source
+) -> Found:
+    """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why."""
+    state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)
+    if state is State.FRESH:
+        if directives.max_age is not None and now - record.born_at > directives.max_age:
+            return Found(outcome="miss", reason="max-age")
+        return _served("hit", record, now, source)
+    if state is not State.STALE or record.expires_at is None:
+        return Found(outcome="miss", reason=state.value)
+    if directives.max_age is not None and not directives.max_stale:
+        return Found(outcome="miss", reason="max-age")
+    late = now - record.expires_at
+    if late < policy.stale_while_revalidate:
+        return _served("stale", record, now, source)
+    if late <= directives.max_stale:
+        return _served("hit", record, now, source)
+    return Found(outcome="miss", reason=State.EXPIRED.value, fallback=record if late < policy.stale_if_error else None)
+
+
+def _served(outcome: Outcome, record: Record, now: float, source: Source) -> Found:
+    return Found(
+        outcome=outcome,
+        reason=source,
+        source=source,
+        similarity=1.0 if source == "exact" else None,
+        record=record,
+        age=max(0.0, now - record.born_at),
+        lives=None if record.expires_at is None else record.expires_at - now,
+    )

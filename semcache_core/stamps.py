@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Self
 
 import msgspec
 
@@ -25,6 +26,12 @@ class StampedByEntries:
 
     def __init__(self, store: ResponseStore) -> None:
         self._store = store
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing to close: the store is closed by who opened it."""
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
         """Return what is stored under each id with its newest stamp. Raises StoreUnavailable."""

@@ -157,3 +157,9 @@ class Writes:
             except DependencyError:
                 return None
         return job.vector
+
+    def forget_stamped(self, tags: frozenset[bytes], at: float) -> None:
+        """Drop every write that waits, carries one of ``tags`` and was born at or before ``at``."""
+        for entry_id, job in tuple(self._waiting.items()):
+            if job.record.born_at <= at and not tags.isdisjoint(job.tags):
+                self.forget(entry_id)

@@ -1,0 +1,62 @@
+"""What an open cache is made of: the components, opened and checked, as the engine uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .deadlines import Dependency
+from .protocols import (
+    Embedder,
+    ResponseStore,
+    SupportsScopes,
+    SupportsStamps,
+    SupportsSweep,
+    VectorStore,
+    Verifier,
+)
+from .stamps import StampedByEntries
+from .types import Query, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The opened components of one cache; the extra powers of each were looked for once, when this was made."""
+
+    embedder: Embedder | None
+    vectors: VectorStore
+    responses: ResponseStore
+    stamps: SupportsStamps
+    scopes: SupportsScopes | None
+    sweepers: Sequence[SupportsSweep]
+    verifiers: Sequence[tuple[Verifier, Dependency | None]] = ()
+    """Each with the deadline it works under; a cheap one has none."""
+    vetoes: Sequence[Callable[[Query, Record], bool | None]] = field(default=())
+    """Implementations of ``semcache_may_store``."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        embedder: Embedder | None,
+        vectors: VectorStore,
+        responses: ResponseStore,
+        verifiers: Sequence[tuple[Verifier, Dependency | None]] = (),
+        vetoes: Sequence[Callable[[Query, Record], bool | None]] = (),
+    ) -> Parts:
+        """Look for the extra powers of opened components and return them all."""
+        stamped: ResponseStore = responses
+        if not isinstance(responses, SupportsStamps):
+            stamped = stamps = StampedByEntries(responses)
+        else:
+            stamps = responses
+        return cls(
+            embedder=embedder,
+            vectors=vectors,
+            responses=stamped,
+            stamps=stamps,
+            scopes=vectors if isinstance(vectors, SupportsScopes) else None,
+            sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
+            verifiers=verifiers,
+            vetoes=vetoes,
+        )
