@@ -1,0 +1,40 @@
+"""What goes wrong between the proxy and its upstream.
+
+Both are raised out of the forwarding app, so that the cache around it sees a failure for what it is (nothing is stored,
+a stale answer may stand in); the proxy's outermost layer turns them into an HTTP error or a broken-off connection.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from semcache_core.errors import SemcacheError
+
+
+class UpstreamFailed(SemcacheError):
+    """The upstream gave no answer; nothing has been sent to the client yet."""
+
+    def __init__(self, message: str, *, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+    def body(self) -> bytes:
+        """Return the error as JSON in the form that OpenAI's SDKs read."""
+        return error_body(str(self), kind="upstream_error", code=self.code)
+
+
+class UpstreamAborted(SemcacheError):
+    """The upstream broke off in the middle of an answer; the client's connection must break off, too."""
+
+
+class Unforwardable(UpstreamFailed):
+    """The request itself cannot be written to an upstream: the client's fault, status 400."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=400, code="not_forwardable")
+
+
+def error_body(message: str, *, kind: str, code: str) -> bytes:
+    """Return an error in OpenAI's form: ``{"error": {"message", "type", "param", "code"}}``."""
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})

@@ -1,0 +1,209 @@
+"""A reverse proxy that only forwards: bodies both ways piece by piece, as bytes, at once. No cache in sight."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncIterator
+
+import httpx
+from starlette.types import Receive, Scope, Send
+
+from .errors import Unforwardable, UpstreamAborted, UpstreamFailed
+from .headers import content_length, end_to_end, for_upstream, is_chunked
+from .upstream import ForwardOptions, Upstream
+
+
+class ClientLeft(Exception):
+    """The client hung up: nobody wants the answer any more."""
+
+
+class Forward:
+    """An ASGI app that passes every request on to one upstream, and the answer back.
+
+    Raises UpstreamFailed where no answer could be had and UpstreamAborted where one broke off: whoever wraps it says
+    what the client sees. A client that leaves takes its upstream request with it.
+    """
+
+    def __init__(self, upstream: Upstream, *, options: ForwardOptions | None = None) -> None:
+        self._upstream = upstream
+        self._options = options or ForwardOptions()
+        self._url = httpx.URL(upstream.origin)
+        self._timeout = {
+            "connect": self._options.connect_timeout,
+            "read": self._options.read_timeout,
+            "write": self._options.write_timeout,
+            "pool": self._options.pool_timeout,
+        }
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward one HTTP request, or close the connections when a lifespan ends."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        request_body = RequestBody(
+            receive, empty=content_length(scope["headers"]) is None and not is_chunked(scope["headers"])
+        )
+        request = self._request(scope, request_body)
+        # A cancel scope: the watcher lets it expire when the client leaves, and the upstream request ends with it.
+        client_is_there = asyncio.timeout(None)
+        try:
+            async with client_is_there:
+                watcher = asyncio.create_task(_watch(request_body, client_is_there))
+                try:
+                    await self._exchange(request, send, request_body)
+                finally:
+                    watcher.cancel()
+        except (TimeoutError, ClientLeft):
+            if not request_body.client_left:
+                raise
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _exchange(self, request: httpx.Request, send: Send, request_body: RequestBody) -> None:
+        try:
+            response = await self._open_transport().handle_async_request(request)
+        except httpx.TransportError as error:
+            raise _failure(error, self._upstream) from error
+        # An upstream may answer before it has read everything; what is left of the upload is then only drained.
+        request_body.finished.set()
+        try:
+            await _send_answer(response, send)
+        except httpx.TransportError as error:
+            raise UpstreamAborted(f"{self._upstream.origin} broke off its answer ({type(error).__name__})") from error
+        finally:
+            await response.aclose()
+
+    def _request(self, scope: Scope, request_body: RequestBody) -> httpx.Request:
+        options = self._options
+        headers = for_upstream(
+            scope["headers"],
+            host=self._upstream.host,
+            forwarded=_forwarded(scope) if options.forwarded_headers else (),
+            injected=options.injected,
+        )
+        return httpx.Request(
+            scope["method"],
+            self._url,
+            headers=headers,
+            stream=request_body,
+            # ``target`` carries the path as it came: httpx.URL would normalise its escapes.
+            extensions={"timeout": self._timeout, "target": self._target(scope)},
+        )
+
+    def _target(self, scope: Scope) -> bytes:
+        path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
+        mount = scope.get("root_path", "").encode("utf-8")
+        if mount and path.startswith(mount):
+            path = path[len(mount) :]
+        if not path.startswith(b"/"):
+            raise Unforwardable("the request target must begin with '/': this is a reverse proxy, not a forward proxy")
+        query: bytes = scope["query_string"]
+        return self._upstream.prefix + path + (b"?" + query if query else b"")
+
+    def _open_transport(self) -> httpx.AsyncHTTPTransport:
+        # Made by the first request, so that it belongs to the loop that serves, whatever the server does with lifespan.
+        if self._transport is None:
+            options = self._options
+            self._transport = httpx.AsyncHTTPTransport(
+                http2=options.http2,
+                trust_env=options.trust_env,
+                proxy=_environment_proxy(self._upstream) if options.trust_env else None,
+                limits=httpx.Limits(
+                    max_connections=options.max_connections,
+                    max_keepalive_connections=options.keepalive_connections,
+                    keepalive_expiry=options.keepalive_expiry,
+                ),
+            )
+        return self._transport
+
+
+class RequestBody(httpx.AsyncByteStream):
+    """The client's request body as it arrives; afterwards, word of the client's leaving."""
+
+    def __init__(self, receive: Receive, *, empty: bool) -> None:
+        self._receive = receive
+        self._empty = empty
+        self.finished = asyncio.Event()
+        """Set when the upstream takes no more of the body: only then may somebody else call ``receive``."""
+        self.client_left = False
+        if empty:
+            self.finished.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        more = not self._empty
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.client_left = True
+                raise ClientLeft
+            if body := message.get("body", b""):
+                yield body
+            more = message.get("more_body", False)
+        self.finished.set()
+
+    async def wait_for_leaving(self) -> None:
+        """Return when the client has left."""
+        await self.finished.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_left = True
+
+
+async def _watch(request_body: RequestBody, client_is_there: asyncio.Timeout) -> None:
+    await request_body.wait_for_leaving()
+    client_is_there.reschedule(asyncio.get_running_loop().time())
+
+
+async def _send_answer(response: httpx.Response, send: Send) -> None:
+    """Pass an answer on; each piece goes out before the next one is read."""
+    headers = end_to_end(response.headers.raw)
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    expected = content_length(headers)
+    passed = 0
+    async for piece in response.stream:  # type: ignore[union-attr]  # an async transport answers with an async stream
+        passed += len(piece)
+        # Where the length is known the last piece says so: one send less, and the client need not wait for our end.
+        await send({"type": "http.response.body", "body": piece, "more_body": passed != expected})
+    if passed != expected or not passed:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _forwarded(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    """Return who asked, for the X-Forwarded fields. What an outer proxy said of scheme and host stays."""
+    names = {name for name, _ in scope["headers"]}
+    fields = []
+    if scope.get("client"):
+        fields.append((b"x-forwarded-for", scope["client"][0].encode("ascii")))
+    if b"x-forwarded-proto" not in names:
+        fields.append((b"x-forwarded-proto", scope.get("scheme", "http").encode("ascii")))
+    if b"x-forwarded-host" not in names:
+        fields += [(b"x-forwarded-host", value) for name, value in scope["headers"] if name == b"host"]
+    return tuple(fields)
+
+
+def _failure(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailed:
+    """Say in HTTP terms why there is no answer. The upstream's address is named, never what was asked."""
+    match error:
+        case httpx.PoolTimeout():
+            return UpstreamFailed(f"all connections to {upstream.origin} are busy", status=503, code="upstream_busy")
+        case httpx.TimeoutException():
+            what = f"{upstream.origin} did not answer in time ({type(error).__name__})"
+            return UpstreamFailed(what, status=504, code="upstream_timeout")
+        case httpx.LocalProtocolError():
+            return Unforwardable("the request's header fields cannot be forwarded as HTTP/1.1")
+        case _:
+            what = f"{upstream.origin} could not be reached or broke off ({type(error).__name__})"
+            return UpstreamFailed(what, status=502, code="upstream_unreachable")
+
+
+def _environment_proxy(upstream: Upstream) -> str | None:
+    host = upstream.host.decode("ascii")
+    return None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(upstream.scheme)

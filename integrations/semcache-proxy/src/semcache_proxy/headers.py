@@ -1,0 +1,81 @@
+"""Which header fields pass through a reverse proxy: RFC 9110, 7.6. Pure functions over lists of (name, value) bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from semcache_core.types import Headers
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+"""Fields of one connection, not of the message (RFC 9110, 7.6.1). Trailers end here, so ``trailer`` goes too."""
+
+_NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host"})
+"""Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection."""
+
+_REPLACED = frozenset({b"host", b"expect"})
+"""``host`` becomes the upstream's; ``expect: 100-continue`` was already answered by the server that runs us."""
+
+_VIA = b"1.1 semcache"
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the fields that go on to the next hop, names in lower case, order and duplicates kept."""
+    kept: list[tuple[bytes, bytes]] = []
+    named: set[bytes] = set()
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if name == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+        if name not in HOP_BY_HOP:
+            kept.append((name, value))
+    named -= _NOT_FOR_CONNECTION_TO_NAME
+    if named:
+        return [field for field in kept if field[0] not in named]
+    return kept
+
+
+def for_upstream(
+    headers: Headers | Sequence[tuple[bytes, bytes]],
+    *,
+    host: bytes,
+    forwarded: Headers,
+    injected: Headers,
+) -> list[tuple[bytes, bytes]]:
+    """Return the request header for the upstream.
+
+    ``forwarded`` are (name, value) pairs appended to what is there already (``x-forwarded-for``); ``injected`` ones
+    replace the client's. A body that came chunked goes on chunked; one with a length keeps it.
+    """
+    replaced = _REPLACED.union(name for name, _ in injected) if injected else _REPLACED
+    fields = [(b"host", host)]
+    fields += [field for field in end_to_end(headers) if field[0] not in replaced]
+    if not any(name == b"content-length" for name, _ in fields) and is_chunked(headers):
+        fields.append((b"transfer-encoding", b"chunked"))
+    fields += injected
+    for name, value in (*forwarded, (b"via", _VIA)):
+        append(fields, name, value)
+    return fields
+
+
+def append(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None:
+    """Append ``value`` to the list-valued field ``name``, as one line."""
+    earlier = [had for had_name, had in fields if had_name == name]
+    if earlier:
+        fields[:] = [field for field in fields if field[0] != name]
+        value = b", ".join((*earlier, value))
+    fields.append((name, value))
+
+
+def is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Say whether a request's body came without a length."""
+    return any(name == b"transfer-encoding" for name, _ in headers)
+
+
+def content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return the announced length of the body, or None where there is none that can be read."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return None

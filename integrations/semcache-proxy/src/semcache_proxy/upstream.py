@@ -1,0 +1,70 @@
+"""Where requests go to: one origin and a path in front of every request's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import msgspec
+
+from semcache_core.errors import ConfigError
+from semcache_core.types import Headers
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """One service, by its origin; ``prefix`` is put before each request's raw path (no slash at its end)."""
+
+    scheme: str
+    host: bytes
+    """What the Host header says: the port only where it is not the scheme's own."""
+    origin: str
+    prefix: bytes = b""
+
+    @classmethod
+    def parse(cls, text: str) -> Upstream:
+        """Read a URL such as ``https://llm.example`` or ``http://10.0.0.7:8000/openai``. Raises ConfigError."""
+        try:
+            url = httpx.URL(text)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"upstream {text!r} is not a URL: {error}") from error
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ConfigError(f"upstream {text!r} must begin with http:// or https:// and name a host")
+        if url.userinfo:
+            raise ConfigError("the upstream URL must not hold a user or password: pass credentials with --set-header")
+        if url.query or url.fragment:
+            raise ConfigError(f"upstream {text!r} must not have a query or a fragment: only a path may follow the host")
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        return cls(scheme=url.scheme, host=url.netloc, origin=origin, prefix=url.raw_path.rstrip(b"/"))
+
+
+class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests are forwarded. Times are seconds; ``read_timeout`` is between two pieces of an answer."""
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 600.0
+    write_timeout: float = 60.0
+    pool_timeout: float = 30.0
+    """How long a request waits for one of ``max_connections``."""
+    max_connections: int = 512
+    keepalive_connections: int = 128
+    keepalive_expiry: float = 30.0
+    http2: bool = False
+    """Speak HTTP/2 where the upstream does; needs the extra ``http2``."""
+    trust_env: bool = False
+    """Whether HTTP_PROXY, NO_PROXY and SSL_CERT_FILE count."""
+    forwarded_headers: bool = True
+    """Whether the upstream is told who asked, in X-Forwarded-For, -Proto and -Host."""
+    injected: Headers = ()
+    """Header fields that replace the client's on the way up, for example a credential. Never part of an identity."""
+
+
+def inject_headers(fields: Mapping[str, str]) -> Headers:
+    """Return ``fields`` as header pairs, names in lower case. Raises ConfigError, which never quotes a value."""
+    pairs = []
+    for name, value in fields.items():
+        if not name or not name.replace("-", "").isalnum() or not name.isascii():
+            raise ConfigError(f"{name!r} is not a header name")
+        if not value.isprintable() or not value.isascii():
+            raise ConfigError(f"the value for header {name!r} holds characters that a header cannot carry")
+        pairs.append((name.lower().encode("ascii"), value.strip().encode("ascii")))
+    return tuple(pairs)

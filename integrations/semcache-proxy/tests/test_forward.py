@@ -1,0 +1,454 @@
+"""What a client and an upstream see of the forwarder, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from http.client import HTTPConnection, IncompleteRead
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Talk = Callable[[socket.socket], None]
+Listening = Callable[[Talk], str]
+Serving = Callable[..., str]
+
+
+class RawUpstream:
+    """A server that hands each connection to ``talk(socket)`` and knows nothing of HTTP."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                self._talk(connection)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Read one request's or answer's head, its empty line included, and whatever came with it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return data
+        data += piece
+    return data
+
+
+@pytest.fixture
+def raw_upstream(stack: ExitStack) -> Listening:
+    def start(talk: Talk) -> str:
+        upstream = RawUpstream(talk)
+        stack.callback(upstream.close)
+        return upstream.url
+
+    return start
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+def connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=10)
+
+
+def ask(url: str, request: bytes) -> bytes:
+    """Send raw bytes and read until the server closes."""
+    with connect(url) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+        return answer
+
+
+def recording(seen: list[bytes], answer: bytes = OK) -> Talk:
+    """Return a raw upstream that notes each request head and gives the same answer."""
+
+    def talk(connection: socket.socket) -> None:
+        while data := read_head(connection):
+            seen.append(data)
+            connection.sendall(answer)
+
+    return talk
+
+
+def fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    return [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+
+
+def test_the_target_is_forwarded_byte_for_byte(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    proxy = forwarding(raw_upstream(recording(seen)) + "/base")
+    target = b"/v1/a%2Fb/%E4%BD%A0//x/../y;p=1?q=a%20b&r=%2f+&&z"
+    ask(proxy, b"GET " + target + b" HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert seen[0].split(b" ")[1] == b"/base" + target
+
+
+def test_the_host_is_the_upstreams_and_the_way_is_told(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    upstream = raw_upstream(recording(seen))
+    ask(
+        forwarding(upstream),
+        b"GET / HTTP/1.1\r\nhost: proxy.example\r\nvia: 1.0 edge\r\nx-forwarded-for: 10.1.2.3\r\n"
+        b"x-forwarded-proto: https\r\nconnection: close\r\n\r\n",
+    )
+    got = fields(seen[0])
+    assert got[0] == (b"host", urlsplit(upstream).netloc.encode())
+    assert (b"via", b"1.0 edge, 1.1 semcache") in got
+    assert (b"x-forwarded-for", b"10.1.2.3, 127.0.0.1") in got
+    assert (b"x-forwarded-proto", b"https") in got
+    assert (b"x-forwarded-host", b"proxy.example") in got
+
+
+def test_fields_of_one_connection_stay_on_it(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    answer = (
+        b"HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-connection: keep-alive\r\n"
+        b"trailer: x-sum\r\nx-end: 1\r\ncontent-length: 2\r\n\r\nok"
+    )
+    got = ask(
+        forwarding(raw_upstream(recording(seen, answer))),
+        b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close, X-Private\r\nx-private: 1\r\nte: trailers\r\n"
+        b"keep-alive: 5\r\nexpect: 100-continue\r\nx-public: 1\r\n\r\n",
+    )
+    up = {name for name, _ in fields(seen[0])}
+    down = {name for name, _ in fields(got.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"))}
+    assert up == {b"host", b"x-public", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via"}
+    assert down - {b"connection"} == {b"x-end", b"content-length"}
+
+
+def test_nothing_is_added_that_the_client_did_not_send(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    ask(
+        forwarding(raw_upstream(recording(seen)), forwarded_headers=False),
+        b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n",
+    )
+    assert {name for name, _ in fields(seen[0])} == {b"host", b"via"}
+
+
+def test_an_injected_header_replaces_the_clients(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    proxy = forwarding(raw_upstream(recording(seen)), injected=((b"authorization", b"Bearer ours"),))
+    ask(proxy, b"GET / HTTP/1.1\r\nhost: p\r\nauthorization: Bearer theirs\r\nconnection: close\r\n\r\n")
+    assert [value for name, value in fields(seen[0]) if name == b"authorization"] == [b"Bearer ours"]
+
+
+def test_duplicate_set_cookie_fields_all_arrive(raw_upstream: Listening, forwarding: Serving) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\ncontent-length: 0\r\n\r\n"
+    got = ask(
+        forwarding(raw_upstream(recording([], answer))), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n"
+    )
+    assert [value for name, value in fields(got) if name == b"set-cookie"] == [b"a=1", b"b=2; Path=/"]
+
+
+def test_a_compressed_answer_passes_as_it_is(raw_upstream: Listening, forwarding: Serving) -> None:
+    packed = gzip.compress(b"hello " * 100)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode()
+    seen: list[bytes] = []
+    got = ask(
+        forwarding(raw_upstream(recording(seen, head + packed))),
+        b"GET / HTTP/1.1\r\nhost: p\r\naccept-encoding: gzip;q=0.5\r\nconnection: close\r\n\r\n",
+    )
+    assert got.partition(b"\r\n\r\n")[2] == packed
+    assert (b"content-encoding", b"gzip") in fields(got)
+    assert (b"accept-encoding", b"gzip;q=0.5") in fields(seen[0])
+
+
+def test_a_redirect_is_the_clients_to_follow(raw_upstream: Listening, forwarding: Serving) -> None:
+    answer = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
+    seen: list[bytes] = []
+    got = ask(
+        forwarding(raw_upstream(recording(seen, answer))), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n"
+    )
+    assert got.startswith(b"HTTP/1.1 302")
+    assert len(seen) == 1
+
+
+def test_a_proxy_in_the_environment_is_not_used(
+    raw_upstream: Listening, forwarding: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    got = ask(forwarding(raw_upstream(recording([]))), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "status"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", 200),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\netag: x\r\n\r\n", 304),
+        ("GET", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + OK, 200),
+    ],
+)
+def test_answers_without_a_body_end_and_leave_the_connection_usable(
+    raw_upstream: Listening, forwarding: Serving, method: str, answer: bytes, status: int
+) -> None:
+    parts = urlsplit(forwarding(raw_upstream(recording([], answer))))
+    client = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    for _ in range(2):
+        client.request(method, "/")
+        response = client.getresponse()
+        response.read()
+        assert response.status == status
+    client.close()
+
+
+def test_connections_to_the_upstream_are_kept(raw_upstream: Listening, forwarding: Serving) -> None:
+    connections: list[socket.socket] = []
+    seen: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(connection)
+        recording(seen)(connection)
+
+    proxy = forwarding(raw_upstream(talk))
+    for _ in range(3):
+        ask(proxy, b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert (len(connections), len(seen)) == (1, 3)
+
+
+def test_each_piece_of_a_stream_arrives_before_the_next_is_made(raw_upstream: Listening, forwarding: Serving) -> None:
+    received = threading.Semaphore(0)
+
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for word in (b"one", b"two", b"six"):
+            connection.sendall(b"3\r\n" + word + b"\r\n")
+            assert received.acquire(timeout=10)
+        connection.sendall(b"0\r\n\r\n")
+
+    parts = urlsplit(forwarding(raw_upstream(talk)))
+    client = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    client.request("GET", "/")
+    response = client.getresponse()
+    words = []
+    for _ in range(3):
+        words.append(response.read1(100))
+        received.release()
+    assert (words, response.read()) == ([b"one", b"two", b"six"], b"")
+    client.close()
+
+
+def test_a_request_body_is_passed_on_piece_by_piece(raw_upstream: Listening, forwarding: Serving) -> None:
+    arrived: list[bytes] = []
+    more = threading.Semaphore(0)
+
+    def talk(connection: socket.socket) -> None:
+        data = read_head(connection).partition(b"\r\n\r\n")[2]
+        while not data.endswith(b"0\r\n\r\n"):
+            if data.endswith(b"\r\n"):
+                arrived.append(data)
+                more.release()
+                data = b""
+            data += connection.recv(65536)
+        connection.sendall(OK)
+
+    with connect(forwarding(raw_upstream(talk))) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nhost: p\r\ntransfer-encoding: chunked\r\n\r\n")
+        for word in (b"one", b"two"):
+            client.sendall(b"3\r\n" + word + b"\r\n")
+            assert more.acquire(timeout=10)
+        client.sendall(b"0\r\n\r\n")
+        assert read_head(client).startswith(b"HTTP/1.1 200")
+    assert arrived == [b"3\r\none\r\n", b"3\r\ntwo\r\n"]
+
+
+def test_a_body_with_a_length_keeps_it(raw_upstream: Listening, forwarding: Serving) -> None:
+    seen: list[bytes] = []
+    ask(
+        forwarding(raw_upstream(recording(seen))),
+        b"POST / HTTP/1.1\r\nhost: p\r\ncontent-length: 4\r\nconnection: close, content-length\r\n\r\nbody",
+    )
+    assert (b"content-length", b"4") in fields(seen[0])
+    assert b"transfer-encoding" not in {name for name, _ in fields(seen[0])}
+
+
+def test_an_upstream_that_dies_in_a_chunked_answer_breaks_the_clients_connection(
+    raw_upstream: Listening, forwarding: Serving
+) -> None:
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+
+    parts = urlsplit(forwarding(raw_upstream(talk)))
+    client = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    client.request("GET", "/")
+    with pytest.raises(IncompleteRead):
+        client.getresponse().read()
+    client.close()
+
+
+def test_an_upstream_that_dies_before_its_announced_length_breaks_the_clients_connection(
+    raw_upstream: Listening, forwarding: Serving
+) -> None:
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+
+    parts = urlsplit(forwarding(raw_upstream(talk)))
+    client = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    client.request("GET", "/")
+    with pytest.raises(IncompleteRead):
+        client.getresponse().read()
+    client.close()
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"])
+def test_a_client_that_leaves_takes_its_upstream_request_with_it(
+    raw_upstream: Listening, forwarding: Serving, head: bytes
+) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(head)
+        asked.set()
+        if connection.recv(1) == b"":
+            gone.set()
+
+    with connect(forwarding(raw_upstream(talk))) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n{}")
+        assert asked.wait(10)
+        if head:
+            client.recv(1)
+    assert gone.wait(10)
+
+
+def test_a_client_that_leaves_in_its_own_upload_ends_it_upstream(raw_upstream: Listening, forwarding: Serving) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        begun.set()
+        while connection.recv(65536):
+            pass
+        gone.set()
+
+    with connect(forwarding(raw_upstream(talk))) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nhost: p\r\ncontent-length: 100\r\n\r\n{")
+        assert begun.wait(10)
+    assert gone.wait(10)
+
+
+def test_no_upstream_is_502_in_the_form_sdks_read(forwarding: Serving) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    got = ask(
+        forwarding(nowhere), b"GET / HTTP/1.1\r\nhost: p\r\nauthorization: Bearer s3cret\r\nconnection: close\r\n\r\n"
+    )
+    assert got.startswith(b"HTTP/1.1 502")
+    assert b'"code":"upstream_unreachable"' in got
+    assert b"s3cret" not in got
+    assert b"cache-status" not in got.lower()
+
+
+def test_an_upstream_that_talks_nonsense_is_502(raw_upstream: Listening, forwarding: Serving) -> None:
+    got = ask(
+        forwarding(raw_upstream(recording([], b"220 smtp ready\r\n\r\n"))),
+        b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n",
+    )
+    assert got.startswith(b"HTTP/1.1 502")
+
+
+def test_a_silent_upstream_is_504(raw_upstream: Listening, forwarding: Serving) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.recv(65536)
+
+    got = ask(
+        forwarding(raw_upstream(talk), read_timeout=0.1), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n"
+    )
+    assert got.startswith(b"HTTP/1.1 504")
+    assert b'"code":"upstream_timeout"' in got
+
+
+def test_an_upstream_with_no_free_connection_is_503(raw_upstream: Listening, forwarding: Serving) -> None:
+    asked = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        asked.set()
+        connection.recv(65536)
+
+    proxy = forwarding(raw_upstream(talk), max_connections=1, pool_timeout=0.1)
+    request = b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n"
+    with connect(proxy) as first:
+        first.sendall(request)
+        assert asked.wait(10)
+        assert ask(proxy, request).startswith(b"HTTP/1.1 503")
+
+
+def test_a_websocket_is_declined(forwarding: Serving, raw_upstream: Listening) -> None:
+    seen: list[bytes] = []
+    got = ask(
+        forwarding(raw_upstream(recording(seen))),
+        b"GET / HTTP/1.1\r\nhost: p\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n"
+        b"sec-websocket-key: x\r\nsec-websocket-version: 13\r\n\r\n",
+    )
+    # Without a WebSocket library uvicorn passes the request on as plain HTTP, which is as good: no upgrade either way.
+    assert not got.startswith(b"HTTP/1.1 101")
+    assert all(b"upgrade" not in {name for name, _ in fields(head)} for head in seen)
+
+
+def test_the_answer_to_an_unfinished_upload_is_passed_on(raw_upstream: Listening, forwarding: Serving) -> None:
+    def talk(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    with connect(forwarding(raw_upstream(talk))) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nhost: p\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 3_000_000)
+        assert read_head(client).startswith(b"HTTP/1.1 413")
+
+
+def test_a_slow_reader_holds_the_upstream_back(served: Serving, forwarding: Serving) -> None:
+    sent = 0
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while sent < 200_000_000:
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            sent += 65536
+            await asyncio.sleep(0)
+
+    app: ASGIApp = endless
+    with connect(forwarding(served(app))) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: p\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        settled = -1
+        while settled != sent:
+            settled = sent
+            threading.Event().wait(0.3)
+    assert sent < 100_000_000
