@@ -1,0 +1,1 @@
+"""Sentence embeddings from ONNX files, computed on this machine: the ``onnx`` embedder of semcache."""

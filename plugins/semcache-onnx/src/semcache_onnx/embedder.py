@@ -1,0 +1,122 @@
+"""The ``onnx`` embedder: a model on a thread of its own, so that the event loop keeps beating."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import msgspec
+
+from semcache_core.errors import NotOpenError
+from semcache_core.protocols import Thresholds
+from semcache_core.types import Vector
+
+from .options import OnnxOptions
+
+if TYPE_CHECKING:
+    from .model import LoadedModel
+    from .sources import ModelFiles
+
+logger = logging.getLogger("semcache_onnx")
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    files: ModelFiles
+    model: LoadedModel
+    thread: ThreadPoolExecutor
+
+
+class OnnxEmbedder:
+    """Turns texts into unit vectors with an ONNX model. Implements ``semcache_core.protocols.Embedder``.
+
+    Opening loads the model: a fraction of a second, or as long as a download takes.
+    """
+
+    Options: ClassVar[type[OnnxOptions]] = OnnxOptions
+
+    def __init__(self, options: OnnxOptions) -> None:
+        self._options = options
+        self._loaded: _Loaded | None = None
+
+    async def __aenter__(self) -> Self:
+        """Load the model. Raises ConfigError, PluginError or EmbedderUnavailable; each names the remedy."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="semcache-onnx")
+        began = time.perf_counter()
+        try:
+            files, model = await asyncio.get_running_loop().run_in_executor(thread, _load, self._options)
+        except BaseException:
+            thread.shutdown(wait=False, cancel_futures=True)
+            raise
+        self._loaded = _Loaded(files, model, thread)
+        logger.info(
+            "embedding model %s is ready: %d dimensions, %s pooling, up to %d tokens, loaded in %.1f s",
+            files.name, model.dimensions, files.pooling, files.max_tokens, time.perf_counter() - began,
+        )  # fmt: skip
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            # Not waiting: what is queued is milliseconds of work, and its callers still get their vectors.
+            loaded.thread.shutdown(wait=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that shapes a vector. Files go by content, so a model that moves keeps its vectors."""
+        files = self._open.files
+        return (
+            f"onnx model={files.name} revision={files.revision} dimensions={self.dimensions} pooling={files.pooling} "
+            f"prefix={self._options.prefix!r} truncation=none"
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """The length of every vector."""
+        return self._open.model.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """The window in tokens, special ones included. A longer text raises ``TextTooLong``."""
+        return self._open.files.max_tokens
+
+    @property
+    def recommended(self) -> Thresholds | None:
+        """The measured thresholds of a known model, those that the options give, or None."""
+        return self._open.files.thresholds
+
+    @property
+    def batch_invariant(self) -> bool:
+        """False for a dynamically quantised model: one run scales by the largest value of the whole batch."""
+        return self._open.model.batch_invariant
+
+    async def embed(self, texts: Sequence[str]) -> Vector:
+        """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
+
+        Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if the model fails.
+        """
+        loaded = self._open
+        return await asyncio.get_running_loop().run_in_executor(loaded.thread, loaded.model.embed, tuple(texts))
+
+    @property
+    def _open(self) -> _Loaded:
+        if self._loaded is None:
+            raise NotOpenError("the onnx embedder is not open; use it inside 'async with'")
+        return self._loaded
+
+
+def _load(options: OnnxOptions) -> tuple[ModelFiles, LoadedModel]:
+    """Find and load the model. Imported here, on the thread: onnxruntime and tokenizers take a while to import."""
+    from . import sources
+
+    files = sources.locate(options)
+    logger.info("loading embedding model %s (%.0f MB)", files.name, files.onnx.stat().st_size / 1e6)
+    from .model import LoadedModel
+
+    return files, LoadedModel(files, prefix=options.prefix)
