@@ -264,6 +264,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
+    exact_only: bool = False
+    """It may answer equal requests only, for example because it holds tool calls."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -310,8 +312,11 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
 class SupportsAnswers(Protocol):
     """A key extractor that knows its protocol's answers: admission, usage, streams to answers and back."""
 
-    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder:
-        """Return a recorder for one answer with status 200; ``policy`` holds what the route admits."""
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
+        """Return a recorder for one answer with status 200, or why no answer with such a head is ever stored.
+
+        ``policy`` holds what the route admits.
+        """
         ...
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:

@@ -1,0 +1,223 @@
+"""Answers of the OpenAI chat protocol: what may be stored of them, and in which form.
+
+A JSON answer is stored as it came. A streamed one is assembled into the same form, so that one entry serves both kinds
+of caller; what cannot be assembled is stored as its event log (``form = "events"``) and serves streams only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from semcache_core.extractors.openai_assembly import Assembly, Broken
+from semcache_core.extractors.openai_replies import reply
+from semcache_core.http.sse import EventStream, framed
+from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
+from semcache_core.settings import Policy
+from semcache_core.types import Key
+
+WHOLE = "whole"
+"""``Answer.holds``: everything a caller of the JSON mode gets from this upstream."""
+STREAM = "stream"
+"""``Answer.holds``: it can be framed as a stream without leaving anything out."""
+USAGE = "usage"
+JSON = "json"
+"""``Key.needs``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
+
+_FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
+_STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
+_decode = msgspec.json.Decoder().decode
+
+
+class OpenAIChatAnswers:
+    """The answer half of the ``openai-chat`` extractor (``semcache_core.protocols.SupportsAnswers``)."""
+
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
+        """Return what records an answer of this content type, or why such an answer is not stored."""
+        kind = content_type(head)
+        if kind == b"text/event-stream":
+            return _StreamRecorder(key, policy)
+        if kind == b"application/json" or kind.endswith(b"+json"):
+            return _JsonRecorder(key, policy)
+        return Refused("content-type", complete=False)
+
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
+        return reply(answer, framing)
+
+
+def content_type(head: AnswerHead) -> bytes:
+    """Return the media type without its parameters, in lower case; empty where the answer has none."""
+    for name, value in head.headers:
+        if name == b"content-type":
+            return value.partition(b";")[0].strip().lower()
+    return b""
+
+
+class _JsonRecorder:
+    def __init__(self, key: Key, policy: Policy) -> None:
+        self._key, self._policy = key, policy
+        self._pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        self._pieces.append(chunk)
+
+    def finish(self) -> Answer | Refused:
+        body = b"".join(self._pieces)
+        try:
+            content = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Refused("malformed-answer", complete=False)
+        verdict = admit(content, self._key, self._policy)
+        if isinstance(verdict, Refused):
+            return verdict
+        holds = {WHOLE} | ({STREAM} if verdict.streamable else set())
+        return _answer(body, content, verdict, holds=holds)
+
+
+class _StreamRecorder:
+    def __init__(self, key: Key, policy: Policy) -> None:
+        self._key, self._policy = key, policy
+        self._events = EventStream()
+        self._assembly = Assembly()
+        self._log: list[bytes] = []
+        self._broken: str | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._broken is None:
+            self._take(self._events.feed(chunk))
+
+    def finish(self) -> Answer | Refused:
+        last = self._events.end()
+        if last is not None and self._broken is None:
+            self._take([last])
+        if self._broken is not None:
+            return Refused(self._broken, complete=False)
+        assembly = self._assembly
+        if not assembly.done:
+            return Refused("no-terminal-event", complete=False)
+        content = assembly.body()
+        verdict = admit(content, self._key, self._policy)
+        if isinstance(verdict, Refused):
+            return verdict
+        if assembly.raw or not verdict.streamable:
+            # What nobody here understands is for equal requests only.
+            verdict = msgspec.structs.replace(verdict, exact_only=True)
+            return _answer(b"".join(self._log), content, verdict, holds={STREAM}, form="events")
+        holds = {STREAM} | ({WHOLE} if assembly.usage is not None else set())
+        return _answer(msgspec.json.encode(content), content, verdict, holds=holds)
+
+    def _take(self, events: list[Any]) -> None:
+        try:
+            for event in events:
+                if not self._assembly.done:
+                    self._log.append(framed(event.data, name=event.name))
+                self._assembly.take(event)
+        except Broken as broken:
+            self._broken = str(broken)
+            self._log.clear()
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The answer may be stored. ``streamable``: it has only members that can be framed as a stream."""
+
+    exact_only: bool
+    streamable: bool
+
+
+def admit(content: object, key: Key, policy: Policy) -> Admitted | Refused:
+    """Say whether a whole chat completion may be stored, and for whom."""
+    if not isinstance(content, dict):
+        return Refused("malformed-answer", complete=False)
+    if content.get("error") is not None:
+        return Refused("error-member", complete=False)
+    choices = content.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return Refused("empty-answer")
+    finished = _FINISHED.union(policy.finish_reasons)
+    exact_only, streamable = False, True
+    for choice in choices:
+        verdict = _admit_choice(choice, key, policy, finished)
+        if isinstance(verdict, Refused):
+            return verdict
+        exact_only = exact_only or verdict.exact_only
+        streamable = streamable and verdict.streamable
+    return Admitted(exact_only=exact_only, streamable=streamable)
+
+
+def _admit_choice(choice: Any, key: Key, policy: Policy, finished: frozenset[str]) -> Admitted | Refused:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return Refused("malformed-answer", complete=False)
+    finish = choice.get("finish_reason")
+    if not isinstance(finish, str) or finish not in finished:
+        return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
+    if message.get("refusal"):
+        return Refused("refusal")
+    calls = bool(message.get("tool_calls") or message.get("function_call"))
+    content = message.get("content")
+    if not calls and not (content.strip() if isinstance(content, str) else content) and not message.get("audio"):
+        return Refused("empty-answer")
+    if calls and policy.tool_calls == "never":
+        return Refused("tool-calls")
+    if JSON in key.needs and not calls and not _is_json(content):
+        return Refused("invalid-json")
+    strange = {name for name, value in message.items() if name not in _STREAMABLE and value not in (None, "", [], {})}
+    plain = isinstance(content, str | None) and not strange and choice.get("logprobs") is None and _plain_tools(message)
+    return Admitted(exact_only=bool(strange) or (calls and policy.tool_calls == "exact"), streamable=plain)
+
+
+def _plain_tools(message: dict[str, Any]) -> bool:
+    """Say whether the tool calls have the members that a stream of chunks can carry, and no others."""
+    calls = message.get("tool_calls") or []
+    return (
+        isinstance(calls, list)
+        and all(
+            isinstance(call, dict)
+            and call.keys() <= {"id", "type", "function", "index"}
+            and _plain_function(call.get("function"))
+            for call in calls
+        )
+        and (message.get("function_call") is None or _plain_function(message["function_call"]))
+    )
+
+
+def _plain_function(function: object) -> bool:
+    return (
+        isinstance(function, dict)
+        and function.keys() <= {"name", "arguments"}
+        and all(isinstance(value, str) for value in function.values())
+    )
+
+
+def _is_json(content: object) -> bool:
+    if not isinstance(content, str):
+        return False
+    try:
+        _decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _answer(body: bytes, content: dict[str, Any], verdict: Admitted, *, holds: set[str], form: str = "body") -> Answer:
+    usage = content.get("usage")
+    return Answer(
+        status=200,
+        headers=(),
+        body=body,
+        form=form,
+        holds=frozenset(holds | ({USAGE} if isinstance(usage, dict) else set())),
+        tokens=_tokens(usage),
+        exact_only=verdict.exact_only,
+    )
+
+
+def _tokens(usage: object) -> int:
+    if not isinstance(usage, dict):
+        return 0
+    total = usage.get("total_tokens")
+    if not isinstance(total, int):
+        total = sum(n for n in (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(n, int))
+    return max(0, total)

@@ -1,0 +1,170 @@
+"""Stored chat completions framed again: as the JSON body, or as the stream of chunks that stands for it. Pure.
+
+Only what was stored is told. A stream begins with each choice's role, goes on with its text split on word boundaries,
+ends with the finish reasons, has a usage chunk only if the caller asked for one, and closes with ``[DONE]``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from semcache_core.http.sse import EventStream, framed
+from semcache_core.protocols import Answer, Framing, Reply
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+# The members are kept byte for byte: only what must change is changed.
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_WORDS = re.compile(r"\s*\S+|\s+")
+_JSON = b"application/json"
+_STREAM = b"text/event-stream; charset=utf-8"
+_END = framed(b"[DONE]")
+_TEXTS = ("reasoning_content", "reasoning", "content", "refusal")
+
+
+def reply(answer: Answer, framing: Framing) -> Reply | None:
+    """Return the framed answer, or None where it lacks what the caller's mode needs."""
+    if not framing.streamed:
+        if "whole" not in answer.holds or answer.form != "body":
+            return None
+        return Reply(_JSON, (_json(answer.body, framing),))
+    if "stream" not in answer.holds or ("usage" in framing.needs and "usage" not in answer.holds):
+        return None
+    pieces = _replayed(answer.body, framing) if answer.form == "events" else _chunks(_decode(answer.body), framing)
+    return Reply(_STREAM, tuple(pieces))
+
+
+def _json(body: bytes, framing: Framing) -> bytes:
+    if framing.exact and not framing.zero_usage:
+        return body
+    return _encode(_renewed(_decode_members(body), framing))
+
+
+def _renewed(members: dict[str, msgspec.Raw], framing: Framing) -> dict[str, msgspec.Raw]:
+    """Return the members with what belongs to this answer alone made anew, where the stored answer has it at all."""
+    fresh = dict(members)
+    if not framing.exact:
+        if "id" in members:
+            fresh["id"] = msgspec.Raw(_encode(_fresh_id(_decode(members["id"]), framing)))
+        if "created" in members:
+            fresh["created"] = msgspec.Raw(_encode(int(framing.now)))
+    if framing.zero_usage and "usage" in members:
+        fresh["usage"] = msgspec.Raw(_encode(_zeroed(_decode(members["usage"]))))
+    return fresh
+
+
+def _fresh_id(stored: object, framing: Framing) -> str:
+    prefix, dash, _ = stored.partition("-") if isinstance(stored, str) else ("", "", "")
+    return prefix + dash + framing.fresh_id
+
+
+def _zeroed(usage: object) -> object:
+    if isinstance(usage, dict):
+        return {name: _zeroed(value) for name, value in usage.items()}
+    return 0 if isinstance(usage, int | float) and not isinstance(usage, bool) else usage
+
+
+# -- a canonical body as a stream -------------------------------------------------------------------------------------
+
+
+def _chunks(body: dict[str, Any], framing: Framing) -> Iterator[bytes]:
+    wants_usage = "usage" in framing.needs
+    envelope, at_the_end = _envelope(body, framing)
+    choices = [(choice.get("index", at), choice) for at, choice in enumerate(body["choices"])]
+    for index, choice in choices:
+        message = choice["message"]
+        first = {"content": "" if isinstance(message.get("content"), str) else None}
+        if "role" in message:
+            first = {"role": message["role"], **first}
+        yield _chunk(envelope, index, first, wants_usage)
+    for index, choice in choices:
+        before, after = _around(envelope, index, wants_usage)
+        for delta in _deltas(choice["message"]):
+            yield before + _encode(delta) + after
+    for at, (index, choice) in enumerate(choices, 1):
+        members = {name: value for name, value in choice.items() if name not in ("index", "message", "logprobs")}
+        last = at_the_end if at == len(choices) else {}
+        yield _event(
+            {**envelope, "choices": [{"index": index, "delta": {}, **members}], **_no_usage(wants_usage), **last}
+        )
+    if wants_usage:
+        usage = _zeroed(body["usage"]) if framing.zero_usage else body["usage"]
+        yield _event({**envelope, "choices": [], "usage": usage})
+    yield _END
+
+
+def _envelope(body: dict[str, Any], framing: Framing) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what every chunk carries, and what only the last one does: members with a structure of their own."""
+    envelope = {name: value for name, value in body.items() if name not in ("choices", "usage")}
+    if "object" in envelope:
+        envelope["object"] = "chat.completion.chunk"
+    if not framing.exact:
+        if "id" in envelope:
+            envelope["id"] = _fresh_id(envelope["id"], framing)
+        if "created" in envelope:
+            envelope["created"] = int(framing.now)
+    structured = {name: value for name, value in envelope.items() if isinstance(value, dict | list)}
+    return {name: value for name, value in envelope.items() if name not in structured}, structured
+
+
+def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in _TEXTS:
+        for word in _WORDS.findall(message.get(name) or ""):
+            yield {name: word}
+    for at, call in enumerate(message.get("tool_calls") or ()):
+        function = call.get("function", {})
+        opening = {**call, "index": call.get("index", at), "function": {**function, "arguments": ""}}
+        yield {"tool_calls": [opening]}
+        for piece in _WORDS.findall(function.get("arguments", "")):
+            yield {"tool_calls": [{"index": opening["index"], "function": {"arguments": piece}}]}
+    call = message.get("function_call")
+    if call is not None:
+        yield {"function_call": {**call, "arguments": ""}}
+        for piece in _WORDS.findall(call.get("arguments", "")):
+            yield {"function_call": {"arguments": piece}}
+
+
+def _chunk(envelope: dict[str, Any], index: int, delta: dict[str, Any], wants_usage: bool) -> bytes:
+    before, after = _around(envelope, index, wants_usage)
+    return before + _encode(delta) + after
+
+
+def _around(envelope: dict[str, Any], index: int, wants_usage: bool) -> tuple[bytes, bytes]:
+    """Return what stands before and after the delta in every chunk of a choice: it is the same for all its words."""
+    choice = {"index": index, "delta": None, "finish_reason": None}
+    whole = _event({**envelope, **_no_usage(wants_usage), "choices": [choice]})
+    before, _, after = whole.rpartition(b'"delta":null')
+    return before + b'"delta":', after
+
+
+def _no_usage(wanted: bool) -> dict[str, None]:
+    # Who asks for usage gets the member on every chunk, null until the last one: so the protocol defines it.
+    return {"usage": None} if wanted else {}
+
+
+def _event(chunk: dict[str, Any]) -> bytes:
+    return framed(_encode(chunk))
+
+
+# -- an event log as it was -------------------------------------------------------------------------------------------
+
+
+def _replayed(log: bytes, framing: Framing) -> Iterator[bytes]:
+    for event in EventStream().feed(log):
+        if event.data.strip() == b"[DONE]":
+            yield _END
+            return
+        members = _decode_members(event.data)
+        is_usage = members.get("choices") == msgspec.Raw(b"[]") and members.get("usage", b"null") != msgspec.Raw(
+            b"null"
+        )
+        if is_usage and "usage" not in framing.needs:
+            continue
+        if framing.exact and not framing.zero_usage:
+            yield framed(event.data, name=event.name)
+        else:
+            yield framed(_encode(_renewed(members, framing)), name=event.name)

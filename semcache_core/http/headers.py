@@ -1,0 +1,157 @@
+"""Header rules: which fields of an answer are kept with an entry, and what a later request must match. Pure.
+
+Names are lower case, as ASGI has them. An LLM answer keeps its content type and language and what the operator adds; a
+generic answer keeps all but the fields that belong to one connection, one request or one caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from semcache_core.types import Headers
+
+_LLM_KEPT = frozenset({b"content-type", b"content-language"})
+
+# RFC 9110 7.6.1, and the framing of one message, which the server that replays the answer makes anew.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
+_ONE_EXCHANGE = frozenset(
+    {
+        b"age",
+        b"alt-svc",
+        b"authentication-info",
+        b"cache-status",
+        b"clear-site-data",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"date",
+        b"nel",
+        b"openai-organization",
+        b"openai-project",
+        b"openai-processing-ms",
+        b"report-to",
+        b"retry-after",
+        b"semcache-control",
+        b"semcache-entry",
+        b"semcache-similarity",
+        b"semcache-matched",
+        b"server",
+        b"server-timing",
+        b"set-cookie",
+        b"set-cookie2",
+        b"traceparent",
+        b"tracestate",
+        b"via",
+        b"www-authenticate",
+        b"x-cache",
+        b"x-cache-hits",
+        b"x-envoy-upstream-service-time",
+        b"x-process-time",
+        b"x-runtime",
+        b"x-served-by",
+        b"x-timer",
+    }
+)
+_ONE_EXCHANGE_PARTS = re.compile(
+    rb"request-?id|correlation-?id|trace-?id|trace-context|rate-?limit|organi[sz]ation|processing|^x-b3-|^cf-|^x-amz|"
+    rb"^x-amzn-|^sentry-|^x-datadog-|(^|-)(duration|elapsed|response-time)(-|$)"
+)
+
+
+def first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """Return the first value of ``name``, or None."""
+    for field, value in headers:
+        if field == name:
+            return value
+    return None
+
+
+def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """Return all values of ``name`` as one comma-separated list, or None where there is none."""
+    values = [value for field, value in headers if field == name]
+    return b", ".join(values) if values else None
+
+
+def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the fields, in order and with duplicates, less those called one of ``names`` (in any case)."""
+    return [field for field in headers if field[0].lower() not in names]
+
+
+def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Return the fields as bytes with names in lower case: applications and old servers do not all keep to it."""
+    return tuple((bytes(name).lower(), bytes(value)) for name, value in headers)
+
+
+def kept(headers: Headers, *, generic: bool, keep: frozenset[bytes] = frozenset()) -> Headers:
+    """Return the fields of an answer that are stored with it. ``keep`` are the operator's additions for LLM answers."""
+    if not generic:
+        wanted = _LLM_KEPT | (keep - _ONE_EXCHANGE - HOP_BY_HOP)
+        return tuple(field for field in headers if field[0] in wanted)
+    named = _named_by_connection(headers)
+    fields: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        if name in named or _is_of_one_exchange(name, value):
+            continue
+        fields.append((name, weakened(value)) if name == b"etag" else (name, value))
+    return tuple(fields)
+
+
+def weakened(etag: bytes) -> bytes:
+    """Return the entity tag as a weak one: the stored body is decoded, so it is not byte for byte what was tagged."""
+    return etag if etag.startswith(b"W/") else b"W/" + etag
+
+
+def varies_on(headers: Headers) -> tuple[bytes, ...] | None:
+    """Return the request fields an answer depends on, sorted; None for ``Vary: *``.
+
+    An ``Access-Control-Allow-Origin`` that names one origin was made for that origin, whether or not ``Vary`` says so.
+    ``Accept-Encoding`` is left out: bodies are stored decoded.
+    """
+    names = {name.strip().lower() for name in (joined(headers, b"vary") or b"").split(b",")} - {b"", b"accept-encoding"}
+    if b"*" in names:
+        return None
+    if (first(headers, b"access-control-allow-origin") or b"*").strip() != b"*":
+        names.add(b"origin")
+    return tuple(sorted(names))
+
+
+def values_of(names: Sequence[bytes], request: Headers) -> Headers:
+    """Return each name with the request's value: what ``Answer.vary`` holds. A missing field is not an empty one."""
+    return tuple((name, _marked(joined(request, name))) for name in names)
+
+
+def matches(vary: Headers, request: Headers) -> bool:
+    """Say whether ``request`` has the values that an answer was made for."""
+    return all(_marked(joined(request, name)) == value for name, value in vary)
+
+
+def _marked(value: bytes | None) -> bytes:
+    return b"-" if value is None else b"=" + value.strip()
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    names = joined(headers, b"connection") or b""
+    return frozenset(name.strip().lower() for name in names.split(b","))
+
+
+def _is_of_one_exchange(name: bytes, value: bytes) -> bool:
+    if name in HOP_BY_HOP or name in _ONE_EXCHANGE or _ONE_EXCHANGE_PARTS.search(name):
+        return True
+    # A nonce is good for one page view; replayed, it would allow what it was meant to forbid.
+    return name.startswith(b"content-security-policy") and b"'nonce-" in value

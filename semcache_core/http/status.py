@@ -1,0 +1,96 @@
+"""The fields that say what the cache did: Cache-Status (RFC 9211), X-Cache, Age and Semcache-Entry. Pure."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import quote
+
+import msgspec
+
+from semcache_core.decide import Found
+from semcache_core.types import Headers
+
+_NAME = b"cache-status"
+_BYPASS_MARK = (b"x-cache", b"BYPASS")
+_MISS_MARK = (b"x-cache", b"MISS")
+_HIT_MARK = (b"x-cache", b"HIT")
+_STALE_MARK = (b"x-cache", b"STALE")
+_MISS: Headers = ((_NAME, b"semcache; fwd=miss"), _MISS_MARK)
+_COLLAPSED: Headers = ((_NAME, b"semcache; fwd=miss; collapsed"), _MISS_MARK)
+_OBSERVED: Headers = ((_NAME, b"semcache; fwd=miss; detail=observe"), _MISS_MARK)
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a caller may be told. In shared partitions neither age nor ttl: they tell when somebody else asked."""
+
+    times: bool = True
+    matched: bool = False
+    """Similarity and matched text: an oracle for other callers' prompts, so only with the debug right."""
+
+
+def missed(*, detail: str = "") -> Headers:
+    """Return the fields of an answer that came from upstream after a look-up. ``detail`` says more than plain miss."""
+    return ((_NAME, b"semcache; fwd=miss; detail=" + detail.encode()), _MISS_MARK) if detail else _MISS
+
+
+def collapsed() -> Headers:
+    """Return the fields of an answer that somebody else's equal request brought."""
+    return _COLLAPSED
+
+
+def observed() -> Headers:
+    """Return the fields of an answer that the cache could have given, under ``mode = "observe"``."""
+    return _OBSERVED
+
+
+def bypassed(reason: str) -> Headers:
+    """Return the fields of a request that the cache recognised and left alone."""
+    return ((_NAME, b"semcache; fwd=bypass; detail=" + reason.encode()), _BYPASS_MARK)
+
+
+def stale_on_error(status: int, found_age: float, *, shown: Shown) -> Headers:
+    """Return the fields of an old answer that stands in for a failing upstream; ``status`` is what upstream said."""
+    told = b"semcache; fwd=stale; fwd-status=%d; detail=stale-if-error" % status
+    return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
+
+
+def hit(found: Found, *, shown: Shown) -> Headers:
+    """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale."""
+    ttl = b"" if found.lives is None or not shown.times else b"; ttl=%d" % _floor(found.lives)
+    told = b"semcache; hit" + ttl + (b"; detail=semantic" if found.source == "semantic" else b"")
+    mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
+    fields = ((_NAME, told), mark, *_age(found.age, shown))
+    if found.entry_id is not None:
+        fields += ((b"semcache-entry", found.entry_id.hex().encode()),)
+    return fields + _matched(found) if shown.matched else fields
+
+
+def may_debug(headers: Headers, token: str | None) -> bool:
+    """Say whether the request carries the debug token, compared in constant time."""
+    if token is None:
+        return False
+    said = b"".join(value for name, value in headers if name == b"semcache-debug")
+    return hmac.compare_digest(said, token.encode())
+
+
+def _age(age: float, shown: Shown) -> Headers:
+    return ((b"age", b"%d" % max(0, int(age))),) if shown.times else ()
+
+
+def _floor(seconds: float) -> int:
+    # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
+    return int(seconds // 1)
+
+
+def _matched(found: Found) -> Headers:
+    fields: Headers = ()
+    if found.similarity is not None:
+        fields += ((b"semcache-similarity", b"%.4f" % found.similarity),)
+    if found.record is not None and found.record.text:
+        # Percent-encoded: a header value holds no line feeds and no non-ASCII text.
+        fields += ((b"semcache-matched", _quoted(found.record.text)),)
+    return fields
+
+
+def _quoted(text: str) -> bytes:
+    return quote(text[:512], safe=" ,.;:?!'()/").encode()
