@@ -1,0 +1,46 @@
+"""What is written to a response store."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semcache_core import wire
+from semcache_core.types import Record
+
+
+def record(payload: bytes = b"x", text: str = "hello") -> Record:
+    return Record(
+        partition=b"p" * 16,
+        scope=b"s" * 16,
+        exact=b"e" * 16,
+        text=text,
+        kind="str",
+        payload=payload,
+        born_at=1.5,
+        expires_at=None,
+        fields=(("model", b"12345678"),),
+    )
+
+
+@given(st.binary(), st.text())
+def test_a_record_comes_back_equal(payload: bytes, text: str) -> None:
+    assert wire.decode(wire.encode(record(payload, text))) == record(payload, text)
+
+
+@given(st.binary())
+def test_any_bytes_decode_or_say_why_not(data: bytes) -> None:
+    try:
+        assert isinstance(wire.decode(data), Record)
+    except (wire.Undecodable, wire.NewerVersion) as error:
+        assert str(error)
+
+
+def test_a_truncated_record_is_undecodable() -> None:
+    with pytest.raises(wire.Undecodable):
+        wire.decode(wire.encode(record())[:-1])
+
+
+def test_a_newer_version_is_told_from_rubbish() -> None:
+    data = wire.encode(record())
+    with pytest.raises(wire.NewerVersion):
+        wire.decode(bytes([wire.VERSION + 1]) + data[1:])
