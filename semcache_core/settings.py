@@ -1,27 +1,70 @@
-"""The options of the core, table by table: names, defaults and meanings. The configuration reference is made from these.
+"""The options of the core, table by table: names, defaults, meanings. The configuration reference is made from these.
 
-Durations are seconds; in a file they may be written ``"7d"``, ``"1h"``, ``"90s"``, ``0`` or ``"never"`` (None here).
+In a file, what is typed ``Seconds`` or ``Duration`` may be written ``90``, ``"90s"``, ``"15m"``, ``"1h"`` or ``"7d"``,
+and a ``Duration`` also ``"never"``; what is typed ``Bytes`` may be written ``"4 MiB"``. Plugins may use the same
+types.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hmac
+from typing import Annotated, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
 
-Duration = float | None
+Seconds = Annotated[float, Meta(extra={"unit": "seconds"})]
+"""Seconds."""
+Duration = Annotated[float | None, Meta(extra={"unit": "seconds"})]
 """Seconds; None: never ends."""
+Bytes = Annotated[int, Meta(extra={"unit": "bytes"})]
+"""A number of bytes."""
+Similarity = Annotated[float, Meta(ge=0, le=1)]
+"""Cosine, 0 to 1, higher is closer."""
+
+_Wait = Annotated[Seconds, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0)]
+_Size = Annotated[int, Meta(ge=1)]
+_Body = Annotated[Bytes, Meta(ge=1024)]
+
+
+class Secret:
+    """A string that never prints: masked in ``repr``, ``str`` and f-strings. ``reveal()`` gives the string."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself. Call it where the secret is used, not where it is passed on."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "********"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is neither pickled nor copied")
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the configuration tables."""
 
 
-class CacheOptions(Table):
+class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[semcache]``: what every request starts from; a ``[[route]]`` may override what says so."""
 
-    namespace: Annotated[str, Meta(description="Separates caches that share a store; part of every partition.")] = "default"
+    namespace: Annotated[
+        str, Meta(min_length=1, description="Separates caches that share a store; part of every partition.")
+    ] = "default"
     mode: Annotated[
         Literal["on", "observe", "off"],
         Meta(description="`observe` decides and records but always asks upstream; `off` is the kill switch."),
@@ -31,47 +74,57 @@ class CacheOptions(Table):
         Meta(description="Which of the embedder's recommended thresholds to use."),
     ] = "balanced"
     threshold: Annotated[
-        float | None, Meta(description="Similarity at and above which a neighbour may answer; overrides `preset`.")
+        Similarity | None,
+        Meta(description="Similarity at and above which a neighbour may answer; overrides `preset`."),
     ] = None
     match: Annotated[
         Literal["semantic", "exact"], Meta(description="`exact` answers equal requests only and embeds nothing.")
     ] = "semantic"
     ttl: Annotated[Duration, Meta(description="How long an answer lives, from its birth. 0 stores nothing.")] = 86400.0
     jitter: Annotated[
-        float, Meta(ge=0, le=0.5, description="Shortens each ttl by a random share up to this, so entries do not end together.")
+        float,
+        Meta(
+            ge=0, le=0.5, description="Shortens each ttl by a random share up to this, so entries do not end together."
+        ),
     ] = 0.05
     stale_while_revalidate: Annotated[
-        float, Meta(ge=0, description="Seconds after expiry in which the old answer is served while one refresh runs.")
+        _Wait, Meta(description="Time after expiry in which the old answer is served while one refresh runs.")
     ] = 0.0
     stale_if_error: Annotated[
-        float, Meta(ge=0, description="Seconds after expiry in which the old answer replaces a failing upstream.")
+        _Wait, Meta(description="Time after expiry in which the old answer replaces a failing upstream.")
     ] = 0.0
-    min_words: Annotated[
-        int, Meta(ge=0, description="Texts with fewer content words match exactly only.")
-    ] = 2
-    max_words: Annotated[int, Meta(ge=1, description="Texts with more words match exactly only (`long-text`).")] = 64
-    volatile: Annotated[
-        tuple[str, ...], Meta(description="Words and phrases that make a text match exactly only.")
-    ] = ("today", "now", "latest", "current", "currently", "this week", "tonight", "yesterday", "tomorrow")
+    min_words: Annotated[_Count, Meta(description="Texts with fewer content words match exactly only.")] = 2
+    max_words: Annotated[_Size, Meta(description="Texts with more words match exactly only (`long-text`).")] = 64
+    volatile: Annotated[tuple[str, ...], Meta(description="Words and phrases that make a text match exactly only.")] = (
+        "today",
+        "now",
+        "latest",
+        "current",
+        "currently",
+        "this week",
+        "tonight",
+        "yesterday",
+        "tomorrow",
+    )
     tool_calls: Annotated[
         Literal["exact", "never", "semantic"], Meta(description="How answers that hold tool calls may be reused.")
     ] = "exact"
     finish_reasons: Annotated[
         tuple[str, ...], Meta(description="Further finish reasons of an answer that may be stored.")
     ] = ()
-    usage_on_hit: Annotated[
-        Literal["original", "zero"], Meta(description="The token usage a hit reports.")
-    ] = "original"
-    max_body: Annotated[
-        int, Meta(ge=1024, description="Bytes of a request or answer body above which it is neither looked up nor stored.")
-    ] = 4 * 1024 * 1024
+    usage_on_hit: Annotated[Literal["original", "zero"], Meta(description="The token usage a hit reports.")] = (
+        "original"
+    )
+    max_body: Annotated[_Body, Meta(description="A larger request or answer body is neither looked up nor stored.")] = (
+        4 * 1024 * 1024
+    )
 
 
-class HttpOptions(Table):
+class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[http]``: identity, headers and the directives that callers may send."""
 
     identity_secret: Annotated[
-        str | None, Meta(description="Keys the hashes that hide identities. SQLite makes and keeps one.")
+        Secret | None, Meta(description="Keys the hashes that hide identities. SQLite makes and keeps one.")
     ] = None
     identity: Annotated[
         Literal["default", "shared"] | tuple[str, ...],
@@ -97,33 +150,37 @@ class HttpOptions(Table):
         tuple[Literal["namespace", "tags", "mode", "ttl"], ...],
         Meta(description="What callers may loosen through Semcache-Control."),
     ] = ()
-    status_headers: Annotated[
-        bool, Meta(description="Whether bypassed requests get Cache-Status and X-Cache.")
-    ] = True
+    status_headers: Annotated[bool, Meta(description="Whether bypassed requests get Cache-Status and X-Cache.")] = True
     debug_token: Annotated[
-        str | None, Meta(description="Who sends it in Semcache-Debug sees similarity and matched text.")
+        Secret | None, Meta(description="Who sends it in Semcache-Debug sees similarity and matched text.")
     ] = None
 
 
-class LimitOptions(Table):
-    """``[limits]``: deadlines in seconds, and bounds."""
+class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[limits]``: deadlines and bounds."""
 
-    embed_deadline: Annotated[float, Meta(gt=0, description="One embedding on the caller's path.")] = 2.0
-    vector_deadline: Annotated[float, Meta(gt=0, description="One vector store call.")] = 0.5
-    response_deadline: Annotated[float, Meta(gt=0, description="One response store call.")] = 0.5
-    lookup_deadline: Annotated[float, Meta(gt=0, description="A whole lookup.")] = 3.0
-    judge_deadline: Annotated[float, Meta(gt=0, description="One costly verifier call.")] = 1.0
-    breaker_open: Annotated[float, Meta(gt=0, description="How long a failing dependency is left alone.")] = 10.0
-    write_queue: Annotated[int, Meta(ge=1, description="Writes that may wait; past it new ones are dropped.")] = 10_000
-    write_queue_bytes: Annotated[int, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
-    drain: Annotated[float, Meta(ge=0, description="How long a shutdown waits for queued writes.")] = 5.0
-    embedding_cache: Annotated[int, Meta(ge=0, description="Embeddings kept in memory, least recently used go first.")] = 4096
-    alias_cache: Annotated[int, Meta(ge=0, description="Raw bodies whose key is remembered.")] = 32_768
-    waiter_patience: Annotated[float, Meta(gt=0, description="Seconds without a byte after which a waiter asks alone.")] = 30.0
-    hit_for_miss: Annotated[float, Meta(ge=0, description="Seconds a refused answer lets equal requests pass at once.")] = 60.0
+    embed_deadline: Annotated[Seconds, Meta(gt=0, description="One embedding on the caller's path.")] = 2.0
+    vector_deadline: Annotated[Seconds, Meta(gt=0, description="One vector store call.")] = 0.5
+    response_deadline: Annotated[Seconds, Meta(gt=0, description="One response store call.")] = 0.5
+    lookup_deadline: Annotated[Seconds, Meta(gt=0, description="A whole lookup.")] = 3.0
+    judge_deadline: Annotated[Seconds, Meta(gt=0, description="One costly verifier call.")] = 1.0
+    breaker_open: Annotated[Seconds, Meta(gt=0, description="How long a failing dependency is left alone.")] = 10.0
+    write_queue: Annotated[_Size, Meta(description="Writes that may wait; past it new ones are dropped.")] = 10_000
+    write_queue_bytes: Annotated[Bytes, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
+    drain: Annotated[_Wait, Meta(description="How long a shutdown waits for queued writes.")] = 5.0
+    embedding_cache: Annotated[_Count, Meta(description="Embeddings kept in memory, least recently used go first.")] = (
+        4096
+    )
+    alias_cache: Annotated[_Count, Meta(description="Raw bodies whose key is remembered.")] = 32_768
+    waiter_patience: Annotated[
+        Seconds, Meta(gt=0, description="Time without a byte after which a waiter asks alone.")
+    ] = 30.0
+    hit_for_miss: Annotated[_Wait, Meta(description="How long a refused answer lets equal requests pass at once.")] = (
+        60.0
+    )
 
 
-class Normalise(Table):
+class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[normalise]]``: rewrites a volatile span in the key's copy of a request, never in the request itself."""
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
@@ -131,29 +188,56 @@ class Normalise(Table):
     replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
 
 
-class RouteOptions(Table):
-    """``[[route]]``: overrides for the requests whose path ends in ``path``."""
+class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
 
-    path: Annotated[str, Meta(description="Path suffix; for the `json` extractor it also claims the path.")]
+    What a route leaves out is what ``[semcache]`` and ``[http]`` say.
+    """
+
+    path: Annotated[
+        str,
+        Meta(pattern="^/", description="Path suffix, from a slash on; for the `json` extractor it claims the path."),
+    ]
     methods: Annotated[tuple[str, ...], Meta(description="Methods the `json` extractor claims there.")] = ("POST",)
     text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
     ignore: Annotated[tuple[str, ...], Meta(description="Members that never split keys.")] = ()
     hole_after: Annotated[
-        str | None, Meta(description="Only what follows the last such marker is compared by meaning; the rest is scope.")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="Only what follows the last such marker is compared by meaning; the rest is scope."),
     ] = None
-    mode: Literal["on", "observe", "off"] | None = None
-    match: Literal["semantic", "exact"] | None = None
-    threshold: float | None = None
-    ttl: Duration | msgspec.UnsetType = msgspec.UNSET
-    stale_while_revalidate: float | None = None
-    stale_if_error: float | None = None
-    min_words: int | None = None
-    max_words: int | None = None
-    tool_calls: Literal["exact", "never", "semantic"] | None = None
-    usage_on_hit: Literal["original", "zero"] | None = None
-    max_body: int | None = None
-    cache_control: Literal["obey", "ignore"] | None = None
-    request_cache_control: Literal["honour", "ignore"] | None = None
+    mode: Annotated[
+        Literal["on", "observe", "off"] | None, Meta(description="Overrides `semcache.mode` on this route.")
+    ] = None
+    match: Annotated[
+        Literal["semantic", "exact"] | None, Meta(description="Overrides `semcache.match` on this route.")
+    ] = None
+    threshold: Annotated[Similarity | None, Meta(description="Overrides `semcache.threshold` and `preset` here.")] = (
+        None
+    )
+    ttl: Annotated[
+        Duration | msgspec.UnsetType, Meta(description="Overrides `semcache.ttl`; 0 stores nothing on this route.")
+    ] = msgspec.UNSET
+    stale_while_revalidate: Annotated[
+        _Wait | None, Meta(description="Overrides `semcache.stale_while_revalidate` on this route.")
+    ] = None
+    stale_if_error: Annotated[_Wait | None, Meta(description="Overrides `semcache.stale_if_error` on this route.")] = (
+        None
+    )
+    min_words: Annotated[_Count | None, Meta(description="Overrides `semcache.min_words` on this route.")] = None
+    max_words: Annotated[_Size | None, Meta(description="Overrides `semcache.max_words` on this route.")] = None
+    tool_calls: Annotated[
+        Literal["exact", "never", "semantic"] | None, Meta(description="Overrides `semcache.tool_calls` on this route.")
+    ] = None
+    usage_on_hit: Annotated[
+        Literal["original", "zero"] | None, Meta(description="Overrides `semcache.usage_on_hit` on this route.")
+    ] = None
+    max_body: Annotated[_Body | None, Meta(description="Overrides `semcache.max_body` on this route.")] = None
+    cache_control: Annotated[
+        Literal["obey", "ignore"] | None, Meta(description="Overrides `http.cache_control` on this route.")
+    ] = None
+    request_cache_control: Annotated[
+        Literal["honour", "ignore"] | None, Meta(description="Overrides `http.request_cache_control` on this route.")
+    ] = None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
