@@ -15,17 +15,18 @@ import msgspec
 
 from .config import Config, load
 from .decide import Directives, Found
+from .engine import Engine
 from .errors import NotOpenError, WrongLoopError
 from .flights import Flight, FlightFailed
 from .freshness import expiry, parse_duration
-from .functions import DoNotCache
+from .functions import CachedFunction, DoNotCache
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
 from .opening import Opened, open_cache
 from .registry import Registry
 from .settings import Duration, Policy
 from .sync import BlockingCache
-from .types import Query, Record, Source
+from .types import Bypass, Query, Record, Source
 from .values import NotStorable, pack, unpack
 
 if TYPE_CHECKING:
@@ -141,12 +142,13 @@ class SemanticCache:
         opened = self._open()
         engine = opened.engine
         started = engine.clock()
-        query = opened.keys.query(prompt, context, namespace)
-        policy = opened.policy
-        found = await engine.find(
-            query, policy=policy, directives=_PLAIN if threshold is None else Directives(threshold=threshold)
-        )
-        engine.conclude(found, query, policy=policy, started=started)
+        query = opened.keys.of(prompt, context, namespace=namespace)
+        if isinstance(query, Bypass):
+            engine.bypassed(query, policy=opened.policy, started=started)
+            return Lookup(hit=False, reason=query.reason)
+        directives = _PLAIN if threshold is None else Directives(threshold=threshold)
+        found = await engine.find(query, policy=opened.policy, directives=directives)
+        engine.conclude(found, query, policy=opened.policy, started=started)
         return _as_lookup(found, query)
 
     async def store(
@@ -165,7 +167,9 @@ class SemanticCache:
         ``"never"``, or 0, which stores nothing.
         """
         opened = self._open()
-        query = opened.keys.query(prompt, context, namespace)
+        query = opened.keys.of(prompt, context, namespace=namespace)
+        if isinstance(query, Bypass):
+            return False
         policy = _with_ttl(opened.policy, ttl)
         record = _record(query, value, policy, born_at=opened.engine.clock(), cost=0.0, draw=opened.draw())
         return record is not None and await opened.engine.keep(query, record, policy=policy, tags=tags, wait=True)
@@ -185,7 +189,7 @@ class SemanticCache:
         """
         turn = await self.begin(prompt, refresh=refresh, **options)
         if turn.is_stale:
-            self._open().engine.spawn(self._refresh(turn, call))
+            turn.engine.spawn(turn.refresh(call))
             return turn.value
         if not turn.leads:
             return turn.value
@@ -200,12 +204,6 @@ class SemanticCache:
                 turn.engine.adopt(answering)
             raise
 
-    async def _refresh(self, turn: Turn, call: Callable[[], Any]) -> None:
-        flight, leads = turn.engine.flights.board(turn.query.flight)
-        if leads:
-            turn.flight = flight
-            await turn.answer(call)
-
     async def begin(
         self,
         prompt: str,
@@ -214,7 +212,7 @@ class SemanticCache:
         context: object = None,
         namespace: str | None = None,
         threshold: float | None = None,
-        policy_threshold: float | None = None,
+        function: CachedFunction | None = None,
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> Turn:
@@ -226,10 +224,16 @@ class SemanticCache:
         opened = self._open()
         engine = opened.engine
         started = engine.clock()
-        query = opened.keys.query(prompt, context, namespace)
         policy = _with_ttl(opened.policy, ttl)
-        if policy_threshold is not None:
-            policy = msgspec.structs.replace(policy, threshold=policy_threshold)
+        keys = opened.keys
+        if function is not None:
+            keys = opened.keys_of(function)
+            if function.threshold is not None:
+                policy = msgspec.structs.replace(policy, threshold=function.threshold)
+        query = keys.of(prompt, context, namespace=namespace)
+        if isinstance(query, Bypass):
+            engine.bypassed(query, policy=policy, started=started)
+            return Turn(opened, None, policy, (), Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else Directives(threshold=threshold)
         found = await engine.find(query, policy=policy, directives=directives)
         observed = policy.mode == "observe"
@@ -284,27 +288,30 @@ class SemanticCache:
 class Turn:
     """One question on its way to an answer: it has one (``value``), or it is this caller's turn to fetch it (``leads``)."""
 
-    __slots__ = ("_born_at", "_found", "_opened", "_policy", "_tags", "flight", "is_stale", "leads", "query", "value")
+    __slots__ = ("_born_at", "_found", "_opened", "_policy", "_query", "_tags", "flight", "is_stale", "leads", "value")
 
-    def __init__(self, opened: Opened, query: Query, policy: Policy, tags: Sequence[str], found: Found) -> None:
+    def __init__(self, opened: Opened, query: Query | None, policy: Policy, tags: Sequence[str], found: Found) -> None:
         self._opened, self._policy, self._tags, self._found = opened, policy, tags, found
+        self._query = query
+        """None: the question cannot be put into a key, so its answer is not stored."""
         self._born_at = opened.engine.clock()
-        self.query = query
         self.flight: Flight[tuple[str, bytes]] = opened.engine.flights.solo()
         self.leads = True
         self.is_stale = False
         self.value: Any = None
 
     @property
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         """The engine of the cache that was asked."""
         return self._opened.engine
 
     async def board(self) -> None:
         """Join the flight that fetches this answer already, or become the one who does."""
+        if self._query is None:
+            return
         engine = self._opened.engine
         while True:
-            flight, leads = engine.flights.board(self.query.flight)
+            flight, leads = engine.flights.board(self._query.flight)
             if leads:
                 self.flight = flight
                 break
@@ -319,6 +326,13 @@ class Turn:
             # It failed twice, brought nothing that may be shared, or took too long: ask upstream alone.
             break
         self._born_at = engine.clock()
+
+    async def refresh(self, call: Callable[[], Any]) -> None:
+        """Fetch a new answer in place of a stale one, unless somebody does already."""
+        assert self._query is not None
+        self.flight, leads = self._opened.engine.flights.board(self._query.flight)
+        if leads:
+            await self.answer(call)
 
     async def answer(self, call: Callable[[], Any]) -> Any:
         """Call, store what comes back and return it."""
@@ -341,19 +355,22 @@ class Turn:
         engine = self._opened.engine
         cost = engine.clock() - self._born_at
         try:
-            record = _record(self.query, answer, self._policy, born_at=self._born_at, cost=cost, draw=self._opened.draw())
-            if record is None:
-                self.flight.land(refused=True)
-                return answer
-            kept = await engine.keep(
-                self.query, record, policy=self._policy, tags=self._tags, vector=self._found.vector
+            record = self._record_of(answer, cost)
+            kept = record is not None and await engine.keep(
+                self._query, record, policy=self._policy, tags=self._tags, vector=self._found.vector
             )
-            if kept:
+            if record is not None and kept:
                 self.flight.publish((record.kind, record.payload))
             self.flight.land(refused=not kept)
         finally:
             self.flight.fail()
         return answer
+
+    def _record_of(self, answer: Any, cost: float) -> Record | None:
+        if self._query is None:
+            return None
+        draw = self._opened.draw()
+        return _record(self._query, answer, self._policy, born_at=self._born_at, cost=cost, draw=draw)
 
     async def failed(self, error: BaseException) -> Any:
         """Take the failure of the call: raise it, or return what stands in for an answer."""

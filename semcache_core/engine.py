@@ -22,7 +22,7 @@ from .keys.digests import namespace_tag, partition_tag, tag_digest, veto_id
 from .observe import Observatory
 from .parts import Parts
 from .settings import LimitOptions, Policy
-from .types import Decision, Match, Query, Record, Stored, Vector
+from .types import Bypass, Decision, Match, Query, Record, Stored, Vector
 from .writes import Job, Writes
 
 NEIGHBOURS = 5
@@ -69,7 +69,7 @@ class Engine:
             most_bytes=limits.write_queue_bytes,
         )
         self._stamped: dict[bytes, float] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     def _dependency(self, stage: str, deadline: float) -> Dependency:
         return Dependency(
@@ -355,9 +355,7 @@ class Engine:
         if not self.background:
             work.close()
             return
-        task = asyncio.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.adopt(asyncio.create_task(self._guarded(work)))
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -367,13 +365,25 @@ class Engine:
         except Exception as error:  # noqa: BLE001  the edge of the request: nobody waits for this task
             self.observatory.fault("background", error)
 
+    def bypassed(self, bypass: Bypass, *, policy: Policy, started: float) -> None:
+        """Count and tell that a request was recognised and refused."""
+        now = self.clock()
+        self.observatory.decided(
+            Decision(outcome="bypass", reason=bypass.reason, route=policy.route, at=now, elapsed=now - started)
+        )
+
+    def adopt(self, task: asyncio.Future[Any]) -> None:
+        """Keep hold of a task that outlives the request it began in."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def conclude(self, found: Found, query: Query, *, policy: Policy, started: float, observed: bool = False) -> None:
         """Count and tell the decision of one request. ``started`` is when it came in, by ``clock``."""
         now = self.clock()
         elapsed = now - started
         record = found.record
         if found.outcome == "miss" and query.fields:
-            self.observatory.splits.watch(partition_tag(query.partition + query.text.encode("utf-8", "surrogatepass")), query.fields)
+            self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
         self.observatory.decided(
             Decision(
                 outcome=found.outcome,

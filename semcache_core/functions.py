@@ -37,6 +37,16 @@ class DoNotCache(Exception):  # noqa: N818  a signal to the cache, not an error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CachedFunction:
+    """What names a cached function in its keys, and the threshold that belongs to it."""
+
+    module: str
+    qualname: str
+    version: str
+    threshold: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Called:
     """One call of a cached function, as the cache is asked for it."""
 
@@ -67,8 +77,11 @@ def cached(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        caller = _Caller(function, key=key, version=version)
-        options = {"namespace": namespace, "ttl": ttl, "tags": tags, "policy_threshold": threshold}
+        caller = _Caller(function, key=key)
+        named = CachedFunction(
+            function.__module__, function.__qualname__, "" if version is None else repr(version), threshold
+        )
+        options = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
 
         def is_on() -> bool:
             return enabled() if callable(enabled) else enabled
@@ -103,12 +116,11 @@ def cached(
 class _Caller:
     """Reads prompt and context off the calls of one function."""
 
-    def __init__(self, function: Callable[..., Any], *, key: str | KeyFunction | None, version: str | int | None) -> None:
+    def __init__(self, function: Callable[..., Any], *, key: str | KeyFunction | None) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"@cached: {function.__qualname__} is a generator; cache a function that returns its answer whole")
         self._signature = inspect.signature(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
-        self._identity = {"function": self._name, "version": version}
         self._compute = key if callable(key) else None
         self._prompt = "" if self._compute is not None else _prompt_parameter(self._signature, function, key)
 
@@ -117,7 +129,7 @@ class _Caller:
         if self._compute is not None:
             computed = self._compute(*args, **kwargs)
             prompt, extra = computed if isinstance(computed, tuple) else (computed, None)
-            return Called(prompt, {**self._identity, "key": extra})
+            return Called(prompt, extra)
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = {name: self._part(name, value) for name, value in bound.arguments.items() if name != self._prompt}
@@ -127,7 +139,7 @@ class _Caller:
                 f"@cached: the prompt {self._prompt!r} of {self._name} is {type(prompt).__name__}, not str; "
                 "say with key= what the prompt is"
             )
-        return Called(prompt, {**self._identity, "arguments": arguments})
+        return Called(prompt, arguments)
 
     def _part(self, name: str, value: object) -> object:
         part = _as_key_part(value)

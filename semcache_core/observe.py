@@ -49,10 +49,10 @@ class Splits:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._seen: OrderedDict[bytes, tuple[tuple[str, bytes], ...]] = OrderedDict()
+        self._seen: OrderedDict[int, tuple[tuple[str, bytes], ...]] = OrderedDict()
 
-    def watch(self, text: bytes, fields: tuple[tuple[str, bytes], ...]) -> None:
-        """Note that ``text`` (a digest) was asked with these members."""
+    def watch(self, text: int, fields: tuple[tuple[str, bytes], ...]) -> None:
+        """Note that ``text`` (a hash of it) was asked with these members."""
         before = self._seen.pop(text, None)
         self._seen[text] = fields
         if before is None:
