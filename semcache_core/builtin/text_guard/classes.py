@@ -45,7 +45,7 @@ SETS: dict[str, str] = {
         taiwanese thai tunisian turkish ukrainian vietnamese welsh arabic bengali cantonese catalan esperanto farsi
         gujarati hebrew hindi javanese kannada latin malay malayalam mandarin marathi punjabi sanskrit swahili tagalog
         tamil telugu urdu yoruba zulu""",
-    "currency": "usd eur gbp jpy inr cad aud chf cny nzd sek nok dkk krw brl mxn zar rub try sgd hkd thb pln dollar euro "
+    "currency": "usd eur gbp jpy inr cad aud chf cny nzd sek nok dkk krw brl mxn zar rub sgd hkd thb pln dollar euro "
     "pound yen yuan rupee franc peso bitcoin ethereum litecoin dogecoin",
     "month": " ".join(f"month{n}" for n in range(1, 13)),
     "weekday": "monday tuesday wednesday thursday friday saturday sunday",

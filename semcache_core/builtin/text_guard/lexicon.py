@@ -107,6 +107,7 @@ def _sets() -> dict[str, set[str]]:
 _KEYS = _keys()
 _OPPOSITES = _opposites()
 _SETS = _sets()
+_FRAME = frozenset(stem(word) for word in FRAME)
 
 
 @lru_cache(maxsize=32768)
@@ -116,7 +117,7 @@ def look_up(form: str) -> Word:
     name = f"#{ordinal}" if ordinal else MONTH_WORDS.get(form) or WEEKDAYS.get(form) or form
     root = stem(name)
     key = _KEYS.get(root, root)
-    function, frame = name in FUNCTION, name in FRAME
+    function, frame = name in FUNCTION, name in FRAME or root in _FRAME
     sets = frozenset(_SETS.get(root, ()))
     return Word(
         form=form,

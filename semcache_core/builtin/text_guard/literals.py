@@ -23,6 +23,7 @@ _PUNCTUATION = str.maketrans(
     | {c: "-" for c in "‐‑‒–—―−"}
     | {"×": "*", "÷": "/", "،": ",", "٫": ".", "٬": ","}
 )
+_ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
 
 
@@ -31,7 +32,13 @@ def fold(text: str) -> str:
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION))
+    if _ACCENTED.search(text):
+        text = _ACCENTED.sub(_bare, text)
     return "".join([c if c < "\x80" or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text])
+
+
+def _bare(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFD", match.group())[0]
 
 
 def _any(names: dict[str, object]) -> str:
@@ -65,6 +72,11 @@ _FIGURE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# The common case, tried first: figures, and a word that makes no quantity, date or time of them.
+_BARE = re.compile(r"(\d{1,15})(?:(?:[?!,;)]|\.(?!\w))(?!\d)|(?= ([a-zA-Z']+)(?![\w/]))|\Z)")
+_CONTINUES = frozenset(UNITS) | SCALES.keys() | {s + "s" for s in SCALES} | MONTHS.keys() | set(
+    "of per degree degrees a p am pm o'clock c f".split()
+)  # fmt: skip
 _DIGIT = re.compile(r"\d")
 _LEAD = re.compile(r"[^\w+$€£¥₹₩₽₺₫₴₪₦(.-]*|[(]*(?=[^\d(])")
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
@@ -103,6 +115,9 @@ def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, L
         dated = _FIGURE.match(text, before.start())
         if dated is not None and dated.lastgroup in ("md", "my"):
             return before.start(), dated.end(), ("", _literal(dated)[1])
+    bare = _BARE.match(text, digit) if start == digit else None
+    if bare is not None and (bare[2] or "").lower() not in _CONTINUES:
+        return start, bare.end(1), ("", Literal("numbers", bare[1], bare[1]))
     match = _FIGURE.match(text, start)
     if match is None or match.end() <= digit:
         start = digit

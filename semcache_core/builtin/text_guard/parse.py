@@ -10,11 +10,12 @@ import msgspec
 from .lexicon import Word, look_up
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
 from .quantities import Literal, plain, quantity
-from .units import SCALES, UNITS
+from .units import ORDINALS, SCALES, UNITS
 from .words import HEDGES
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
+_UNITED = re.compile(r"\b[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)\b")
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
@@ -32,6 +33,7 @@ class Parsed(msgspec.Struct, frozen=True):
     names: frozenset[str]
     literals: tuple[Literal, ...]
     quotes: tuple[str, ...]
+    negations: int
     negated: frozenset[str]
 
 
@@ -44,6 +46,8 @@ def squash(text: str) -> str:
 def parse(text: str) -> Parsed:
     """Return what the rules need of a text. Linear in its length; the caller bounds it."""
     folded = fold(text)
+    if "nited " in folded:
+        folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
     operators(rest, found)
@@ -57,6 +61,7 @@ def parse(text: str) -> Parsed:
         frozenset(reader.names),
         tuple(found),
         _quotes(folded) if '"' in folded or "'" in folded else (),
+        len(reader.negators),
         _negated(words, reader.negators) if reader.negators else frozenset(),
     )
 
@@ -115,8 +120,11 @@ class _Reader:
             if "A" <= token <= "[" and not shouting:
                 word = self._named(token, word, start=start)
             words.append(word)
-            if word.negates:
+            if word.negates or (lower == "to" and len(words) > 1 and words[-2].form == "yet"):
                 self.negators.append(len(words))
+            elif lower in ORDINALS:
+                value = str(ORDINALS[lower])
+                self.found.append(Literal("numbers", value + "th", value, soft=True))
             start = False
         self._close_number("")
 
@@ -130,8 +138,8 @@ class _Reader:
     def _named(self, token: str, word: Word, *, start: bool) -> Word:
         """Return the word, noted as a proper name where the writing says so."""
         acronym = len(token) > 1 and token.isupper()
-        if acronym and not word.open and not word.frame and not word.negates:
-            word = _acronym(token)  # US, IT and WHO are not us, it and who
+        if token in _NAMES_TOO and not (start and token == "Go"):
+            word = look_up(_NAMES_TOO[token])
         if word.open and (acronym or not start):
             self.names.add(word.key)
         return word
@@ -157,13 +165,10 @@ class _Reader:
 _STOPS = frozenset(".!?:")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _INDEFINITE = frozenset(("a", "an", "one"))
+# Function words that are names when written so.
+_NAMES_TOO = {"US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang"}
 _ONE_UNIT = frozenset(("second minute hour day week month year decade century mile kilometer meter kilogram gram pound "
                        "liter dollar euro percent").split())  # fmt: skip
-
-
-@lru_cache(maxsize=4096)
-def _acronym(token: str) -> Word:
-    return Word(form=token, stem=token, key=token, open=True)
 
 
 @lru_cache(maxsize=4096)

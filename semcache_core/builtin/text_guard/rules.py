@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain
 
@@ -14,6 +15,7 @@ from .quantities import Literal
 from .slots import swapped
 
 MAX_CHARS = 8192
+_ARTICLE = re.compile(r"^(?:the|an?) ")
 _ACCEPT = Accept()
 _NEGATION = Penalty(amount=0.03, reason="negation")
 
@@ -25,20 +27,26 @@ def compare(query: str, candidate: str) -> Verdict:
     if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
         return Reject(reason="length")
     a, b = parse(query), parse(candidate)
-    reason = _literals(a, b) or _quotes(a, b) or _words(a, b) or reordered(a, b)
+    reason = _literals(a, b) or _quotes(a, b)
+    if reason:
+        return Reject(reason=reason)
+    only_a = [word for key, word in a.content.items() if key not in b.content]
+    only_b = [word for key, word in b.content.items() if key not in a.content]
+    if _opposed(only_a, only_b):
+        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out.
+        return _ACCEPT if bool(a.negations) != bool(b.negations) else Reject(reason="antonyms")
+    reason = swapped(a, b, only_a, only_b) or reordered(a, b)
     if reason:
         return Reject(reason=reason)
     return _NEGATION if _negated(a, b) else _ACCEPT
 
 
 def _negated(a: Parsed, b: Parsed) -> bool:
-    """True if one text denies what the other says: the same word, under a negation in one of them only."""
-    odd = a.negated ^ b.negated
-    if not odd:
+    """True if one text denies what the other says: another parity, and a word that only one of them negates."""
+    if (a.negations - b.negations) % 2 == 0:
         return False
-    return any(word.key in odd for word in (b.words if odd & a.negated else a.words)) or any(
-        word.key in odd for word in (a.words if odd & b.negated else b.words)
-    )
+    odd = a.negated ^ b.negated
+    return bool(odd) and any(word.key in odd for word in (b.words if odd & a.negated else a.words))
 
 
 def _literals(a: Parsed, b: Parsed) -> str | None:
@@ -76,27 +84,22 @@ def _unmatched(left: Iterable[Literal], right: Iterable[Literal]) -> list[Litera
 def _quotes(a: Parsed, b: Parsed) -> str | None:
     if not a.quotes and not b.quotes:
         return None
-    here, there = squash(a.folded), squash(b.folded)
-    if all(quote in there for quote in a.quotes) and all(quote in here for quote in b.quotes):
+    if _holds(b, a.quotes) and _holds(a, b.quotes):
         return None
     return "quotes"
 
 
-def _words(a: Parsed, b: Parsed) -> str | None:
-    only_a = [word for key, word in a.content.items() if key not in b.content]
-    only_b = [word for key, word in b.content.items() if key not in a.content]
-    if not only_a and not only_b:
-        return None
-    if only_a and only_b:
-        close = len(only_a) + len(only_b) <= 4
-        if any(_opposite(x, y, close=close) for x in only_a for y in only_b) and not _flipped(a, b):
-            return "antonyms"
-    return swapped(a, b, only_a, only_b)
+def _holds(text: Parsed, quotes: tuple[str, ...]) -> bool:
+    """True if the text says every quote: quotation marks themselves, case and articles change nothing."""
+    if not quotes:
+        return True
+    plain = squash(text.folded)
+    return all(_ARTICLE.sub("", quote) in plain for quote in quotes)
 
 
-def _flipped(a: Parsed, b: Parsed) -> bool:
-    """True if one text negates and the other does not: "not happy" / "unhappy", "isn't right" / "wrong"."""
-    return bool(a.negated) != bool(b.negated)
+def _opposed(only_a: list[Word], only_b: list[Word]) -> bool:
+    close = len(only_a) + len(only_b) <= 4
+    return any(_opposite(x, y, close=close) for x in only_a for y in only_b)
 
 
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .classes import NAMED
 from .lexicon import Word
 from .parse import Parsed
 from .words import VERB_BEFORE
 
 _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "period"))
+_LITTLE = 1  # differing words of content beside which a name more or less still counts
 _SLOT = 3  # words that a slot may hold
 
 # Endings that derive one word from another: "engineer" / "engineering", "direct" / "direction" (Quirk et al., app. I).
 _ENDINGS = frozenset(
     """ s es ed ing er ers or ors ion ions ation ations ition ment ments ance ence al ally ly e y ies ied ity ive ative
-    ness ful able ible ical ic ous ant ent ist ism ish d r t n ue ying ating ate ates ated ization ize izing""".split(" ")
+    ness ful able ible ical ic ous ant ent ist ism ish d r t n ue ying ating ate ates ated n an ian a ese ization ize izing""".split(" ")
 )
 
 
@@ -24,40 +24,54 @@ def swapped(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str
             shared = x.sets & y.sets
             if shared:
                 return "dates" if shared & _CALENDAR else "entities"
-    if ONE and _one_sided(only_a, only_b):
+    if _one_sided(a, b, only_a, only_b) or _capitals(a, b, only_a, only_b):
         return "entities"
-    if CAP and _capitals(a, b, only_a, only_b):
-        return "entities"
-    if SLOT and only_a and only_b and _filled_otherwise(a, b):
-        return "entities"
-    return None
+    return "entities" if only_a and only_b and _filled_otherwise(a, b) else None
 
-ONE=CAP=SLOT=CAP1=True
 
-def _one_sided(only_a: list[Word], only_b: list[Word]) -> bool:
-    return any(w.named for w in only_a) or any(w.named for w in only_b)
+def _one_sided(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
+    """True if one text names a country, a month or the like, the other none, and little else differs."""
+    if len(only_a) + len(only_b) > _LITTLE:
+        return False
+    return _adds(a, only_a, only_b) or _adds(b, only_b, only_a)
+
+
+def _adds(text: Parsed, mine: list[Word], others: list[Word]) -> bool:
+    return any(
+        word.named
+        and (word.key in text.names or "people" not in word.sets)  # polish is no Polish
+        and not any(related(word.form, other.form) for other in others)
+        for word in mine
+    )
 
 
 def _capitals(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
-    na = [w for w in only_a if w.key in a.names]
-    nb = [w for w in only_b if w.key in b.names]
-    if not na and not nb: return False
-    if na and nb:
-        return not any(related(x.form, y.form) for x in na for y in nb)
-    return CAP1 and (any(_gap(w,only_b) for w in na) or any(_gap(w,only_a) for w in nb))
-
-def _gap(w, others):
-    return bool(others) and not any(related(w.form,o.form) for o in others)
+    """True if each text has a proper name that the other has not."""
+    names_a = [word for word in only_a if word.key in a.names]
+    names_b = [word for word in only_b if word.key in b.names]
+    if not names_a or not names_b:
+        return False
+    return not any(related(x.form, y.form) for x in names_a for y in names_b)
 
 
 def related(x: str, y: str) -> bool:
-    """True for two forms of one word."""
+    """True for two forms of one word, or one word with a letter dropped or two exchanged by a slip of the pen."""
+    if len(x) > len(y):
+        x, y = y, x
     size = 0
     for p, q in zip(x, y):
         if p != q:
             break
         size += 1
-    return size >= 4 and x[size:] in _ENDINGS and y[size:] in _ENDINGS
+    if y in (x, x + "s") or (len(x) > 2 and y.startswith(x) and len(y) > len(x) + 2):
+        return True
+    if any(x[cut:] in _ENDINGS and y[cut:] in _ENDINGS for cut in range(max(4, size - 4), size + 1) if size >= 4):
+        return True
+    if len(x) < 5 or x[0] != y[0]:
+        return False
+    if len(x) == len(y):
+        return x[size : size + 2] == y[size : size + 2][::-1] and x[size + 2 :] == y[size + 2 :]
+    return len(y) == len(x) + 1 and x[size:] == y[size + 1 :]
 
 
 def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
@@ -72,8 +86,22 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
     left, right = x[head : len(x) - tail], y[head : len(y) - tail]
     if not left or not right or len(left) > _SLOT or len(right) > _SLOT:
         return False
-    fill_a = [w for w in left if w.open and w.key not in b.content]
-    fill_b = [w for w in right if w.open and w.key not in a.content]
+    fill_a, fill_b = _fill(left, b), _fill(right, a)
     if not fill_a or not fill_b or any(related(p.form, q.form) for p in fill_a for q in fill_b):
         return False
-    return not (head and x[head - 1].form in VERB_BEFORE)
+    if related("".join([w.form for w in left]), "".join([w.form for w in right])):  # start ups, startup
+        return False
+    return not (_verb(x, head, fill_a[0]) or _verb(y, head, fill_b[0]))
+
+
+def _fill(slot: tuple[Word, ...], other: Parsed) -> list[Word]:
+    """Return the words of content in a slot, or none if the other text has one of them elsewhere: no mere exchange."""
+    words = [word for word in slot if word.open and not word.form.endswith("ly")]
+    return [] if any(word.key in other.content for word in words) else words
+
+
+def _verb(words: tuple[Word, ...], head: int, fill: Word) -> bool:
+    """True if what stands before the filler says that it is a verb: people exchange verbs and mean the same."""
+    while words[head] is not fill:
+        head += 1
+    return head > 0 and words[head - 1].form in VERB_BEFORE

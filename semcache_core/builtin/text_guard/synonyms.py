@@ -180,7 +180,6 @@ subway metro underground
 suggest recommend propose
 supermarket grocery
 survive live
-tasty delicious
 taxi cab
 teach instruct
 term phrase
@@ -201,6 +200,20 @@ write compose
 wrong incorrect
 yearly annual annually
 zip postal
+usa america us
+uk britain
+europe eu
+position stance
+line sentence
+show series
+yummy tasty delicious
+permission consent
+approve authorize authorise
+accept approve
+operate function
+wait pending
+advertisement ad advert commercial
+tv television
 kind type sort
 view watch see
 effect affect impact influence
