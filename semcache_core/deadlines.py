@@ -50,6 +50,10 @@ async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    return await _rest_within(coroutine, yielded, seconds)
+
+
+async def _rest_within(coroutine: Coroutine[Any, Any, T], yielded: Any, seconds: float) -> T:
     async with asyncio.timeout(seconds):
         rest: T = await _Resumed(coroutine, yielded)
         return rest
@@ -61,18 +65,15 @@ class Breaker:
     A timeout opens it at once, so a dead dependency costs one deadline; other failures do after five in a row.
     """
 
-    __slots__ = ("_failures", "_open_for", "_open_until", "_probing")
+    __slots__ = ("_failures", "_open_for", "_open_until", "_probing", "is_untroubled")
 
     def __init__(self, *, open_for: float) -> None:
+        self.is_untroubled = True
+        """True while nothing failed since the last success: calls pass and need not be told of."""
         self._open_for = open_for
         self._open_until: float | None = None
         self._failures = 0
         self._probing = False
-
-    @property
-    def is_closed(self) -> bool:
-        """True while calls pass freely."""
-        return self._open_until is None
 
     def lets_through(self, now: float) -> bool:
         """Say whether a call may be made; after the pause exactly one may, until its end is told."""
@@ -88,10 +89,12 @@ class Breaker:
         self._failures = 0
         self._open_until = None
         self._probing = False
+        self.is_untroubled = True
 
     def failed(self, now: float, *, timed_out: bool = False) -> None:
         """Tell that a call failed."""
         self._failures += 1
+        self.is_untroubled = False
         if timed_out or self._probing or self._failures >= _FAILURES_BEFORE_OPEN:
             self._open_until = now + self._open_for
         self._probing = False
@@ -127,22 +130,29 @@ class Dependency:
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await the coroutine under the deadline. Raises DependencyError, never anything else of the plugin's."""
         breaker = self._breaker
-        if not breaker.is_closed and not breaker.lets_through(self._clock()):
+        if not breaker.is_untroubled and not breaker.lets_through(self._clock()):
             coroutine.close()
             raise BreakerOpen(self.stage)
         try:
-            result = await within(coroutine, self._deadline)
+            # ``within`` written out: an answer from memory comes back from the first step and costs one frame less.
+            try:
+                yielded = coroutine.send(None)
+            except StopIteration as done:
+                result: T = done.value
+            else:
+                result = await _rest_within(coroutine, yielded, self._deadline)
         except asyncio.CancelledError:
             breaker.abandoned()
             raise
         except TextTooLong:
             breaker.succeeded()
             raise
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: whatever it raises is a fault of that dependency
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: whatever it raises is that dependency's fault
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):
                 raise
             raise DependencyError(f"{self.stage}: {type(error).__name__}") from error
-        breaker.succeeded()
+        if not breaker.is_untroubled:
+            breaker.succeeded()
         return result

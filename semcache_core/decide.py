@@ -56,13 +56,23 @@ class Found(Struct):
     similarity: float | None = None
     entry_id: bytes | None = None
     record: Record | None = None
-    age: float = 0.0
-    lives: float | None = None
-    """Seconds until (negative: since) expiry; None: never expires."""
+    now: float = 0.0
     vector: Vector | None = None
     """The query's own embedding where it was computed, so that a miss embeds once."""
     fallback: Record | None = None
     """On a miss: an expired entry that may still replace a failing upstream (stale-if-error)."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record was born; 0 without one."""
+        record = self.record or self.fallback
+        return max(0.0, self.now - record.born_at) if record is not None else 0.0
+
+    @property
+    def lives(self) -> float | None:
+        """Seconds until (negative: since) the record's expiry; None: it never expires."""
+        record = self.record or self.fallback
+        return None if record is None or record.expires_at is None else record.expires_at - self.now
 
 
 class Ladder:
@@ -126,16 +136,10 @@ def serves(
         return _served("stale", record, now, source)
     if late <= directives.max_stale:
         return _served("hit", record, now, source)
-    return Found(outcome="miss", reason=State.EXPIRED.value, fallback=record if late < policy.stale_if_error else None)
+    return Found(outcome="miss", reason=State.EXPIRED.value, fallback=record if late < policy.stale_if_error else None, now=now)
 
 
 def _served(outcome: Outcome, record: Record, now: float, source: Source) -> Found:
     return Found(
-        outcome=outcome,
-        reason=source,
-        source=source,
-        similarity=1.0 if source == "exact" else None,
-        record=record,
-        age=max(0.0, now - record.born_at),
-        lives=None if record.expires_at is None else record.expires_at - now,
+        outcome=outcome, reason=source, source=source, similarity=1.0 if source == "exact" else None, record=record, now=now
     )

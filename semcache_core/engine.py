@@ -123,14 +123,15 @@ class Engine:
     ) -> Found:
         why_not = self._why_not_near(query, policy, directives)
         if why_not is not None:
-            return Found(outcome="miss", reason=reason if why_not == "exact-mode" or reason != "absent" else why_not, fallback=fallback)
+            said = why_not if reason == "absent" and why_not != "exact-mode" else reason
+            return Found(outcome="miss", reason=said, fallback=fallback, now=now)
         try:
             found = await within(self._near(query, policy, directives, now), self.limits.lookup_deadline)
         except TimeoutError as error:
             self.observatory.fault("lookup", error)
             found = Found(outcome="miss", reason="lookup-deadline")
         if found.outcome == "miss" and fallback is not None:
-            return Found(outcome="miss", reason=reason, fallback=fallback, vector=found.vector)
+            return msgspec.structs.replace(found, reason=reason, fallback=fallback, now=now)
         return found
 
     def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
