@@ -28,14 +28,14 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
 # -- what stores and embedders see ------------------------------------------------------------------------------------
 
 
-class Space(Struct):
+class Space(Struct, frozen=True):
     """Which vectors may be compared: an embedder's fingerprint and its number of dimensions."""
 
     fingerprint: str
     dimensions: int
 
 
-class Point(Struct):
+class Point(Struct, frozen=True):
     """One vector to index: ``vector`` is float32, shape (dimensions,), length 1."""
 
     id: bytes
@@ -45,14 +45,14 @@ class Point(Struct):
     """When the store may forget it; None: never."""
 
 
-class Match(Struct):
+class Match(Struct, frozen=True):
     """One neighbour: an entry id and its cosine similarity to what was searched."""
 
     id: bytes
     similarity: float
 
 
-class Stored(Struct):
+class Stored(Struct, frozen=True):
     """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
 
     data: bytes
@@ -62,7 +62,7 @@ class Stored(Struct):
 # -- what key extractors see and say ----------------------------------------------------------------------------------
 
 
-class Request(Struct):
+class Request(Struct, frozen=True):
     """An HTTP request as a key extractor sees it.
 
     ``path`` and ``query`` are raw, exactly as they were forwarded; ``body`` is whole and its content coding undone.
@@ -75,13 +75,13 @@ class Request(Struct):
     body: bytes = b""
 
 
-class Bypass(Struct):
+class Bypass(Struct, frozen=True):
     """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
 
     reason: str
 
 
-class Key(Struct):
+class Key(Struct, frozen=True):
     """What an extractor makes of a request. The core alone turns it into digests.
 
     ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place marked
@@ -110,17 +110,17 @@ class Key(Struct):
 # -- what verifiers say -----------------------------------------------------------------------------------------------
 
 
-class Accept(Struct):
+class Accept(Struct, frozen=True):
     """The entry's question and the caller's are the same question, as far as this verifier can tell."""
 
 
-class Reject(Struct):
+class Reject(Struct, frozen=True):
     """They differ. ``reason`` is a short reason code, for example ``numbers``."""
 
     reason: str
 
 
-class Penalty(Struct):
+class Penalty(Struct, frozen=True):
     """They may differ: take ``amount`` off the similarity before it is held against the threshold."""
 
     amount: float
@@ -133,7 +133,7 @@ Verdict = Accept | Reject | Penalty
 # -- what the engine works on -----------------------------------------------------------------------------------------
 
 
-class Nearby(Struct):
+class Nearby(Struct, frozen=True):
     """The half of a query that matters once the exact look-up has failed."""
 
     scope: bytes
@@ -156,6 +156,9 @@ class Query(msgspec.Struct, frozen=True, dict=True):
     entry_id: bytes
     nearby_of: Callable[[], Nearby]
     fields_of: Callable[[], tuple[tuple[str, bytes], ...]] = tuple
+
+    def __repr__(self) -> str:
+        return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
 
     @cached_property
     def nearby(self) -> Nearby:
@@ -193,7 +196,7 @@ class Query(msgspec.Struct, frozen=True, dict=True):
         return self.nearby.exact_only
 
 
-class Record(Struct, array_like=True):
+class Record(Struct, frozen=True, array_like=True):
     """One stored answer, as the response store keeps it (see ``semcache_core.wire``)."""
 
     partition: bytes
@@ -219,7 +222,7 @@ class Record(Struct, array_like=True):
 # -- what observers hear ----------------------------------------------------------------------------------------------
 
 
-class Decision(Struct):
+class Decision(Struct, frozen=True):
     """What was decided for one request, and why. One a request; no prompt, no answer, no credential."""
 
     outcome: Outcome
@@ -239,7 +242,7 @@ class Decision(Struct):
     """True where ``mode = "observe"`` asked upstream although this decision was a hit."""
 
 
-class Fault(Struct):
+class Fault(Struct, frozen=True):
     """Something behind the cache failed and the request went on without it."""
 
     stage: str
@@ -249,7 +252,7 @@ class Fault(Struct):
     at: float = 0.0
 
 
-class Notice(Struct):
+class Notice(Struct, frozen=True):
     """Something an operator should know and nobody's request depends on, for example a file set aside."""
 
     code: str

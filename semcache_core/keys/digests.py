@@ -1,0 +1,143 @@
+"""Digests: keyed BLAKE2b over MessagePack, in which every field carries its own length, one personalisation a purpose.
+
+Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag and alias; 32 for a store's scope.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from semcache_core.types import Query
+
+__all__ = [
+    "Digests",
+    "namespace_tag",
+    "pack",
+    "partition_tag",
+    "store_scope",
+    "tag_digest",
+    "veto_id",
+]
+
+pack: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+"""Encode fields so that no two different lists of fields give the same bytes: each carries its type and length."""
+
+
+def _base(key: bytes, purpose: bytes, size: int) -> Any:
+    hasher = hashlib.blake2b(key=key, digest_size=size, person=purpose)
+    # The key's block is compressed only when more data follows: one byte here, not again in every copy.
+    hasher.update(b"\x00")
+    return hasher
+
+
+class Digests:
+    """The keyed hashes of one identity secret.
+
+    ``secret`` is any number of bytes, 16 at least; whoever lacks it can neither guess a partition from a credential nor
+    an entry id from a request.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < 16:
+            raise ValueError(f"the identity secret has {len(secret)} bytes; it takes 16 at least")
+        key = hashlib.blake2b(secret, digest_size=32, person=b"semcache secret").digest()
+        self._partition = _base(key, b"partition", 16)
+        self._request = _base(key, b"request", 32)
+        self._scope = _base(key, b"scope", 16)
+        self._flight = _base(key, b"flight", 16)
+        self._alias = _base(key, b"alias", 16)
+        self._member = _base(key, b"member", 8)
+        self._handle = _base(key, b"handle", 8)
+
+    def partition(self, *fields: Any) -> bytes:
+        """Return who asks and where: 16 bytes over every field that tells two callers or two places apart."""
+        return _digest(self._partition, fields)
+
+    def requests(self, partition: bytes) -> Any:
+        """Return a hasher of the requests of one partition: copy it, update it with packed fields, take 32 bytes.
+
+        The first 16 are the entry id, the others the exact digest: one hash makes both.
+        """
+        hasher = self._request.copy()
+        hasher.update(pack(partition))
+        return hasher
+
+    def request(self, partition: bytes, *fields: Any) -> bytes:
+        """Return the entry id (16 bytes) and the exact digest (16 bytes) of a request, one after the other."""
+        hasher = self._request.copy()
+        hasher.update(pack(partition) + pack(fields))
+        digest: bytes = hasher.digest()
+        return digest
+
+    def scope(self, *fields: Any) -> bytes:
+        """Return the digest within which texts may be compared: 16 bytes."""
+        return _digest(self._scope, fields)
+
+    def flight(self, *fields: Any) -> bytes:
+        """Return what single-flight shares: 16 bytes."""
+        return _digest(self._flight, fields)
+
+    def alias(self, *fields: Any) -> bytes:
+        """Return the short cut from raw bytes to a key: 16 bytes."""
+        return _digest(self._alias, fields)
+
+    def member(self, *fields: Any) -> bytes:
+        """Return 8 bytes that tell two values of one member apart and say nothing of either."""
+        return _digest(self._member, fields)
+
+    def handle(self, partition: bytes, entry_id: bytes) -> str:
+        """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""
+        return urlsafe_b64encode(entry_id + _digest(self._handle, (partition, entry_id))).decode()
+
+    def entry_of(self, handle: str, *, partition: bytes) -> bytes | None:
+        """Return the entry id that a handle names in ``partition``; None for any other text, or another partition's."""
+        if not handle.isascii() or len(handle) != 32:
+            return None
+        try:
+            raw = urlsafe_b64decode(handle)
+        except ValueError:
+            return None
+        entry_id, proof = raw[:16], raw[16:]
+        return entry_id if hmac.compare_digest(proof, _digest(self._handle, (partition, entry_id))) else None
+
+
+def _digest(base: Any, fields: tuple[Any, ...]) -> bytes:
+    hasher = base.copy()
+    hasher.update(pack(fields))
+    digest: bytes = hasher.digest()
+    return digest
+
+
+def store_scope(partition: bytes, scope: bytes) -> bytes:
+    """Return SHA-256(partition, scope): the only scope that stores ever see."""
+    return hashlib.sha256(pack((partition, scope))).digest()
+
+
+def veto_id(query: Query, entry_id: bytes) -> bytes:
+    """Return the id under which "this entry never again answers this text" is stored; partition and scope are in it."""
+    return _plain(b"veto", (query.store_scope, query.text, entry_id))
+
+
+def tag_digest(namespace: str, tag: str) -> bytes:
+    """Return the id of an operator's tag, in its namespace."""
+    return _plain(b"tag", (namespace, tag))
+
+
+def namespace_tag(namespace: str) -> bytes:
+    """Return the id of the tag that every entry of a namespace carries."""
+    return _plain(b"namespace-tag", (namespace,))
+
+
+def partition_tag(partition: bytes) -> bytes:
+    """Return the id of the tag that every entry of a partition carries."""
+    return _plain(b"partition-tag", (partition,))
+
+
+def _plain(purpose: bytes, fields: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(pack(fields), digest_size=16, person=purpose).digest()

@@ -1,0 +1,141 @@
+"""What each request header is to a key: who asks, part of what is asked, a reason to stay away, or nothing.
+
+The lists are the defaults of the safe side: a name that is not listed stays in the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from enum import IntEnum
+from typing import Literal
+
+__all__ = ["Role", "Roles"]
+
+
+class Role(IntEnum):
+    """What a header is to a key."""
+
+    IGNORED = 0
+    KEYED = 1
+    """Part of the request: equal values only."""
+    IDENTITY = 2
+    """Says who asks: part of the partition, and enough to be somebody."""
+    QUALIFIER = 3
+    """Narrows who asks (organisation, project): part of the partition, not enough to be somebody."""
+    CREDENTIAL = 4
+    """``authorization``: identity unless it holds a scheme and nothing else."""
+    COOKIE = 5
+    HOST = 6
+    BYPASS = 7
+    """A request with it is not for a cache."""
+    MALFORMED = 8
+    """Two programs may take the name for two different headers."""
+
+
+_BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
+_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
+_IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
+# cf-access-* is who somebody is; every other cf-* is how the request came.
+_IDENTITY_PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
+_IDENTITY_PARTS = (b"api-key", b"token")
+_QUALIFIERS = frozenset(
+    {
+        b"openai-organization",
+        b"openai-project",
+        b"anthropic-workspace-id",
+        b"anthropic-user-profile-id",
+        b"x-goog-user-project",
+    }
+)
+_IGNORED = frozenset(
+    b"""
+    connection keep-alive proxy-connection te trailer transfer-encoding
+    content-length accept-encoding user-agent origin referer date expect via priority
+    forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-real-ip cdn-loop
+    traceparent tracestate baggage b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
+    x-request-id x-correlation-id x-client-request-id dnt http-referer x-title
+    cache-control pragma semcache-control semcache-debug
+    """.split()
+)
+_IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
+_IGNORED_BY_LLMS = frozenset({b"accept", b"accept-language", b"content-type"})
+_REMEMBERED = 1024  # Names, and bytes of a name: callers choose names, so neither may grow this for ever.
+
+Identity = Literal["default", "shared", "caller"] | tuple[str, ...]
+
+
+class Roles:
+    """The role of every header name under one configuration.
+
+    ``identity``: ``default`` (every header that looks like a credential), ``shared`` (nobody is told apart), ``caller``
+    (the application says who asks; no header does), or the names of the headers that count instead of the default
+    ones. ``add`` are further ones. Credentials that do not count are ignored: a key that held them would tell callers
+    apart after all. ``cookies`` says that some cookies count, whatever ``identity`` is. ``ignore`` names may end in
+    ``*`` for a prefix; only a whole name takes a header out of the default identity, and none takes ``authorization``.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: Identity = "default",
+        add: Collection[str] = (),
+        cookies: bool = False,
+        ignore: Collection[str] = (),
+        llm: bool = True,
+    ) -> None:
+        self._default = identity == "default"
+        named = () if isinstance(identity, str) else identity
+        self._named = frozenset(_names((*named, *add, *(("cookie",) if cookies else ()))))
+        self._ignored = frozenset(_names(name for name in ignore if not name.endswith("*")))
+        self._ignored_prefixes = tuple(_names(name[:-1] for name in ignore if name.endswith("*")))
+        self._llm = llm
+        self.known: dict[bytes, Role] = {}
+        """The roles of names already met. Look here first; ``of`` fills it."""
+
+    def of(self, name: bytes) -> Role:
+        """Return the role of a lower-case header name."""
+        role = self.known.get(name)
+        if role is None:
+            role = self._judge(name)
+            if len(self.known) < _REMEMBERED and len(name) < 128:
+                self.known[name] = role
+        return role
+
+    def _judge(self, name: bytes) -> Role:
+        if b"_" in name or name != name.lower():
+            return Role.MALFORMED
+        if name == b"host":
+            return Role.HOST
+        if name in _BYPASS:
+            return Role.BYPASS
+        looks_like = _credential(name)
+        if name in self._named:
+            return looks_like if looks_like in (Role.CREDENTIAL, Role.COOKIE) else Role.IDENTITY
+        if looks_like is Role.CREDENTIAL or (looks_like is not None and name not in self._ignored):
+            return looks_like if self._default else Role.IGNORED
+        return Role.IGNORED if self._is_ignored(name) else Role.KEYED
+
+    def _is_ignored(self, name: bytes) -> bool:
+        return (
+            name in _IGNORED
+            or name in self._ignored
+            or name.startswith(_IGNORED_PREFIXES)
+            or name.startswith(self._ignored_prefixes)
+            or (self._llm and name in _IGNORED_BY_LLMS)
+        )
+
+
+def _credential(name: bytes) -> Role | None:
+    if name in _CREDENTIALS:
+        return Role.CREDENTIAL
+    if name == b"cookie":
+        return Role.COOKIE
+    if name in _QUALIFIERS:
+        return Role.QUALIFIER
+    if name in _IDENTITY or name.startswith(_IDENTITY_PREFIXES) or any(part in name for part in _IDENTITY_PARTS):
+        return Role.IDENTITY
+    return None
+
+
+def _names(names: Iterable[str]) -> list[bytes]:
+    return [name.strip().lower().encode("latin-1") for name in names]

@@ -1,0 +1,192 @@
+"""Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
+
+keys = HttpKeys(Digests(secret), options=settings.http)
+caller = keys.admit(target, headers, now=now)          # Caller, or Bypass: forward and say why
+alias = keys.alias(target, caller, body)               # a repeat of the same bytes is known by this
+known = aliases.get(alias)                             # Known: the query without parsing, or Bypass
+key = extractor.extract(request)                       # Key, Bypass, None
+query = keys.query(key, target, caller, policy=policy)
+aliases.put(alias, known_as(key, query))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from semcache_core.settings import HttpOptions, Policy
+from semcache_core.types import Bypass, Key, Nearby, Query
+
+from .digests import Digests, store_scope
+from .identity import Caller, Header, IdentityRule, Target, doubtful_path
+from .text import exact_only_reason, fold, split_after
+
+__all__ = ["Aliases", "Caller", "HttpKeys", "Known", "Target", "known_as"]
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """What works out the second half of a query, if it is ever asked for."""
+
+    digests: Digests
+    partition: bytes
+    exact: bytes
+    keyed: tuple[Header, ...]
+    key: Key
+    policy: Policy
+
+    def __call__(self) -> Nearby:
+        key, digests, partition = self.key, self.digests, self.partition
+        before, raw = split_after(key.hole, self.policy.hole_after)
+        text = fold(raw)
+        scope = digests.scope(partition, self.keyed, key.template, key.audience, len(key.hole), before)
+        return Nearby(
+            scope=scope,
+            store_scope=store_scope(partition, scope),
+            flight=digests.flight(partition, self.exact, key.flight, key.audience),
+            text=text,
+            exact_only=key.exact_only or exact_only_reason(text, self.policy),
+        )
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """Names the headers and members of a request, with short digests of their values."""
+
+    digests: Digests
+    keyed: tuple[Header, ...]
+    key: Key
+
+    def __call__(self) -> tuple[tuple[str, bytes], ...]:
+        digest = self.digests.member
+        found = [(f"header {name.decode('latin-1')}", digest(name, value)) for name, value in self.keyed]
+        found += [(name, digest(name, bytes(value))) for name, value in _members(self.key.template).items()]
+        if self.key.audience:
+            found.append(("end user", digest("end user", self.key.audience)))
+        if self.key.aside:
+            found.append(("earlier turns", digest("earlier turns", self.key.aside)))
+        return tuple(found)
+
+
+_members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _members(template: bytes) -> dict[str, msgspec.Raw]:
+    """Return the members of a template that is a JSON object; the out-of-band marks in it are no JSON."""
+    try:
+        return _members_of(template.replace(b"\x00", b"null").replace(b"\x01", b""))
+    except msgspec.MsgspecError:
+        return {}
+
+
+class HttpKeys:
+    """Makes partitions, queries and handles of HTTP requests under one configuration.
+
+    ``anonymous``: a request without identity may use the cache (a proxy that listens on loopback only).
+    ``by_application``: the application says who asks, through ``who``; headers say nothing about it.
+    Raises ConfigError for an identity that nobody could have.
+    """
+
+    def __init__(
+        self, digests: Digests, *, options: HttpOptions, anonymous: bool = False, by_application: bool = False
+    ) -> None:
+        self.digests = digests
+        self._rule = IdentityRule(options, anonymous=anonymous, by_application=by_application)
+        self._everybody = IdentityRule(HttpOptions(), anonymous=True)
+
+    def notices(self) -> Sequence[str]:
+        """Return what an operator should know about how callers are told apart."""
+        return self._rule.notices()
+
+    def admit(
+        self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None
+    ) -> Caller | Bypass:
+        """Return who asks and which headers belong to the request, or why it is not for the cache.
+
+        Headers with lower-case names, in order. ``now``: seconds since the epoch, by which a credential may have ended.
+        """
+        return doubtful_path(target.path) or self._rule.sift(headers, generic=target.generic, now=now, who=who)
+
+    def alias(self, target: Target, caller: Caller, body: bytes) -> bytes:
+        """Return the digest by which a repeat of the very same request is known without parsing it: 16 bytes."""
+        return self.digests.alias(target, caller, body)
+
+    def partition(self, target: Target, caller: Caller) -> bytes:
+        """Return who asks and where: 16 bytes."""
+        return self.digests.partition("http", target, caller.authority, caller.identity)
+
+    def query(
+        self, key: Key, target: Target, caller: Caller, *, policy: Policy, partition: bytes | None = None
+    ) -> Query:
+        """Return the query of an extracted key. ``partition``: what ``partition`` returned, where it is at hand."""
+        if partition is None:
+            partition = self.partition(target, caller)
+        digest = self.digests.request(partition, caller.keyed, key.template, key.aside, key.hole)
+        exact = digest[16:]
+        return Query(
+            target.namespace,
+            partition,
+            exact,
+            digest[:16],
+            _Rest(self.digests, partition, exact, caller.keyed, key, policy),
+            _Fields(self.digests, caller.keyed, key),
+        )
+
+    def credential(self, headers: Iterable[Header]) -> bytes:
+        """Return a digest of whatever in the headers looks like a credential, also where it tells nobody apart.
+
+        Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
+        """
+        caller = self._everybody.sift(headers, generic=True, now=float("-inf"))
+        return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
+
+    def handle(self, query: Query, entry_id: bytes) -> str:
+        """Return the text of ``Semcache-Entry``: it names the entry to callers of the query's partition only."""
+        return self.digests.handle(query.partition, entry_id)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is remembered of a request whose bytes were seen before: digests and mode, no text."""
+
+    namespace: str
+    partition: bytes
+    exact: bytes
+    entry_id: bytes
+    streamed: bool
+    needs: frozenset[str]
+
+    def query(self, parsed: Callable[[], Query]) -> Query:
+        """Return the query; ``parsed`` makes it from the request, and is called only if no exact answer is found."""
+        return Query(
+            self.namespace,
+            self.partition,
+            self.exact,
+            self.entry_id,
+            lambda: parsed().nearby,
+            lambda: parsed().fields,
+        )
+
+
+def known_as(key: Key, query: Query) -> Known:
+    """Return what to remember of a request."""
+    return Known(query.namespace, query.partition, query.exact, query.entry_id, key.streamed, key.needs)
+
+
+class Aliases:
+    """Remembers the keys of raw requests, the oldest forgotten first once ``capacity`` is reached."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._known: dict[bytes, Known | Bypass] = {}
+        self.get: Callable[[bytes], Known | Bypass | None] = self._known.get
+        """Return what is known of an alias, or None."""
+
+    def put(self, alias: bytes, known: Known | Bypass) -> None:
+        """Remember what a request came to."""
+        if self._capacity <= 0:
+            return
+        while len(self._known) >= self._capacity:
+            del self._known[next(iter(self._known))]
+        self._known[alias] = known
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -1,0 +1,192 @@
+"""Who asks, and where: what of a request's head makes its partition, what stays in its key, and what keeps it away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from semcache_core.errors import ConfigError
+from semcache_core.settings import HttpOptions
+from semcache_core.types import Bypass
+
+from .headers import Identity, Role, Roles
+from .jwt import Expiries
+
+__all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
+
+Header = tuple[bytes, bytes]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Where a request goes. ``path`` and ``query`` are raw, exactly as they are forwarded."""
+
+    namespace: str
+    protocol: str
+    """Name of the key extractor that claims it."""
+    method: str
+    scheme: str
+    mount: str
+    """``root_path`` (ASGI) or ``SCRIPT_NAME`` (WSGI)."""
+    path: bytes
+    query: bytes = b""
+    upstream: str = ""
+    """Base URL that a proxy forwards to; empty in middleware."""
+    generic: bool = False
+    """True for a generic API: ``accept``, ``accept-language`` and ``content-type`` then belong to the request."""
+
+
+class Caller(msgspec.Struct, frozen=True, array_like=True):
+    """What a request's headers say: the authority, who asks, and the fields that belong to the request, by name."""
+
+    authority: bytes
+    identity: tuple[Header, ...]
+    keyed: tuple[Header, ...]
+
+
+_REASONS = {
+    b"idempotency-key": Bypass(reason="idempotency-key"),
+    b"x-http-method-override": Bypass(reason="method-override"),
+    b"range": Bypass(reason="range"),
+    b"upgrade": Bypass(reason="upgrade"),
+}
+_HEADER_NAME = Bypass(reason="header-name")
+_TWO_HOSTS = Bypass(reason="duplicate-host")
+_TWO_IDENTITIES = Bypass(reason="duplicate-identity")
+_NO_IDENTITY = Bypass(reason="no-identity")
+_EXPIRED = Bypass(reason="expired-credential")
+_PATH = Bypass(reason="path-form")
+
+# A scheme without credentials: what an SDK sends when its key is empty.
+_BARE_SCHEME = re.compile(rb"\s*(?:bearer|basic|token|apikey|digest|negotiate)?\s*\Z", re.IGNORECASE)
+
+
+class IdentityRule:
+    """Tells callers apart by their headers, as ``[http]`` says.
+
+    ``anonymous``: whether a request without identity may use the cache; for a proxy that only this machine can reach.
+    ``by_application``: the application names the caller (``who``), no header does.
+    """
+
+    def __init__(self, options: HttpOptions, *, anonymous: bool = False, by_application: bool = False) -> None:
+        identity: Identity = "caller" if by_application else options.identity
+        if identity == () and not (options.identity_add or options.cookies):
+            raise ConfigError(
+                "http.identity is an empty list, so nobody has an identity; name headers, or say 'shared'"
+            )
+        self._anonymous = anonymous or identity == "shared"
+        self._by_application = by_application
+        self._cookies = frozenset(name.encode("latin-1") for name in options.cookies)
+        self._expiries = Expiries()
+        self._replaced = identity != "default"
+        cookies, add, ignore = bool(options.cookies), options.identity_add, options.ignore_headers
+        self._llm = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=True)
+        self._generic = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=False)
+        # Cookies that an operator chose count everywhere; the default ones only where nothing better is there.
+        named = (*add, *(() if isinstance(identity, str) else identity))
+        self._cookies_chosen = cookies or "cookie" in [name.lower() for name in named]
+
+    def notices(self) -> Sequence[str]:
+        """Return what an operator should know about this rule."""
+        if not self._replaced:
+            return ()
+        return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
+
+    def sift(
+        self, headers: Iterable[Header], *, generic: bool, now: float, who: str | bytes | None = None
+    ) -> Caller | Bypass:
+        """Return who asks and which headers belong to the request, or why it is not for the cache.
+
+        Names in lower case. ``now``: seconds since the epoch, for credentials that end. ``who``: what the application
+        says, where it says who asks.
+        """
+        roles = self._generic if generic else self._llm
+        known, judge = roles.known, roles.of
+        keyed: list[Header] = []
+        identity: list[Header] = []
+        cookies: list[Header] = []
+        authority = None
+        somebody = False
+        for header in headers:
+            name = header[0]
+            role = known.get(name)
+            if role is None:
+                role = judge(name)
+            if not role:
+                continue
+            if role is Role.KEYED:
+                keyed.append(header)
+            elif role is Role.HOST:
+                if authority is not None:
+                    return _TWO_HOSTS
+                authority = header[1]
+            elif role is Role.BYPASS or role is Role.MALFORMED:
+                return _REASONS.get(name, _HEADER_NAME)
+            elif role is Role.COOKIE:
+                cookies.append(header)
+            else:
+                somebody = somebody or _names_somebody(role, header[1])
+                identity.append(header)
+        if cookies and (generic or self._cookies_chosen or not somebody):
+            chosen = self._chosen(cookies)
+            identity += chosen
+            somebody = somebody or any(value for _, value in chosen)
+        if self._by_application and who:
+            identity.append((b"", who.encode() if isinstance(who, str) else who))
+            somebody = True
+        if not somebody and not self._anonymous:
+            return _NO_IDENTITY
+        refusal = self._refusal(identity, now)
+        if refusal is not None:
+            return refusal
+        return Caller(authority or b"", _by_name(identity), _by_name(keyed))
+
+    def _chosen(self, cookies: list[Header]) -> list[Header]:
+        """Return the cookies that count, as headers; all of them as one where none is named."""
+        if not self._cookies:
+            return cookies
+        pairs = (crumb.strip().partition(b"=") for _, value in cookies for crumb in value.split(b";"))
+        return [(b"cookie " + name, value) for name, _, value in pairs if name in self._cookies]
+
+    def _refusal(self, identity: list[Header], now: float) -> Bypass | None:
+        if len(identity) > 1 and len({name for name, _ in identity}) != len(identity):
+            return _TWO_IDENTITIES
+        for name, value in identity:
+            if b"eyJ" in value and name != b"cookie":
+                ends = self._expiries.of(value)
+                if ends is not None and ends <= now:
+                    return _EXPIRED
+        return None
+
+
+def _names_somebody(role: Role, value: bytes) -> bool:
+    if role is Role.CREDENTIAL:
+        return _BARE_SCHEME.match(value) is None
+    return role is Role.IDENTITY and bool(value.strip())
+
+
+def _by_name(headers: list[Header]) -> tuple[Header, ...]:
+    # The order of different headers means nothing, that of equal ones does: sorting is stable.
+    if len(headers) > 1:
+        headers.sort(key=_name)
+    return tuple(headers)
+
+
+def _name(header: Header) -> bytes:
+    return header[0]
+
+
+_DOTS = re.compile(rb"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
+_SLASHES = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
+
+
+def doubtful_path(path: bytes) -> Bypass | None:
+    """Refuse a raw path that two servers may take for two places: dot segments, ``//``, encoded slashes."""
+    if b"//" in path or b"\\" in path:
+        return _PATH
+    if b"%" in path and (_SLASHES.search(path) or _DOTS.search(path)):
+        return _PATH
+    if b"/." in path and _DOTS.search(path):
+        return _PATH
+    return None

@@ -1,0 +1,161 @@
+"""Keys of library calls: a prompt and its context in, a ``Query`` out.
+
+    keys = PythonKeys(Digests(secret), policy=policy)
+    query = keys.of("What is the refund window?", {"tenant": 7})
+
+Callers of one process are one caller; who tells users apart puts the user into the context.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from semcache_core.settings import Policy
+from semcache_core.types import Bypass, Nearby, Query
+
+from .canonical import sorted_names
+from .digests import Digests, pack, store_scope
+from .text import exact_only_reason, fold, split_after
+
+__all__ = ["PythonKeys", "context_bytes"]
+
+_NO_CONTEXT = b""
+_AMBIGUOUS = Bypass(reason="ambiguous-text")
+_SCALARS = (str, int, bool, type(None))
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """One namespace, hashed once: every query of it starts from a copy of ``hasher``."""
+
+    namespace: str
+    partition: bytes
+    hasher: Any
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """What works out the second half of a query, if it is ever asked for."""
+
+    keys: PythonKeys
+    place: _Place
+    exact: bytes
+    prompt: str
+    context: bytes
+
+    def __call__(self) -> Nearby:
+        policy, digests = self.keys.policy, self.keys.digests
+        before, raw = split_after((self.prompt,), policy.hole_after)
+        text = fold(raw)
+        partition = self.place.partition
+        scope = digests.scope(partition, "python", self.context, before)
+        return Nearby(
+            scope=scope,
+            store_scope=store_scope(partition, scope),
+            flight=digests.flight(partition, self.exact),
+            text=text,
+            exact_only=exact_only_reason(text, policy),
+        )
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """Names the member of the context that split two keys."""
+
+    digests: Digests
+    context: bytes
+
+    def __call__(self) -> tuple[tuple[str, bytes], ...]:
+        if not self.context:
+            return ()
+        try:
+            members = msgspec.json.decode(self.context, type=dict[str, msgspec.Raw])
+        except msgspec.MsgspecError:
+            return (("context", self.digests.member(self.context)),)
+        return tuple((f"context.{name}", self.digests.member(name, bytes(value))) for name, value in members.items())
+
+
+class PythonKeys:
+    """Makes the queries of library calls, or of one cached function (``origin``).
+
+    ``origin`` tells the callers of one cache apart: empty for the cache's own methods; module, qualified name and
+    version for a cached function, so that two functions with equal arguments share nothing.
+    """
+
+    def __init__(
+        self, digests: Digests, *, policy: Policy, namespace: str = "default", origin: tuple[str, ...] = ()
+    ) -> None:
+        self.digests = digests
+        self.policy = policy
+        self._origin = origin
+        self._places: dict[str, _Place] = {}
+        self._home = self._place(namespace)
+
+    def of(self, prompt: str, context: Any = None, *, namespace: str | None = None) -> Query | Bypass:
+        """Return the query of a prompt in its context.
+
+        ``context`` is any JSON value; answers are shared only between equal contexts (dicts compare without order; 1,
+        1.0 and True are three values). Bypass: the text holds a lone surrogate and cannot be stored. Raises TypeError
+        for a prompt that is no str, and for a context that is not JSON.
+        """
+        if not isinstance(prompt, str):
+            raise TypeError(f"the prompt is a {type(prompt).__name__}, not a str; other arguments go into the context")
+        place = self._home if namespace is None else self._places.get(namespace) or self._place(namespace)
+        try:
+            known = _NO_CONTEXT if context is None else context_bytes(context)
+            hasher = place.hasher.copy()
+            hasher.update(pack((prompt, known)))
+        except UnicodeEncodeError:
+            return _AMBIGUOUS
+        digest = hasher.digest()
+        exact = digest[16:]
+        return Query(
+            place.namespace,
+            place.partition,
+            exact,
+            digest[:16],
+            _Rest(self, place, exact, prompt, known),
+            _Fields(self.digests, known) if known else tuple,
+        )
+
+    def function(self, module: str, qualname: str, version: str = "") -> PythonKeys:
+        """Return the keys of one cached function of this cache."""
+        origin = ("function", module, qualname, version)
+        return PythonKeys(self.digests, policy=self.policy, namespace=self._home.namespace, origin=origin)
+
+    def _place(self, namespace: str) -> _Place:
+        partition = self.digests.partition("python", namespace, self._origin)
+        place = _Place(namespace, partition, self.digests.requests(partition))
+        if len(self._places) < 1024:  # Namespaces made of user ids must not grow this for ever.
+            self._places[namespace] = place
+        return place
+
+
+def context_bytes(context: Any) -> bytes:
+    """Return the canonical bytes of a JSON value: equal exactly for equal values of equal types.
+
+    Raises TypeError, naming the place, for anything that is not JSON: tuples, sets, dates, NaN, names that are no str.
+    """
+    _check_json(context, "context")
+    try:
+        return sorted_names(context)
+    except OverflowError:
+        raise TypeError("the context holds an integer beyond 64 bits; pass it as a str") from None
+    except RecursionError:
+        raise TypeError("the context is nested too deeply") from None
+
+
+def _check_json(value: Any, place: str) -> None:
+    kind = type(value)
+    if kind in _SCALARS:
+        return
+    if kind is dict:
+        for name, child in value.items():
+            if type(name) is not str:
+                raise TypeError(f"{place} has a name that is a {type(name).__name__}; names in JSON are str")
+            _check_json(child, f"{place}.{name}")
+    elif kind is list:
+        for index, child in enumerate(value):
+            _check_json(child, f"{place}[{index}]")
+    elif kind is not float or value != value or value in (float("inf"), float("-inf")):
+        what = "not a number" if kind is float else f"a {kind.__name__}"
+        raise TypeError(f"{place} is {what}, which is not JSON; pass str, int, float, bool, None, list or dict")

@@ -1,0 +1,84 @@
+"""The text that may be worded differently: how it is folded for the embedder, and when it may only match exactly."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+from semcache_core.settings import Policy
+
+__all__ = ["exact_only_reason", "fold", "split_after"]
+
+# What says nothing by itself: articles, pronouns, auxiliaries, prepositions, and the words by which somebody goes on
+# with what was said before ("yes, please cancel it"). Not question words: "who" and "when" ask different things.
+_STOP = """
+    a an the this that these those it its he she they them him her his their we us our you your i me my mine yours
+    is am are was were be been being do does did done doing has have had having will would shall should can could may
+    might must not no nor yes yeah yep nope ok okay sure please thanks thank hi hello hey well so then too also just
+    of to in on at by for from with as into onto about than and or but if
+    s t d ll m re ve
+    ja nein bitte danke oui non merci si gracias favor
+"""
+STOP_WORDS = frozenset(_STOP.split())
+
+# One word: a run of letters and digits; a character of a script without spaces counts by itself (Thai, kana, Han).
+_THAI, _KANA = "\u0e01-\u0e4f", "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_ALONE = _THAI + _KANA + _HAN
+_WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
+
+
+def fold(text: str) -> str:
+    """Return the text as it is embedded: NFC, runs of white space one space, none at the ends."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(text.split())
+
+
+def split_after(hole: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:
+    """Return what stands before the text to compare, and that text: what follows the last ``marker``.
+
+    Without a marker, or where it does not occur, the whole hole is compared. The parts before belong to the scope byte
+    for byte, the marker with them.
+    """
+    if marker:
+        for index in range(len(hole) - 1, -1, -1):
+            before, found, after = hole[index].rpartition(marker)
+            if found:
+                return (*hole[:index], before + found), "\n".join((after, *hole[index + 1 :]))
+    return (), "\n".join(hole)
+
+
+def exact_only_reason(text: str, policy: Policy) -> str | None:
+    """Return why ``text`` (folded) may only be answered by an equal request, or None: its meaning may be compared.
+
+    ``empty-text``; ``long-text``: one vector says too little about more than ``max_words`` words; ``few-words``: fewer
+    than ``min_words`` words carry content, the meaning lies elsewhere; ``volatile``: the answer changes with the day.
+    """
+    if not text:
+        return "empty-text"
+    content = 0
+    for words, found in enumerate(_WORD.finditer(_unmarked(text)), 1):
+        if words > policy.max_words:
+            return "long-text"
+        content += found[0].casefold() not in STOP_WORDS
+    if content < policy.min_words:
+        return "few-words"
+    if policy.volatile and _volatile(policy.volatile).search(text):
+        return "volatile"
+    return None
+
+
+def _unmarked(text: str) -> str:
+    """Take combining marks out: they belong to the word before them, but no word pattern knows them."""
+    if text.isascii():
+        return text
+    return "".join([c for c in text if c.isascii() or not unicodedata.category(c).startswith("M")])
+
+
+@lru_cache(maxsize=256)
+def _volatile(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    spaced = sorted((r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases if phrase.split()), key=len)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(reversed(spaced)) or '(?!)'})(?!\w)", re.IGNORECASE)
