@@ -1,1 +1,45 @@
-"""TODO."""
+"""The contract kit: says whether a plugin keeps what the engine relies on. Needs the extra ``semcache-core[testing]``.
+
+Subclass the contract of your kind in a test file, under a name that begins with ``Test``, and run pytest::
+
+    from semcache_core.testing import VectorStoreContract
+
+    class TestMyStore(VectorStoreContract):
+        def make(self):
+            return MyStore(MyOptions())
+
+Each inherited test is one promise, and its name says which. ``docs/how-to/write-a-plugin.md`` shows a whole plugin.
+"""
+
+import pytest
+
+# Before the imports below: pytest rewrites a module's assertions when it is first loaded, so that failures show values.
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{name}"
+        for name in ("embedders", "key_extractors", "plugins", "response_stores", "vector_stores", "verifiers")
+    )
+)
+
+from ._contract import ContractBroken  # noqa: E402
+from .doubles import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver  # noqa: E402
+from .embedders import EmbedderContract  # noqa: E402
+from .key_extractors import KeyExtractorContract  # noqa: E402
+from .plugins import PluginContract  # noqa: E402
+from .response_stores import ResponseStoreContract  # noqa: E402
+from .vector_stores import VectorStoreContract  # noqa: E402
+from .verifiers import VerifierContract  # noqa: E402
+
+__all__ = [
+    "ContractBroken",
+    "CountingEmbedder",
+    "EmbedderContract",
+    "FlakyStore",
+    "FrozenClock",
+    "KeyExtractorContract",
+    "PluginContract",
+    "RecordingObserver",
+    "ResponseStoreContract",
+    "VectorStoreContract",
+    "VerifierContract",
+]

@@ -1,0 +1,162 @@
+"""Ways to change a JSON request: the leaves of a body, one change at a time, and the bodies that are no JSON at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from semcache_core.types import Request
+
+Path = tuple[str | int, ...]
+
+MALFORMED: tuple[bytes, ...] = (
+    b"",
+    b" ",
+    b"{",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"1",
+    b"{}",
+    b"\x00",
+    b"\xff\xfe{}",
+    b'{"a": 1',
+    b'{"a": 1}}',
+    b'{"a": 1e999999}',
+    b"{'a': 1}",
+    b"--boundary\r\n",
+    b"\x1f\x8b\x08\x00",
+)
+DEEP = 10_000
+
+
+def with_body(request: Request, body: bytes) -> Request:
+    """Return the request with another body."""
+    return msgspec.structs.replace(request, body=body)
+
+
+def encoded(request: Request, value: Any, **style: Any) -> Request:
+    """Return the request with ``value`` as its JSON body."""
+    return with_body(request, json.dumps(value, ensure_ascii=False, **style).encode())
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield (path, value) of everything in a JSON value that is no object or list, and of empty ones."""
+    if isinstance(value, dict) and value:
+        for name, member in value.items():
+            yield from leaves(member, (*path, name))
+    elif isinstance(value, list) and value:
+        for place, member in enumerate(value):
+            yield from leaves(member, (*path, place))
+    else:
+        yield path, value
+
+
+def objects(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every object in a JSON value, itself included."""
+    members: Any = ()
+    if isinstance(value, dict):
+        yield path
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    for name, member in members:
+        yield from objects(member, (*path, name))
+
+
+def dotted(path: Path) -> str:
+    """Return a path as authors write it: ``messages.0.content``."""
+    return ".".join(str(step) for step in path)
+
+
+def at(value: Any, path: Path) -> Any:
+    """Return what stands at ``path``."""
+    for step in path:
+        value = value[step]
+    return value
+
+
+def replaced(value: Any, path: Path, new: Any) -> Any:
+    """Return a copy of a JSON value with ``new`` at ``path``; objects on the way are made."""
+    copy = json.loads(json.dumps(value))
+    *parents, last = path
+    inner = copy
+    for step in parents:
+        if isinstance(inner, dict):
+            inner.setdefault(step, {})
+        inner = inner[step]
+    inner[last] = new
+    return copy
+
+
+def removed(value: Any, path: Path) -> Any:
+    """Return a copy of a JSON value without what stands at ``path``."""
+    copy = json.loads(json.dumps(value))
+    *parents, last = path
+    del at(copy, tuple(parents))[last]
+    return copy
+
+
+def other_values(value: Any) -> Iterator[Any]:
+    """Yield values that no upstream takes for ``value``: another of its type, one of another type, null."""
+    match value:
+        case bool():
+            yield from (not value, int(value))
+        case int() | float():
+            yield from (value + 1, str(value), bool(value))
+        case str():
+            # Another letter case, a space more, a letter more: each may mean something to an upstream.
+            yield from (value + "x", value + " ", value.swapcase(), "", [value])
+        case None:
+            yield from (0, "")
+        case _:
+            yield from (None, [1])
+    if value is not None:
+        yield None
+
+
+def with_raw_member(body: Any, path: Path, member: str) -> bytes:
+    """Return the body with ``member``, JSON text such as ``"a": 1``, as one more member of the object at ``path``."""
+    mark = "semcache-kit-member"
+    target = {**at(body, path), mark: 0}
+    marked = replaced(body, path, target) if path else target
+    return json.dumps(marked, ensure_ascii=False).replace(f'"{mark}": 0', member).encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def broken_copies(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
+    """Draw a valid body with a few bytes changed, cut out, doubled or put in."""
+    body = bytearray(draw(st.sampled_from(bodies)))
+    for _ in range(draw(st.integers(1, 4))):
+        begin = draw(st.integers(0, len(body)))
+        end = min(len(body), begin + draw(st.integers(0, 8)))
+        match draw(st.sampled_from(("replace", "cut", "double", "token"))):
+            case "replace":
+                body[begin:end] = draw(st.binary(min_size=1, max_size=4))
+            case "cut":
+                del body[begin:end]
+            case "double":
+                body[begin:begin] = body[begin:end]
+            case _:
+                tokens = (
+                    b"{",
+                    b"}",
+                    b"[",
+                    b"]",
+                    b",",
+                    b":",
+                    b'"',
+                    b"\\",
+                    b"null",
+                    b"NaN",
+                    b"-0",
+                    b"1e400",
+                    b"\xef\xbb\xbf",
+                    b"\\ud800",
+                )
+                body[begin:begin] = draw(st.sampled_from(tokens))
+    return bytes(body)

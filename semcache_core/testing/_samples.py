@@ -1,0 +1,102 @@
+"""Material that several contracts share: ids, vectors whose cosine is known, a beating heart."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from semcache_core.protocols import (
+    SupportsNotices,
+    SupportsScan,
+    SupportsScopes,
+    SupportsSecret,
+    SupportsStamps,
+    SupportsSweep,
+)
+from semcache_core.types import Vector
+
+START = 4_102_444_800.0
+"""The kit's present: 1 January 2100. Later than any server's clock, so nothing ends but by the ``now`` it is given."""
+
+POWERS: tuple[type, ...] = (
+    SupportsStamps,
+    SupportsScopes,
+    SupportsScan,
+    SupportsSweep,
+    SupportsSecret,
+    SupportsNotices,
+)
+
+
+def ident(name: str) -> bytes:
+    """Return the entry id that stands for ``name``: 16 bytes of any value, as the core's are. Tags look the same."""
+    return hashlib.sha256(name.encode()).digest()[:16]
+
+
+def scope_of(name: str) -> bytes:
+    """Return the scope that stands for ``name``: 32 bytes, as the core's are."""
+    return hashlib.sha256(name.encode()).digest()
+
+
+def towards(similarity: float, *, dimensions: int, axis: int = 1) -> Vector:
+    """Return the unit vector whose cosine with the first axis is ``similarity``, turned towards ``axis``."""
+    vector = np.zeros(dimensions, dtype=np.float32)
+    vector[0] = similarity
+    vector[axis] = np.sqrt(max(0.0, 1.0 - similarity * similarity))
+    return vector
+
+
+def random_units(count: int, *, dimensions: int, seed: int = 1) -> Vector:
+    """Return ``count`` random unit vectors, shape (count, dimensions), the same for the same seed."""
+    drawn = np.random.default_rng(seed).standard_normal((count, dimensions)).astype(np.float32)
+    units: Vector = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return units
+
+
+async def cut_off(work: Coroutine[Any, Any, object], *, after: int) -> None:
+    """Start ``work``, let the loop turn ``after`` times, cancel it and wait for its end."""
+    task = asyncio.ensure_future(work)
+    for _ in range(after):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass
+class Pulse:
+    """The longest time, in seconds, for which the event loop did not turn."""
+
+    longest: float = 0.0
+
+
+@asynccontextmanager
+async def pulse() -> AsyncIterator[Pulse]:
+    """Measure how long the event loop stands still while the block runs."""
+    measured = Pulse()
+    last = time.perf_counter()
+
+    def note() -> None:
+        nonlocal last
+        now = time.perf_counter()
+        measured.longest = max(measured.longest, now - last)
+        last = now
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(0.002)
+            note()
+
+    heart = asyncio.create_task(beat())
+    try:
+        yield measured
+    finally:
+        note()
+        heart.cancel()
+        await asyncio.gather(heart, return_exceptions=True)

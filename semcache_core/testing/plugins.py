@@ -1,0 +1,201 @@
+"""The contract of a plugin: found, light to load, rightly spelt, documented, and quiet until it is opened."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.resources
+import inspect
+import json
+import subprocess
+import sys
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, final, get_args, get_origin
+
+import msgspec
+import pytest
+
+from semcache_core.protocols import Embedder, KeyExtractor, Options, ResponseStore, VectorStore, Verifier
+from semcache_core.refusals import refusals
+from semcache_core.registry import GROUP, KINDS, Kind, Registry
+
+from ._contract import Contract
+
+PROTOCOLS: dict[str, type] = {
+    "embedders": Embedder,
+    "vector_stores": VectorStore,
+    "response_stores": ResponseStore,
+    "key_extractors": KeyExtractor,
+    "verifiers": Verifier,
+}
+
+
+class PluginContract(Contract):
+    """What the registry relies on in a distribution::
+
+    class TestPlugin(PluginContract):
+        distribution = "semcache-redis"
+        module = "semcache_redis.plugin"
+        heavy = ("redis", "semcache_redis.vectors")
+        options = {"redis": {"url": "redis://127.0.0.1:6379"}}
+    """
+
+    heavy: ClassVar[Sequence[str]] = ()
+    """Modules that listing the plugin must not load. Third parties' modules count as heavy without being named."""
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """By component, the options that have no default."""
+
+    @property
+    @abstractmethod
+    def distribution(self) -> str:
+        """The distribution's name, as in its pyproject.toml."""
+
+    @property
+    @abstractmethod
+    def module(self) -> str:
+        """The module that the entry point names."""
+
+    # -- found and light ----------------------------------------------------------------------------------------------
+
+    def test_the_entry_point_is_in_the_installed_metadata(self) -> None:
+        installed = importlib.metadata.distribution(self.distribution)
+        values = [each.value for each in installed.entry_points if each.group == GROUP]
+        assert self.module in values, (
+            f'{self.distribution} {installed.version} has no entry point of the group "{GROUP}" for {self.module}; '
+            f"it has {values}. Install it again after a change of pyproject.toml"
+        )
+
+    def test_it_loads_in_a_fresh_interpreter_without_heavy_imports(self) -> None:
+        loaded = _fresh({"task": "loaded", "module": self.module})
+        own = self.module.partition(".")[0]
+        third = {name.partition(".")[0] for name in loaded} - {*sys.stdlib_module_names, "semcache_core", own}
+        heavy = {name for name in self.heavy for module in loaded if module == name or module.startswith(name + ".")}
+        assert not third | heavy, (
+            f"{self.module} should import only semcache_core.plugin; it loads {sorted(third | heavy)}"
+        )
+
+    def test_it_ships_its_types(self) -> None:
+        package = importlib.resources.files(self.module.partition(".")[0])
+        assert (package / "py.typed").is_file(), "put an empty py.typed beside __init__.py"
+
+    # -- rightly spelt ------------------------------------------------------------------------------------------------
+
+    def test_its_hooks_are_the_cores_hooks(self) -> None:
+        assert not list(refusals(importlib.import_module(self.module)))
+
+    def test_it_offers_something_sound(self) -> None:
+        registry = self._registry()
+        assert not registry.failures, str(registry.failures[0])
+        assert self._offers(registry) or registry.observers() or registry.vetoes(), "it implements no hook"
+
+    def test_every_component_has_a_summary_of_one_line(self) -> None:
+        for _, name, component in self._offers(self._registry()):
+            assert component.summary.strip(), f"{name!r} has no summary for `semcache plugins`"
+            assert "\n" not in component.summary, f"the summary of {name!r} has more than one line"
+
+    # -- components ---------------------------------------------------------------------------------------------------
+
+    def test_every_factory_can_be_imported(self) -> None:
+        registry = self._registry()
+        for kind, name, _ in self._offers(registry):
+            registry.load(kind, name)
+
+    def test_every_component_has_options_that_refuse_unknown_keys(self) -> None:
+        for name, factory in self._factories():
+            options = getattr(factory, "Options", None)
+            assert inspect.isclass(options), f"{name!r}: {factory.__name__} needs a class attribute Options"
+            assert issubclass(options, Options), f"{name!r}: Options must derive from semcache_core.protocols.Options"
+            with pytest.raises(msgspec.ValidationError, match="unknown field"):
+                _converted(options, {**self.options.get(name, {}), "an_option_of_next_year": 1})
+
+    def test_every_option_is_documented(self) -> None:
+        for name, factory in self._factories():
+            for field in _fields(factory):
+                assert _description(field.type), (
+                    f"{name!r}: option {field.name!r} has no text; write Annotated[..., Meta(description=...)]"
+                )
+
+    def test_every_component_has_the_methods_of_its_protocol(self) -> None:
+        for kind, name, factory in self._factories_by_kind():
+            component = factory(_converted(factory.Options, self.options.get(name, {})))
+            for member, promised in _members(PROTOCOLS[kind]).items():
+                found = inspect.getattr_static(component, member, None)
+                assert found is not None, f"{kind[:-1]} {name!r} has no {member}; see semcache_core.protocols"
+                if inspect.isfunction(promised) and inspect.isfunction(found):
+                    is_async = inspect.iscoroutinefunction(promised)
+                    assert inspect.iscoroutinefunction(found) == is_async, (
+                        f"{name!r}: {member} must {'be' if is_async else 'not be'} async"
+                    )
+
+    def test_making_a_component_touches_nothing_outside(self) -> None:
+        registry = self._registry()
+        for _, name, component in self._offers(registry):
+            options = self.options.get(name, {})
+            touched = _fresh({"task": "touched", "factory": component.factory, "options": dict(options)})
+            assert not touched, (
+                f"{name!r}: construction must only compute; open files and connections in __aenter__: {touched}"
+            )
+
+    @final
+    def _registry(self) -> Registry:
+        registry = Registry()
+        registry.add(importlib.import_module(self.module), distribution=self.distribution)
+        return registry
+
+    @final
+    def _offers(self, registry: Registry) -> list[tuple[Kind, str, Any]]:
+        kinds = [kind for kind in KINDS if kind in PROTOCOLS]
+        return [(kind, offer.component.name, offer.component) for kind in kinds for offer in registry.offers(kind)]
+
+    @final
+    def _factories_by_kind(self) -> list[tuple[Kind, str, Any]]:
+        registry = self._registry()
+        return [(kind, name, registry.load(kind, name)) for kind, name, _ in self._offers(registry)]
+
+    @final
+    def _factories(self) -> list[tuple[str, Any]]:
+        return [(name, factory) for _, name, factory in self._factories_by_kind()]
+
+
+@functools.lru_cache(maxsize=64)
+def _asked(task: str) -> str:
+    # By path and with -P, so that nothing of the kit, and no folder of it, is in the way of the plugin's imports.
+    probe = Path(__file__).with_name("_probe.py")
+    done = subprocess.run(  # noqa: S603  our own file, our own interpreter
+        [sys.executable, "-P", str(probe), task], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"a fresh interpreter failed:\n{done.stderr}"
+    return done.stdout
+
+
+def _fresh(task: Mapping[str, Any]) -> list[str]:
+    found: list[str] = json.loads(_asked(json.dumps(task)))
+    return found
+
+
+def _converted(options: Any, given: Mapping[str, Any]) -> Any:
+    return msgspec.convert(dict(given), options, dec_hook=lambda kind, value: kind(value))
+
+
+def _fields(factory: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(factory.Options)
+
+
+def _description(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        texts = [part.description for part in get_args(kind)[1:] if isinstance(part, msgspec.Meta) and part.description]
+        return " ".join(texts) or _description(get_args(kind)[0])
+    return next(filter(None, map(_description, get_args(kind))), "")
+
+
+def _members(protocol: type) -> dict[str, Any]:
+    """Return what a protocol asks for, by name: methods and properties, and the two that open and close."""
+    kept: dict[str, Any] = {}
+    for base in reversed(protocol.__mro__):
+        if base.__module__ == protocol.__module__:
+            wanted = {"__aenter__", "__aexit__"}
+            kept |= {name: value for name, value in vars(base).items() if name in wanted or not name.startswith("_")}
+    return kept
