@@ -54,14 +54,15 @@ def stale_on_error(status: int, found_age: float, *, shown: Shown) -> Headers:
     return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
 
 
-def hit(found: Found, *, shown: Shown) -> Headers:
-    """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale."""
+def hit(found: Found, *, handle: str, shown: Shown) -> Headers:
+    """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale.
+
+    ``handle`` names the entry to callers of its partition.
+    """
     ttl = b"" if found.lives is None or not shown.times else b"; ttl=%d" % _floor(found.lives)
     told = b"semcache; hit" + ttl + (b"; detail=semantic" if found.source == "semantic" else b"")
     mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
-    fields = ((_NAME, told), mark, *_age(found.age, shown))
-    if found.entry_id is not None:
-        fields += ((b"semcache-entry", found.entry_id.hex().encode()),)
+    fields = ((_NAME, told), mark, *_age(found.age, shown), (b"semcache-entry", handle.encode()))
     return fields + _matched(found) if shown.matched else fields
 
 

@@ -1,0 +1,156 @@
+"""Upstream's answer on its way to the caller: what of it may be stored, and what may be told to others who wait. Pure.
+
+A recording watches. Whatever it refuses, the caller gets the answer as it came.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from semcache_core.freshness import expiry
+from semcache_core.http import directives as said
+from semcache_core.http import headers as rules
+from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
+from semcache_core.http.exchange import Asking
+from semcache_core.protocols import AnswerHead, Recorder, Refused
+from semcache_core.settings import Duration
+from semcache_core.types import Headers, Record
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """The head of an answer as others who wait get it: with stored-header rules, and its body decoded."""
+
+    status: int
+    headers: Headers
+    vary: Headers
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An answer to be stored."""
+
+    record: Record
+    tags: tuple[str, ...]
+
+
+class Recording:
+    """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
+
+    __slots__ = ("_asking", "_born_at", "_decoder", "_headers", "_recorder", "_tags", "_ttl", "_vary", "refused")
+
+    def __init__(self, asking: Asking, *, born_at: float) -> None:
+        self._asking = asking
+        self._born_at = born_at
+        self._decoder: Bounded | None = None
+        self._recorder: Recorder | None = None
+        self._headers: Headers = ()
+        self._vary: Headers = ()
+        self._ttl: Duration = None
+        self._tags: tuple[str, ...] = ()
+        self.refused: Refused | None = None
+        """Why nothing will be stored, as soon as that is known."""
+
+    def begin(self, head: AnswerHead, *, now: float) -> Shared | None:
+        """Take the head; return what others who wait may be told, or None: this answer is its own caller's only."""
+        self.refused = self._head_refusal(head, now)
+        if self.refused is not None:
+            return None
+        return Shared(head.status, self._headers, self._vary)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next piece of the body as it came; return its content for others who wait."""
+        if self.refused is not None or self._decoder is None or self._recorder is None:
+            return b""
+        try:
+            content = self._decoder.feed(chunk)
+        except CannotDecode:
+            self.refuse("too-large-or-undecodable")
+            return b""
+        if content:
+            self._recorder.feed(content)
+        return content
+
+    def refuse(self, reason: str) -> None:
+        """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
+        self.refused = Refused(reason, complete=False)
+        self._recorder = None
+
+    def finish(self, *, now: float, draw: float) -> Kept | Refused:
+        """Return what is to be stored at the answer's end. ``draw`` in [0, 1): the chance that shortens its life."""
+        if self.refused is not None:
+            return self.refused
+        if self._decoder is None or self._recorder is None:
+            return Refused("no-answer", complete=False)
+        try:
+            self._decoder.end()
+        except CannotDecode:
+            return Refused("undecodable", complete=False)
+        answer = self._recorder.finish()
+        if isinstance(answer, Refused):
+            return answer
+        query, policy = self._asking.query, self._asking.route.policy
+        if self._ttl == 0:
+            return Refused("ttl", complete=False)
+        whole = msgspec.structs.replace(answer, headers=self._headers, vary=self._vary)
+        record = Record(
+            partition=query.partition,
+            scope=query.scope,
+            exact=query.exact,
+            text="" if query.exact_only or answer.exact_only else query.text,
+            kind="http",
+            payload=_encode(whole),
+            born_at=self._born_at,
+            expires_at=expiry(self._born_at, self._ttl, jitter=policy.jitter, draw=draw),
+            exact_only=answer.exact_only or query.exact_only is not None,
+            tokens=answer.tokens,
+            cost=max(0.0, now - self._born_at),
+            fields=query.fields,
+        )
+        return Kept(record, self._tags)
+
+    def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
+        asking, headers = self._asking, head.headers
+        route = asking.route
+        if head.status != 200:
+            return Refused("status", complete=False)
+        if not asking.directives.store:
+            return Refused("no-store", complete=False)
+        if route.generic and any(name in (b"set-cookie", b"set-cookie2") for name, _ in headers):
+            return Refused("set-cookie")
+        refusal = self._lifetime_refusal(headers, now)
+        if refusal is not None:
+            return refusal
+        self._headers = rules.kept(headers, generic=route.generic, keep=asking.desk.keep)
+        names = rules.varies_on(headers if route.generic else self._headers)
+        if names is None:
+            return Refused("vary")
+        self._vary = rules.values_of(names, asking.headers)
+        try:
+            self._decoder = decoder_for(headers, limit=route.policy.max_body)
+        except CannotDecode:
+            return Refused("coding", complete=False)
+        recorder = route.answers.recorder(asking.key, head, policy=route.policy)
+        if isinstance(recorder, Refused):
+            return recorder
+        self._recorder = recorder
+        return None
+
+    def _lifetime_refusal(self, headers: Headers, now: float) -> Refused | None:
+        """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
+        route, directives = self._asking.route, self._asking.directives
+        own = said.of_answer(headers)
+        self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
+        if own is not None and own.no_store:
+            return Refused("no-store", complete=False)
+        if own is not None and own.ttl is not msgspec.UNSET:
+            self._ttl = own.ttl
+        else:
+            self._ttl = route.policy.ttl if directives.ttl is msgspec.UNSET else directives.ttl
+            if route.obeys:
+                if said.forbids_storing(headers, generic=route.generic):
+                    return Refused("cache-control", complete=False)
+                ceiling = said.lifetime(headers, now=now) if route.generic else None
+                if ceiling is not None:
+                    self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
+        return Refused("ttl", complete=False) if self._ttl == 0 else None
