@@ -75,6 +75,7 @@ class SemanticCache:
         self._clock = clock
         self._opened: Opened | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._attaching: asyncio.Task[Site] | None = None
         self._stack = AsyncExitStack()
         self.sync = BlockingCache(self)
 
@@ -94,11 +95,39 @@ class SemanticCache:
         """Open every component. Raises ConfigError, PluginError, DependencyError."""
         if self._opened is not None:
             raise NotOpenError("this cache is open already; share it instead of opening it again")
+        await self._open_here(background=True)
+        return self
+
+    async def _open_here(self, *, background: bool) -> Site:
         async with AsyncExitStack() as stack:
-            self._opened = await open_cache(stack, self._config, registry=self._registry, clock=self._clock)
+            self._opened = opened = await open_cache(
+                stack, self._config, registry=self._registry, clock=self._clock, background=background
+            )
             self._stack = stack.pop_all()
         self._loop = asyncio.get_running_loop()
-        return self
+        return opened.site
+
+    async def attach(self) -> Site | None:
+        """Return the HTTP side for the running loop, opening the cache if nobody has: no start-up reached the driver.
+
+        Nothing then outlives a request, so a loop that comes after a finished one takes the cache over. None: it belongs
+        to another loop that still runs. Raises ConfigError, PluginError, DependencyError.
+        """
+        loop = asyncio.get_running_loop()
+        opened = self._opened
+        if opened is None:
+            if self._attaching is None or self._attaching.get_loop() is not loop:
+                self._attaching = loop.create_task(self._open_here(background=False))
+                self._attaching.add_done_callback(self._attached)
+            return await asyncio.shield(self._attaching)
+        if self._loop is not loop:
+            if opened.engine.background or (self._loop is not None and self._loop.is_running()):
+                return None
+            self._loop = loop
+        return opened.site
+
+    def _attached(self, _: object) -> None:
+        self._attaching = None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

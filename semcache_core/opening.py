@@ -43,9 +43,17 @@ class Opened:
 
 
 async def open_cache(
-    stack: AsyncExitStack, config: Config, *, registry: Registry | None, clock: Callable[[], float]
+    stack: AsyncExitStack,
+    config: Config,
+    *,
+    registry: Registry | None,
+    clock: Callable[[], float],
+    background: bool = True,
 ) -> Opened:
-    """Open everything ``config`` names on ``stack``. Raises ConfigError, PluginError, DependencyError."""
+    """Open everything ``config`` names on ``stack``. Raises ConfigError, PluginError, DependencyError.
+
+    ``background=False``: nothing may outlive the call that began it.
+    """
     registry = registry if registry is not None else Registry.installed()
     chosen = config.components(registry)
     observatory = Observatory(registry.observers(), clock=clock)
@@ -71,7 +79,7 @@ async def open_cache(
     extractors: list[KeyExtractor] = [await _entered(stack, one, observatory) for one in chosen.key_extractors]
 
     parts = Parts.of(embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes())
-    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock)
+    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
     stack.push_async_callback(engine.close)
     if parts.sweepers:
         engine.spawn(engine.sweep())
