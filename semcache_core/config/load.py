@@ -1,0 +1,172 @@
+"""From the sources to a ``Config``: every table validated, all mistakes raised together."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import Any, TypeVar
+
+import msgspec
+
+from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions
+from semcache_core.suggest import did_you_mean, listed
+
+from .convert import to_struct
+from .model import Choice, Config
+from .problems import Problems
+from .sources import COMPONENT_TABLES, TABLES, Sources, read
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+DEFAULT_STORE = "sqlite"
+DEFAULT_EXTRACTORS = ("openai-chat", "json")
+DEFAULT_VERIFIERS = ("text-guard",)
+
+
+def load(
+    source: str | PathLike[str] | Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Return the configuration of a TOML file or of a mapping of the same form.
+
+    With no ``source``: the file that ``SEMCACHE_CONFIG`` names, else ``semcache.toml`` in the working directory, else
+    all defaults. Over a file, variables ``SEMCACHE_<TABLE>__<KEY>`` set scalars; a mapping ignores the environment.
+    ``environ`` is the process's own unless it is given. Raises ConfigError with every mistake, each with its key path.
+    """
+    sources = read(source, os.environ if environ is None else environ)
+    return _Loader(sources).config()
+
+
+class _Loader:
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.tables = sources.tables
+        self.problems = Problems(sources.place_of)
+
+    def config(self) -> Config:
+        for name in self.tables:
+            if name not in TABLES:
+                hint = did_you_mean(name, TABLES) or f"; tables: {listed(TABLES)}"
+                self.problems.add(name, f"unknown table{hint}")
+        cache = self._core("semcache", CacheOptions)
+        http = self._core("http", HttpOptions)
+        limits = self._core("limits", LimitOptions)
+        single = {name: self._single(name) for name in COMPONENT_TABLES}
+        key_extractors = self._several("key_extractors", DEFAULT_EXTRACTORS)
+        verifiers = self._several("verifiers", DEFAULT_VERIFIERS)
+        routes = self._list("route", RouteOptions)
+        normalise = self._list("normalise", Normalise)
+        self._check_routes(routes)
+        self._check_patterns(normalise)
+        self.problems.raise_any()
+        return Config(
+            label=self.sources.label,
+            cache=cache,
+            http=http,
+            limits=limits,
+            embedder=single["embedder"],
+            vector_store=single["vector_store"] or _default_store("vector_store"),
+            response_store=single["response_store"] or _default_store("response_store"),
+            key_extractors=key_extractors,
+            verifiers=verifiers,
+            routes=routes,
+            normalise=normalise,
+            given=frozenset(_paths(self.tables, "")),
+            origins=self.sources.origins,
+        )
+
+    def _core(self, name: str, kind: type[S]) -> S:
+        # After a mistake the defaults stand in, only until all mistakes are known.
+        return to_struct(kind, self._table(name), path=name, problems=self.problems) or kind()
+
+    def _table(self, name: str) -> Any:
+        return self.tables.get(name, {})
+
+    def _single(self, name: str) -> Choice | None:
+        """Read ``[embedder]`` and its like; None where the table is absent."""
+        table = self._table(name)
+        if name not in self.tables:
+            return None
+        if not isinstance(table, Mapping):
+            self.problems.add(name, 'expected a table, for example use = "name"')
+            return None
+        use = table.get("use")
+        if not isinstance(use, str) or not use:
+            near = did_you_mean("use", [key for key in table if key != "use"])
+            self.problems.add(f"{name}.use", f"is missing: the name of an installed component{near}")
+            return None
+        options = {key: value for key, value in table.items() if key != "use"}
+        return Choice(use=str(use), path=name, named_at=f"{name}.use", options=options)
+
+    def _several(self, name: str, default: tuple[str, ...]) -> tuple[Choice, ...]:
+        """Read ``[key_extractors]`` and its like: a list of names, and a table of options for any of them."""
+        table = self._table(name)
+        if not isinstance(table, Mapping):
+            self.problems.add(name, 'expected a table, for example use = ["name"]')
+            return ()
+        use = table.get("use", list(default))
+        if not isinstance(use, list | tuple) or not all(isinstance(each, str) for each in use):
+            self.problems.add(f"{name}.use", 'expected a list of names, for example ["name"]')
+            return ()
+        if len(set(use)) != len(use):
+            self.problems.add(f"{name}.use", "names a component twice")
+        options = {key: value for key, value in table.items() if key != "use"}
+        for key in options:
+            if key not in use and key not in {_bare(each) for each in use}:
+                hint = did_you_mean(key, use) or f"; in use: {listed(use)}"
+                self.problems.add(f"{name}.{key}", f"options of a component that {name}.use does not name{hint}")
+        return tuple(self._one_of_several(name, each, options) for each in use)
+
+    def _one_of_several(self, table: str, use: str, options: Mapping[str, Any]) -> Choice:
+        key = use if use in options else _bare(use)
+        path = f"{table}.{key}"
+        own = options.get(key, {})
+        if not isinstance(own, Mapping):
+            self.problems.add(path, "expected a table of its options")
+            own = {}
+        return Choice(use=use, path=path, named_at=f"{table}.use", options=own)
+
+    def _list(self, name: str, kind: type[S]) -> tuple[S, ...]:
+        tables = self.tables.get(name, [])
+        if not isinstance(tables, list | tuple):
+            self.problems.add(name, f"expected a list of tables: write [[{name}]]")
+            return ()
+        made = [
+            to_struct(kind, table, path=f"{name}[{place}]", problems=self.problems)
+            for place, table in enumerate(tables)
+        ]
+        return tuple(each for each in made if each is not None)
+
+    def _check_routes(self, routes: tuple[RouteOptions, ...]) -> None:
+        paths = [route.path for route in routes]
+        for place, path in enumerate(paths):
+            if path in paths[:place]:
+                self.problems.add(f"route[{place}].path", f"there is a route for {path!r} already; join the two")
+
+    def _check_patterns(self, rules: tuple[Normalise, ...]) -> None:
+        for place, rule in enumerate(rules):
+            try:
+                re.compile(rule.pattern)
+            except re.error as error:
+                self.problems.add(f"normalise[{place}].pattern", f"is not a regular expression: {error}")
+
+
+def _default_store(table: str) -> Choice:
+    return Choice(use=DEFAULT_STORE, path=table, named_at=f"{table}.use", options={})
+
+
+def _bare(use: str) -> str:
+    return use.rpartition("/")[2]
+
+
+def _paths(value: object, path: str) -> Iterator[str]:
+    if path:
+        yield path
+    match value:
+        case Mapping():
+            for name, item in value.items():
+                yield from _paths(item, f"{path}.{name}" if path else str(name))
+        case list() | tuple():
+            for place, item in enumerate(value):
+                yield from _paths(item, f"{path}[{place}]")

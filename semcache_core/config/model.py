@@ -1,0 +1,122 @@
+"""The configuration as a value: frozen, validated, with the origin of everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from semcache_core.errors import ConfigError
+from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, Policy, RouteOptions
+
+if TYPE_CHECKING:
+    from semcache_core.protocols import Embedder
+    from semcache_core.registry import Registry
+
+    from .components import Components
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A component that was chosen by name, and its options as they stand in the configuration, not yet validated.
+
+    ``path`` is the key path of its options, for example ``vector_store`` or ``key_extractors.json``; ``named_at`` is
+    the key path of its name.
+    """
+
+    use: str
+    path: str
+    named_at: str
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Choice {self.path}: {self.use!r}>"  # Options may be passwords that stand in a file in plain.
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration. Only the options of components are not validated yet: ``components`` does that."""
+
+    label: str
+    """Names the source: a file's name, ``configuration`` for a mapping, ``defaults``."""
+    cache: CacheOptions
+    http: HttpOptions
+    limits: LimitOptions
+    embedder: Choice | None
+    """None: the first installed local one."""
+    vector_store: Choice
+    response_store: Choice
+    key_extractors: tuple[Choice, ...]
+    verifiers: tuple[Choice, ...]
+    routes: tuple[RouteOptions, ...]
+    normalise: tuple[Normalise, ...]
+    given: frozenset[str]
+    """The key paths that were set; everything else is a default."""
+    origins: Mapping[str, str]
+    """Where a value comes from that does not stand in the source itself: ``$NAME`` of an environment variable."""
+    notices: tuple[str, ...] = ()
+    """What an operator should know."""
+
+    def __repr__(self) -> str:
+        return f"<Config {self.label}>"
+
+    def place_of(self, path: str) -> str:
+        """Return where the value at a key path comes from: the source, a variable, or ``default``."""
+        if path in self.origins:
+            return self.origins[path]
+        return self.label if path in self.given else "default"
+
+    def where(self, path: str) -> str:
+        """Return a key path with its place, for messages: ``semcache.toml: vector_store.use``."""
+        place = self.place_of(path)
+        return f"{path}, by default" if place == "default" else f"{place}: {path}"
+
+    def components(self, registry: Registry) -> Components:
+        """Make every component that is chosen; opens none. Raises ConfigError, PluginError."""
+        from .components import Assembly
+
+        return Assembly(self, registry).components()
+
+    def route_for(self, path: bytes) -> RouteOptions | None:
+        """Return the route whose path is the longest suffix of the raw path ``path``, or None."""
+        ending = [route for route in self.routes if path.endswith(route.path.encode())]
+        return max(ending, key=lambda route: len(route.path), default=None)
+
+    def policy(self, route: RouteOptions | None, embedder: Embedder | None) -> Policy:
+        """Return what holds for ``route`` (None: where no route applies), every override applied.
+
+        ``embedder`` is the open embedder; without one only equal requests match. Raises ConfigError where nothing says
+        which similarity is near enough.
+        """
+        values = {
+            name: value
+            for table in (self.cache, self.http)
+            for name, value in msgspec.structs.asdict(table).items()
+            if name in Policy.__struct_fields__
+        }
+        if route is not None:
+            overrides = msgspec.structs.asdict(route)
+            values |= {
+                name: value
+                for name, value in overrides.items()
+                if name in Policy.__struct_fields__
+                and (value is not None or name == "ttl")
+                and value is not msgspec.UNSET
+            }
+            values["route"] = route.path
+        if embedder is None:
+            values["match"] = "exact"
+        values["threshold"] = 1.0 if values["match"] == "exact" else self._threshold(values["threshold"], embedder)
+        return Policy(**values)
+
+    def _threshold(self, threshold: float | None, embedder: Embedder | None) -> float:
+        recommended = embedder.recommended if embedder is not None else None
+        if threshold is not None:
+            return threshold
+        if recommended is None:
+            raise ConfigError(
+                f"{self.label}: semcache.threshold: is needed, because this embedder recommends no thresholds for "
+                f"preset = {self.cache.preset!r}; set threshold = 0.93 or what you have measured, or match = 'exact'"
+            )
+        return {"safe": recommended.safe, "balanced": recommended.balanced, "loose": recommended.loose}[
+            self.cache.preset
+        ]

@@ -1,0 +1,41 @@
+"""What is wrong with a configuration: every problem with its key path, raised together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from semcache_core.errors import ConfigError
+
+
+class Problems:
+    """Collects problems, so that one start shows all of them.
+
+    ``place_of`` says where the value at a key path comes from: a file's name, or a variable's.
+    """
+
+    def __init__(self, place_of: Callable[[str], str]) -> None:
+        self._place_of = place_of
+        self._lines: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, path: str, message: str) -> None:
+        """Note what is wrong at the key path ``path``, for example ``vector_store.dsn``."""
+        place = self._place_of(path)
+        self._lines.append(f"{place}: {path}: {message}" if path else f"{place}: {message}")
+
+    def note(self, message: str) -> None:
+        """Note a problem whose message names its place already."""
+        self._lines.append(message)
+
+    def messages(self) -> tuple[str, ...]:
+        """Return every problem, in the order in which they were met."""
+        return tuple(self._lines)
+
+    def raise_any(self) -> None:
+        """Raise one ConfigError that shows every problem; do nothing where there is none."""
+        if len(self._lines) == 1:
+            raise ConfigError(self._lines[0])
+        if self._lines:
+            raise ConfigError(f"{len(self._lines)} problems in the configuration:\n  " + "\n  ".join(self._lines))

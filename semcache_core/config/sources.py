@@ -1,0 +1,153 @@
+"""Where a configuration comes from: a mapping, or one file with the environment over it, or the environment alone."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from semcache_core.errors import ConfigError
+from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Secret
+from semcache_core.suggest import did_you_mean, listed
+
+from .convert import Variable
+from .problems import Problems
+
+FILE_NAME = "semcache.toml"
+FILE_VARIABLE = "SEMCACHE_CONFIG"
+PREFIX = "SEMCACHE_"
+
+CORE_TABLES: dict[str, type[msgspec.Struct]] = {"semcache": CacheOptions, "http": HttpOptions, "limits": LimitOptions}
+COMPONENT_TABLES = ("embedder", "vector_store", "response_store")
+LIST_TABLES = ("key_extractors", "verifiers", "route", "normalise")
+TABLES = (*CORE_TABLES, *COMPONENT_TABLES, *LIST_TABLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The raw configuration: its tables, and where each value comes from.
+
+    ``label`` names the whole: a file's name, ``configuration``, or ``defaults``. ``origins`` maps the key paths whose
+    value comes from a variable to its ``$NAME``.
+    """
+
+    label: str
+    tables: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def place_of(self, path: str) -> str:
+        """Return where the value at ``path`` was set."""
+        return self.origins.get(path, self.label)
+
+
+def read(source: str | PathLike[str] | Mapping[str, Any] | None, environ: Mapping[str, str]) -> Sources:
+    """Return what is configured. Raises ConfigError: no such file, no TOML, two files, variables missing or unknown."""
+    if isinstance(source, Mapping):
+        # Nothing of the environment counts here: a test or a framework's settings mean what they say.
+        return _resolved(Sources("configuration", dict(source)), None)
+    path = _file(source, environ)
+    tables = {} if path is None else _parsed(path)
+    label = "defaults" if path is None else str(path)
+    return _overlaid(_resolved(Sources(label, tables), environ), environ)
+
+
+def _file(source: str | PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
+    named = {"the path that was passed": source, f"${FILE_VARIABLE}": environ.get(FILE_VARIABLE) or None}
+    found = {who: Path(os.fspath(path)) for who, path in named.items() if path is not None}
+    if source is None and Path(FILE_NAME).is_file():
+        found["the working directory"] = Path(FILE_NAME)
+    if len({path.resolve() for path in found.values()}) > 1:
+        told = " and ".join(f"{path} ({who})" for who, path in found.items())
+        raise ConfigError(f"two configuration files: {told}; keep one, for example: unset {FILE_VARIABLE}")
+    return next(iter(found.values()), None)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
+    """Put a Secret in the place of every ``{ env = "NAME" }``."""
+    problems = Problems(sources.place_of)
+
+    def resolve(value: Any, path: str) -> Any:
+        match value:
+            case {"env": str(name), **rest} if not rest:
+                return _secret(name, path)
+            case Mapping():
+                return {name: resolve(item, f"{path}.{name}" if path else name) for name, item in value.items()}
+            case list() | tuple():
+                return [resolve(item, f"{path}[{place}]") for place, item in enumerate(value)]
+            case _:
+                return value
+
+    def _secret(name: str, path: str) -> Secret:
+        if environ is None:
+            problems.add(path, f"a mapping ignores the environment: pass the value of {name} itself")
+        elif name not in environ:
+            hint = did_you_mean(name, environ)
+            problems.add(path, f"the environment variable {name} is not set{hint}")
+        else:
+            sources.origins[path] = f"${name}"
+            return Secret(environ[name])
+        return Secret("")
+
+    tables = resolve(sources.tables, "")
+    problems.raise_any()
+    return Sources(sources.label, tables, sources.origins)
+
+
+def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
+    """Put the scalars of ``SEMCACHE_<TABLE>__<KEY>`` over what the file says."""
+    problems = Problems(sources.place_of)
+    tables, origins = dict(sources.tables), dict(sources.origins)
+    for variable, table, key in _variables(environ):
+        wrong = _refusal(table, key)
+        if wrong is not None:
+            problems.note(f"environment variable {variable}: {wrong}")
+            continue
+        # A component's own options may be secrets, and only its plugin knows which.
+        text = environ[variable]
+        secret = table in COMPONENT_TABLES and key != "use"
+        below = tables.get(table, {})
+        if isinstance(below, Mapping):
+            tables[table] = {**below, key: Secret(text) if secret else Variable(text)}
+            origins[f"{table}.{key}"] = f"${variable}"
+    problems.raise_any()
+    return Sources(sources.label, tables, origins)
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for variable in sorted(environ):
+        table, separator, key = variable.removeprefix(PREFIX).partition("__")
+        if variable.startswith(PREFIX) and separator:
+            yield variable, table.lower(), key.lower()
+
+
+def _refusal(table: str, key: str) -> str | None:
+    """Say why a variable sets nothing; None where it is in order."""
+    if table in COMPONENT_TABLES:
+        return None
+    if table not in CORE_TABLES:
+        if table in LIST_TABLES:
+            return f"[{table}] cannot be set by a variable, only scalars can; write it in the file"
+        return f"there is no table [{table}]{did_you_mean(table, TABLES) or '; tables: ' + listed(TABLES)}"
+    keys = [option.encode_name for option in msgspec.structs.fields(CORE_TABLES[table])]
+    if key not in keys:
+        return f"there is no option {table}.{key}{did_you_mean(key, keys) or '; known: ' + listed(keys)}"
+    return None
