@@ -43,6 +43,9 @@ class Secret:
     def __repr__(self) -> str:
         return "********"
 
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
