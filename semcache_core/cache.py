@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from .functions import CachedFunction, DoNotCache
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
 from .opening import Opened, open_cache
+from .protocols import Embedder, ResponseStore, VectorStore, Verifier
 from .registry import Registry
 from .settings import Duration, Policy
 from .sync import BlockingCache
@@ -68,9 +70,23 @@ class SemanticCache:
     """
 
     def __init__(
-        self, config: Config | None = None, *, registry: Registry | None = None, clock: Callable[[], float] = time.time
+        self,
+        config: Config | None = None,
+        *,
+        embedder: Embedder | None = None,
+        vector_store: VectorStore | None = None,
+        response_store: ResponseStore | None = None,
+        verifiers: Sequence[Verifier] | None = None,
+        registry: Registry | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take a configuration, by default that of ``semcache.toml`` and the environment. Raises ConfigError.
+
+        Components given here replace those the configuration names; the cache opens and closes them.
+        """
         self._config = config if config is not None else load()
+        given = {"embedder": embedder, "vector_store": vector_store, "response_store": response_store, "verifiers": verifiers}
+        self._instances = {name: component for name, component in given.items() if component is not None}
         self._registry = registry
         self._clock = clock
         self._opened: Opened | None = None
@@ -101,7 +117,12 @@ class SemanticCache:
     async def _open_here(self, *, background: bool) -> Site:
         async with AsyncExitStack() as stack:
             self._opened = opened = await open_cache(
-                stack, self._config, registry=self._registry, clock=self._clock, background=background
+                stack,
+                self._config,
+                registry=self._registry or Registry.installed(),
+                clock=self._clock,
+                instances=self._instances,
+                background=background,
             )
             self._stack = stack.pop_all()
         self._loop = asyncio.get_running_loop()
@@ -200,7 +221,7 @@ class SemanticCache:
         if isinstance(query, Bypass):
             return False
         policy = _with_ttl(opened.policy, ttl)
-        record = _record(query, value, policy, born_at=opened.engine.clock(), cost=0.0, draw=opened.draw())
+        record = _record(query, value, policy, born_at=opened.engine.clock(), cost=0.0, draw=random.random())
         return record is not None and await opened.engine.keep(query, record, policy=policy, tags=tags, wait=True)
 
     @overload
@@ -398,7 +419,7 @@ class Turn:
     def _record_of(self, answer: Any, cost: float) -> Record | None:
         if self._query is None:
             return None
-        draw = self._opened.draw()
+        draw = random.random()
         return _record(self._query, answer, self._policy, born_at=self._born_at, cost=cost, draw=draw)
 
     async def failed(self, error: BaseException) -> Any:

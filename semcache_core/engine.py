@@ -68,6 +68,7 @@ class Engine:
             most=limits.write_queue,
             most_bytes=limits.write_queue_bytes,
         )
+        self._judges = self._dependency("verify", limits.judge_deadline)
         self._stamped: dict[bytes, float] = {}
         self._tasks: set[asyncio.Future[Any]] = set()
 
@@ -220,12 +221,12 @@ class Engine:
 
     async def _verified(self, asked: str, answered: str, similarity: float, ladder: Ladder) -> bool:
         """Ask every verifier in turn; a verifier that fails or takes too long rejects."""
-        for verifier, dependency in self.parts.verifiers:
+        for verifier in self.parts.verifiers:
             if verifier.costly and not ladder.is_doubtful(similarity):
                 continue
             call = verifier.verify(asked, answered)
             try:
-                verdict = await (call if dependency is None else dependency.call(call))
+                verdict = await (self._judges.call(call) if verifier.costly else call)
             except Exception as error:  # noqa: BLE001  the edge to plugin code: an error is a reject
                 self.observatory.fault("verify", error)
                 ladder.turned_down("verifier-error")
@@ -356,7 +357,9 @@ class Engine:
         if not self.background:
             work.close()
             return
-        self.adopt(asyncio.create_task(self._guarded(work)))
+        task = asyncio.create_task(self._guarded(work))
+        task.add_done_callback(lambda _: work.close())  # For a task that is cancelled before it begins.
+        self.adopt(task)
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .types import Decision, Event, Fault
+from .types import Decision, Event, Fault, Notice
 
 _TEXTS_WATCHED = 4096
+_log = logging.getLogger("semcache")
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,11 @@ class Observatory:
         self._errors[stage] += 1
         if self._observers:
             self.tell(Fault(stage=stage, error=type(error).__name__, at=self._clock()))
+
+    def notice(self, code: str, message: str) -> None:
+        """Tell observers and the operator's log what nobody's request depends on."""
+        _log.warning("%s", message)
+        self.tell(Notice(code=code, message=message))
 
     def tell(self, event: Event) -> None:
         """Pass an event to every observer."""

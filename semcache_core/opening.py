@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-import msgspec
-
 from .config import Config
-from .deadlines import Dependency
+from .config.components import Components
 from .engine import Engine
-from .errors import ConfigError
+from .errors import ConfigError, DependencyError
 from .functions import CachedFunction
 from .http.site import Site
 from .keys.digests import Digests
 from .keys.python import PythonKeys
 from .observe import Observatory
 from .parts import Parts
-from .protocols import Embedder, KeyExtractor, SupportsNotices, SupportsSecret, Verifier
+from .protocols import Embedder, SupportsNotices, SupportsSecret
 from .registry import Registry
 from .settings import Policy
-from .types import Notice, Space
+from .types import Space
 
 
 class Opened:
     """What an open cache works with."""
 
-    __slots__ = ("_functions", "draw", "engine", "keys", "policy", "site")
+    __slots__ = ("_functions", "engine", "keys", "policy", "site")
 
-    def __init__(self, engine: Engine, keys: PythonKeys, policy: Policy, site: Site, draw: Callable[[], float]) -> None:
-        self.engine, self.keys, self.policy, self.site, self.draw = engine, keys, policy, site, draw
+    def __init__(self, *, engine: Engine, keys: PythonKeys, policy: Policy, site: Site) -> None:
+        self.engine, self.keys, self.policy, self.site = engine, keys, policy, site
         self._functions: dict[CachedFunction, PythonKeys] = {}
 
     def keys_of(self, function: CachedFunction) -> PythonKeys:
@@ -46,56 +44,70 @@ async def open_cache(
     stack: AsyncExitStack,
     config: Config,
     *,
-    registry: Registry | None,
+    registry: Registry,
     clock: Callable[[], float],
+    instances: Mapping[str, Any],
     background: bool = True,
 ) -> Opened:
-    """Open everything ``config`` names on ``stack``. Raises ConfigError, PluginError, DependencyError.
+    """Open everything ``config`` names on ``stack``; ``instances`` stand in for components of the same name.
 
-    ``background=False``: nothing may outlive the call that began it.
+    ``background=False``: nothing may outlive the call that began it. Raises ConfigError, PluginError, DependencyError.
     """
-    registry = registry if registry is not None else Registry.installed()
-    chosen = config.components(registry)
     observatory = Observatory(registry.observers(), clock=clock)
+    chosen = dataclasses.replace(config.components(registry), **instances)
     for message in chosen.notices:
-        observatory.tell(Notice(code="configuration", message=message))
+        observatory.notice("configuration", message)
 
     responses = await _entered(stack, chosen.response_store, observatory)
     vectors = await _entered(stack, chosen.vector_store, observatory)
-    embedder = None if chosen.embedder is None else await _entered(stack, chosen.embedder, observatory)
+    embedder = await _embedder(stack, chosen, observatory)
     if embedder is not None:
         await vectors.prepare(Space(fingerprint=embedder.fingerprint, dimensions=embedder.dimensions))
-    judge = Dependency(
-        "verify",
-        deadline=config.limits.judge_deadline,
-        open_for=config.limits.breaker_open,
-        clock=clock,
-        on_fault=observatory.fault,
-    )
-    verifiers: list[tuple[Verifier, Dependency | None]] = [
-        (opened, judge if opened.costly else None)
-        for opened in [await _entered(stack, verifier, observatory) for verifier in chosen.verifiers]
-    ]
-    extractors: list[KeyExtractor] = [await _entered(stack, one, observatory) for one in chosen.key_extractors]
+    verifiers = [await _entered(stack, verifier, observatory) for verifier in chosen.verifiers]
+    extractors = [await _entered(stack, extractor, observatory) for extractor in chosen.key_extractors]
 
-    parts = Parts.of(embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes())
+    parts = Parts.of(
+        embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()
+    )
     engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
     stack.push_async_callback(engine.close)
-    if parts.sweepers:
-        engine.spawn(engine.sweep())
+    engine.spawn(engine.sweep())
 
     digests = Digests(_identity_secret(config, responses))
-    policy = _policy(config, embedder)
-    keys = PythonKeys(digests, policy=policy, namespace=config.cache.namespace)
-    site = Site(config=config, engine=engine, digests=digests, extractors=dict(zip(chosen.extractor_names, extractors, strict=True)), policy=policy)
-    return Opened(engine, keys, policy, site, random.random)  # noqa: S311  jitter, not a secret
+    policy = config.policy(None, embedder)
+    return Opened(
+        engine=engine,
+        keys=PythonKeys(digests, policy=policy, namespace=config.cache.namespace),
+        policy=policy,
+        site=Site(
+            config=config,
+            engine=engine,
+            digests=digests,
+            extractors=dict(zip(chosen.extractor_names, extractors, strict=True)),
+            policy=policy,
+        ),
+    )
+
+
+async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Observatory) -> Embedder | None:
+    if chosen.embedder is None:
+        return None
+    try:
+        opened: Embedder = await _entered(stack, chosen.embedder, observatory)
+    except (ConfigError, DependencyError) as error:
+        # Nobody asked for this embedder by name: that it cannot run must not stop a cache that can match exactly.
+        if not chosen.embedder_is_implied:
+            raise
+        observatory.notice("exact-only", f"{error} Until then only equal requests are answered from the cache.")
+        return None
+    return opened
 
 
 async def _entered(stack: AsyncExitStack, component: Any, observatory: Observatory) -> Any:
     opened = await stack.enter_async_context(component)
     if isinstance(opened, SupportsNotices):
         for message in opened.notices():
-            observatory.tell(Notice(code=type(opened).__name__, message=message))
+            observatory.notice(type(opened).__name__, message)
     return opened
 
 
@@ -110,7 +122,3 @@ def _identity_secret(config: Config, responses: object) -> bytes:
         "http.identity_secret is missing: this response store is shared over a network, so everybody who uses it needs the "
         'same secret; set identity_secret = { env = "SEMCACHE_SECRET" } under [http], and semcache.namespace'
     )
-
-
-def _policy(config: Config, embedder: Embedder | None) -> Policy:
-    ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .deadlines import Dependency
 from .protocols import (
     Embedder,
     ResponseStore,
@@ -29,8 +28,7 @@ class Parts:
     stamps: SupportsStamps
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
-    verifiers: Sequence[tuple[Verifier, Dependency | None]] = ()
-    """Each with the deadline it works under; a cheap one has none."""
+    verifiers: Sequence[Verifier] = ()
     vetoes: Sequence[Callable[[Query, Record], bool | None]] = field(default=())
     """Implementations of ``semcache_may_store``."""
 
@@ -41,7 +39,7 @@ class Parts:
         embedder: Embedder | None,
         vectors: VectorStore,
         responses: ResponseStore,
-        verifiers: Sequence[tuple[Verifier, Dependency | None]] = (),
+        verifiers: Sequence[Verifier] = (),
         vetoes: Sequence[Callable[[Query, Record], bool | None]] = (),
     ) -> Parts:
         """Look for the extra powers of opened components and return them all."""

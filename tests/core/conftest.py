@@ -1,0 +1,44 @@
+"""What the tests of the core share: a cache over the built-in memory stores and an embedder that counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from semcache_core import SemanticCache
+from semcache_core.config import load
+from semcache_core.registry import Registry
+from semcache_core.testing import CountingEmbedder, FrozenClock, RecordingObserver
+
+MEMORY = {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}
+
+
+@dataclass
+class Rig:
+    """An open cache and everything around it that a test may want to look at."""
+
+    cache: SemanticCache
+    embedder: CountingEmbedder
+    clock: FrozenClock
+    observer: RecordingObserver = field(default_factory=RecordingObserver)
+
+
+@asynccontextmanager
+async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> AsyncIterator[Rig]:
+    """Open a cache on memory stores with a frozen clock; ``components`` replace what the configuration names."""
+    clock, observer, registry = FrozenClock(), RecordingObserver(), Registry.installed()
+    registry.add(observer, distribution="tests")
+    embedder = components.pop("embedder", None) or CountingEmbedder()
+    cache = SemanticCache(load(MEMORY | (config or {})), registry=registry, clock=clock, embedder=embedder, **components)
+    async with cache:
+        yield Rig(cache, embedder, clock, observer)
+
+
+@pytest.fixture
+def rig() -> Callable[..., AbstractAsyncContextManager[Rig]]:
+    """Return ``open_rig``: a context manager that opens a cache for one test."""
+    return open_rig
