@@ -86,8 +86,8 @@ class Key(Struct, frozen=True):
 
     ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place marked
     out of band. Equal templates, asides and holes mean the same request; equal templates and audiences mean that texts
-    may be compared. Where the template is a JSON object the core can say which member split two keys; a control byte that
-    no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
+    may be compared. Where the template ends in a JSON object the core can say which member split two keys; a control
+    byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
     """
 
     template: bytes

@@ -14,10 +14,26 @@ from typing import Any, NoReturn
 
 import msgspec
 
-__all__ = ["Ambiguous", "by_value", "check_names", "in_order", "parse", "seal", "sorted_names"]
+__all__ = [
+    "HASHED",
+    "HOLE",
+    "Ambiguous",
+    "by_value",
+    "check_names",
+    "folded",
+    "in_order",
+    "parse",
+    "seal",
+    "sorted_names",
+]
 
 MAX_DEPTH = 128
 _CONTAINERS = (dict, list)
+
+HOLE = msgspec.Raw(b"\x00")
+"""Stands for a text that was taken out. No JSON text holds this byte, so no request can say it."""
+HASHED = b"\x01"
+"""Begins what stands for a value by its hash, out of band likewise."""
 
 
 class Ambiguous(Exception):

@@ -18,6 +18,7 @@ import msgspec
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Bypass, Key, Nearby, Query
 
+from .canonical import HASHED, HOLE
 from .digests import Digests, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .text import exact_only_reason, fold, split_after
@@ -71,9 +72,10 @@ _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _members(template: bytes) -> dict[str, msgspec.Raw]:
-    """Return the members of a template that is a JSON object; the out-of-band marks in it are no JSON."""
+    """Return the members of a template that ends in a JSON object; the out-of-band marks in it are no JSON."""
+    start = template.find(b"{")
     try:
-        return _members_of(template.replace(b"\x00", b"null").replace(b"\x01", b""))
+        return _members_of(template[start:].replace(bytes(HOLE), b"null").replace(HASHED, b""))
     except msgspec.MsgspecError:
         return {}
 

@@ -1,0 +1,303 @@
+"""Keys of the OpenAI chat protocol: ``POST .../chat/completions`` on any path, of any provider that speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from semcache_core.extractors.openai_answers import OpenAIChatAnswers
+from semcache_core.extractors.openai_names import (
+    AUDIENCE,
+    CHOOSABLE_TOOLS,
+    FOLDED_MESSAGE,
+    FOLDED_PART,
+    FOLDED_TOOL,
+    FOLDED_TOP,
+    LEFT_OUT,
+    LIVE,
+    MESSAGE,
+    PART,
+    SAMPLING,
+    TOOL,
+    TOP,
+)
+from semcache_core.extractors.rules import Rules, drop
+from semcache_core.keys.canonical import (
+    HASHED,
+    HOLE,
+    Ambiguous,
+    by_value,
+    check_names,
+    in_order,
+    parse,
+    seal,
+    sorted_names,
+)
+from semcache_core.keys.paths import parse_path
+from semcache_core.protocols import Options
+from semcache_core.settings import Normalise, RouteOptions
+from semcache_core.types import Bypass, Key, Request
+
+__all__ = ["OpenAIChat", "OpenAIChatOptions"]
+
+_UNREMARKABLE = frozenset({"messages", "model"})
+_USUAL_TURN = frozenset({"role", "content"})
+_CONTAINERS = (dict, list)
+_NUMBERS = (float, int, msgspec.Raw)
+_MALFORMED = "malformed-request"
+_WHOLE, _STREAM = b"whole", b"stream"
+_USAGE, _NOTHING = frozenset({"usage"}), frozenset[str]()
+
+
+class OpenAIChatOptions(Options, frozen=True):
+    """``[key_extractors] openai-chat = {...}``."""
+
+    turns: Annotated[
+        Literal["exact-prefix", "last-turn"],
+        Meta(
+            description="Which earlier turns must be equal before the last one is compared by meaning: all of them, or "
+            "(`last-turn`) none but system messages, which lets one conversation answer another."
+        ),
+    ] = "exact-prefix"
+    ignore: Annotated[tuple[str, ...], Meta(description="Members (names or JSON paths) that never split keys.")] = ()
+
+
+class _Mode(msgspec.Struct, frozen=True):
+    """How the answer is wanted: nothing that changes what it says."""
+
+    streamed: bool
+    needs: frozenset[str]
+    flight: bytes
+
+
+_PLAIN_WHOLE = _Mode(False, _USAGE, _WHOLE)
+_PLAIN_STREAM = _Mode(True, _NOTHING, _STREAM)
+
+
+class OpenAIChat(OpenAIChatAnswers):
+    """The ``openai-chat`` key extractor."""
+
+    Options = OpenAIChatOptions
+
+    def __init__(self, options: OpenAIChatOptions | None = None) -> None:
+        self._options = options or OpenAIChatOptions()
+        self._last_turn = self._options.turns == "last-turn"
+        self._ignore = tuple(parse_path(path) for path in self._options.ignore)
+        self._rules: Rules | None = Rules() if self._ignore else None
+
+    def follow(self, routes: Sequence[RouteOptions], normalise: Sequence[Normalise]) -> None:
+        """Ignore what ``routes`` say on their paths and rewrite keys by ``normalise``. Raises ConfigError."""
+        told = normalise or self._ignore or any(route.ignore for route in routes)
+        self._rules = Rules(routes, normalise) if told else None
+
+    def notices(self) -> Sequence[str]:
+        """Return what an operator should know about these options."""
+        if not self._last_turn:
+            return ()
+        return ('turns = "last-turn": a conversation may be answered from another one with a similar last message',)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing to close."""
+
+    @property
+    def generic(self) -> bool:
+        """False: answers are chat completions."""
+        return False
+
+    def claims(self, method: str, path: bytes) -> bool:
+        """Say whether this is a chat completion, by method and path suffix."""
+        return method == "POST" and path.endswith(b"/chat/completions")
+
+    def extract(self, request: Request) -> Key | Bypass | None:
+        """Return the key of a chat request; Bypass where its answer is no function of it, or its body is ambiguous."""
+        try:
+            body = parse(request.body)
+            if type(body) is not dict:
+                return Bypass(reason=_MALFORMED)
+            if not body.keys() <= TOP:
+                check_names(body, FOLDED_TOP)
+            if self._rules is not None:
+                body = self._ruled(body, request.path, self._rules)
+            return self._key(body)
+        except Ambiguous as ambiguous:
+            return Bypass(reason=ambiguous.reason)
+
+    def _ruled(self, body: dict[str, Any], path: bytes, rules: Rules) -> dict[str, Any]:
+        root = [body]
+        rules.rewrite(root)
+        route = rules.route(path)
+        drop(root, (*self._ignore, *(route.ignore if route is not None else ())))
+        return root[0]
+
+    def _key(self, body: dict[str, Any]) -> Key | Bypass:
+        messages = body.get("messages")
+        if type(messages) is not list or not messages:
+            return Bypass(reason=_MALFORMED)
+        model = body.get("model")
+        if type(model) is str and _searches(model):
+            return Bypass(reason="live-data")
+        remarkable = body.keys() - _UNREMARKABLE
+        if type(model) in _CONTAINERS:
+            remarkable.add("model")
+        reason = None if remarkable.isdisjoint(LIVE) else _why_bypassed(body)
+        if reason is not None:
+            return Bypass(reason=reason)
+        mode = _mode(body, remarkable)
+        if isinstance(mode, Bypass):
+            return mode
+        exact_only = _why_exact(body)
+        audience = b"" if remarkable.isdisjoint(AUDIENCE) else _audience(body)
+        for name in remarkable:
+            if name in LEFT_OUT:
+                del body[name]
+            elif name in SAMPLING:
+                body[name] = by_value(body[name])
+            elif type(body[name]) in _CONTAINERS:
+                body[name] = seal(body[name])
+        for message in messages:
+            _settle(message)
+        last = messages[-1]
+        hole = _take_text(last)
+        if not hole and exact_only is None:
+            exact_only = "tool-result" if last.get("role") in ("tool", "function") else "no-text"
+        aside = b""
+        if self._last_turn and len(messages) > 1:
+            aside = sorted_names(messages[:-1])
+            body["messages"] = [*(m for m in messages[:-1] if m.get("role") in ("system", "developer")), last]
+        return Key(
+            template=sorted_names(body),
+            aside=aside,
+            hole=hole,
+            audience=audience,
+            exact_only=exact_only,
+            flight=mode.flight,
+            streamed=mode.streamed,
+            needs=mode.needs,
+        )
+
+
+@lru_cache(maxsize=512)
+def _searches(model: str) -> bool:
+    """Say whether a model's name says that it looks things up before it answers."""
+    name = model.casefold()
+    return (
+        "search" in name
+        or "sonar" in name
+        or "deep-research" in name
+        or name.endswith((":online", "-online"))
+        or name.startswith(("groq/compound", "compound-beta"))
+    )
+
+
+def _is_on(value: object) -> bool:
+    return value is not None and value is not False
+
+
+def _why_bypassed(body: dict[str, Any]) -> str | None:
+    if _is_on(body.get("store")):
+        return "store"
+    if any(_is_on(body[name]) for name in LIVE & body.keys() - {"store", "tools"}):
+        return "live-data"
+    tools = body.get("tools")
+    if tools is None:
+        return None
+    if type(tools) is not list:
+        return _MALFORMED
+    for tool in tools:
+        if type(tool) is not dict:
+            return _MALFORMED
+        if not tool.keys() <= TOOL:
+            check_names(tool, FOLDED_TOOL)
+        kind = tool.get("type", "function" if "function" in tool else None)
+        if type(kind) is not str or kind not in CHOOSABLE_TOOLS:
+            return "hosted-tool"
+    return None
+
+
+def _mode(body: dict[str, Any], remarkable: set[str]) -> _Mode | Bypass:
+    streamed = body.get("stream")
+    if streamed is not None and type(streamed) is not bool:
+        return Bypass(reason=_MALFORMED)
+    if remarkable.isdisjoint(("stream_options", "service_tier", "response_format")):
+        return _PLAIN_STREAM if streamed else _PLAIN_WHOLE
+    options = body.get("stream_options")
+    needs = set(_NOTHING if streamed else _USAGE)
+    if streamed and type(options) is dict and options.get("include_usage") is True:
+        needs.add("usage")
+    form = body.get("response_format")
+    if type(form) is dict and form.get("type") in ("json_object", "json_schema"):
+        needs.add("json")
+    flight = in_order([bool(streamed), options, body.get("service_tier")])
+    return _Mode(bool(streamed), frozenset(needs), flight)
+
+
+def _why_exact(body: dict[str, Any]) -> str | None:
+    if body.get("n") not in (None, 1) or body.get("n") is True:
+        return "several-choices"
+    if _is_on(body.get("logprobs")) or _is_on(body.get("top_logprobs")):
+        return "logprobs"
+    modalities = body.get("modalities")
+    if body.get("audio") is not None or (type(modalities) is list and "audio" in modalities):
+        return "audio"
+    temperature = by_value(body.get("temperature"))
+    if type(temperature) in _NUMBERS and not (type(temperature) is float and temperature <= 1.0):
+        return "temperature"
+    return None
+
+
+def _audience(body: dict[str, Any]) -> bytes:
+    """Return the end-user members: they split scopes, but equal requests of two end users get one answer."""
+    return sorted_names({name: seal(body[name]) for name in AUDIENCE & body.keys()})
+
+
+def _settle(message: Any) -> None:
+    """Fix a message's members so that sorting the names of messages and parts touches nothing else."""
+    if type(message) is not dict:
+        raise Ambiguous(_MALFORMED)
+    if message.keys() == _USUAL_TURN and type(message["content"]) is str and type(message["role"]) is str:
+        return
+    if not message.keys() <= MESSAGE:
+        check_names(message, FOLDED_MESSAGE)
+    for name, value in message.items():
+        if name == "content" and type(value) is list:
+            message[name] = [_settled_part(part) for part in value]
+        elif type(value) in _CONTAINERS:
+            message[name] = seal(value)
+
+
+def _settled_part(part: Any) -> Any:
+    if type(part) is not dict:
+        return seal(part) if type(part) is list else part
+    if not part.keys() <= PART:
+        check_names(part, FOLDED_PART)
+    part = {name: seal(value) if type(value) in _CONTAINERS else value for name, value in part.items()}
+    if part.get("type") == "text":
+        return part
+    # Images, audio and files count by content, and may be megabytes: their hash stands for them.
+    digest = blake2b(sorted_names(part), digest_size=32).hexdigest()
+    return msgspec.Raw(b'"' + HASHED + digest.encode() + b'"')
+
+
+def _take_text(last: dict[str, Any]) -> tuple[str, ...]:
+    """Take the text parts of a final user message out, leave their places marked, and return them."""
+    if last.get("role") != "user":
+        return ()
+    content = last.get("content")
+    if type(content) is str:
+        last["content"] = HOLE
+        return (content,)
+    if type(content) is not list:
+        return ()
+    texts = [part for part in content if type(part) is dict and type(part.get("text")) is str]
+    hole = tuple(part["text"] for part in texts)
+    for part in texts:
+        part["text"] = HOLE
+    return hole

@@ -1,0 +1,112 @@
+"""The names of the OpenAI chat protocol, and what each of them is to a key."""
+
+from __future__ import annotations
+
+from semcache_core.keys.canonical import folded
+
+#: End-user members: out of the exact digest, in the scope and in the flight.
+AUDIENCE = frozenset({"user", "safety_identifier", "metadata"})
+
+#: Members that say how the answer is delivered and billed, not what it is; and the end-user members, kept elsewhere.
+LEFT_OUT = AUDIENCE | {"stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
+
+#: Numbers that count by value: 1, 1.0 and 1e0 sample alike.
+SAMPLING = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "top_a",
+        "typical_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "repeat_penalty",
+    }
+)
+
+#: Members that may make the answer depend on the world, or on something the upstream keeps.
+LIVE = frozenset(
+    {
+        "web_search_options",
+        "search_parameters",
+        "enable_search",
+        "data_sources",
+        "plugins",
+        "store",
+        "tools",
+    }
+)
+
+#: Tools that the caller runs; every other one the upstream runs.
+CHOOSABLE_TOOLS = frozenset({"function", "custom"})
+
+TOP = (
+    LEFT_OUT
+    | SAMPLING
+    | LIVE
+    | {
+        "messages",
+        "model",
+        "audio",
+        "chat_template_kwargs",
+        "extra_body",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "modalities",
+        "models",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "provider",
+        "reasoning",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "stop",
+        "tool_choice",
+        "top_logprobs",
+        "transforms",
+        "verbosity",
+    }
+)
+MESSAGE = frozenset(
+    {
+        "annotations",
+        "audio",
+        "content",
+        "function_call",
+        "name",
+        "prefix",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "refusal",
+        "role",
+        "tool_call_id",
+        "tool_calls",
+    }
+)
+PART = frozenset(
+    {
+        "cache_control",
+        "file",
+        "image_url",
+        "input_audio",
+        "refusal",
+        "text",
+        "type",
+        "video_url",
+    }
+)
+TOOL = frozenset({"custom", "function", "type"})
+
+FOLDED_TOP = folded(TOP)
+FOLDED_MESSAGE = folded(MESSAGE)
+FOLDED_PART = folded(PART)
+FOLDED_TOOL = folded(TOOL)
