@@ -49,7 +49,7 @@ def sources() -> list[str]:
 
 def group(name: str) -> list[str]:
     """Return the requirements of a dependency group of the root pyproject."""
-    return nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name)
+    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name))
 
 
 @functools.cache

@@ -29,7 +29,7 @@ def run(options: str, *, home: Path, endpoint: str, **environment: str) -> str:
     """Open an embedder in a process of its own; return its fingerprint and shape, or the error."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, options],
-        env={**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": endpoint, **environment},
+        env={**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", **environment},
         capture_output=True,
         text=True,
         timeout=60,
