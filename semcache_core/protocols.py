@@ -17,7 +17,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
-from .settings import Policy
+from .settings import Normalise, Policy, RouteOptions
 from .types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
 
 
@@ -240,6 +240,15 @@ class KeyExtractor(AsyncResource, Protocol):
 
         Pure: the same request always gives the same key. An exception is a bypass (``extract-error``).
         """
+        ...
+
+
+@runtime_checkable
+class SupportsRules(Protocol):
+    """A key extractor that follows the ``[[route]]`` and ``[[normalise]]`` tables. Told once, before it is opened."""
+
+    def follow(self, routes: Sequence[RouteOptions], normalise: Sequence[Normalise]) -> None:
+        """Take the tables, as they stand in the configuration. Raises ConfigError for a path that cannot be read."""
         ...
 
 

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from semcache_core.errors import ConfigError, PluginError
-from semcache_core.protocols import Embedder, KeyExtractor, ResponseStore, SupportsSecret, VectorStore, Verifier
+from semcache_core.protocols import (
+    Embedder,
+    KeyExtractor,
+    ResponseStore,
+    SupportsRules,
+    SupportsSecret,
+    VectorStore,
+    Verifier,
+)
 from semcache_core.registry import NOUNS, Kind, Offer, Registry
-from semcache_core.settings import Normalise, RouteOptions
 
 from .convert import to_struct
-from .describe import parts
 from .model import Choice, Config
 from .problems import Problems
 
@@ -127,12 +132,15 @@ class Assembly:
             offer = self._registry.find(kind, choice.use)
             options = self._options(kind, choice, factory, offer)
             if options is not None:
-                self.made.append(Made(kind, choice, offer, options, factory(options)))
+                component = factory(options)
+                if isinstance(component, SupportsRules):
+                    component.follow(self._config.routes, self._config.normalise)
+                self.made.append(Made(kind, choice, offer, options, component))
         except PluginError as error:
             self._broken = self._broken or error
             self.problems.note(str(error))
         except ConfigError as error:
-            # Also what a constructor says about its options.
+            # Also what a constructor says about its options, or an extractor about a route.
             self.problems.note(str(error))
 
     def _options(self, kind: Kind, choice: Choice, factory: Any, offer: Offer) -> msgspec.Struct | None:
@@ -142,21 +150,7 @@ class Assembly:
                 f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}: "
                 f"{offer.component.factory} has no Options, a frozen msgspec.Struct"
             )
-        options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
-        return options if options is None else self._with_shared(options)
-
-    def _with_shared(self, options: msgspec.Struct) -> msgspec.Struct:
-        """Hand ``[[route]]`` and ``[[normalise]]`` to whoever has an option of that type and got nothing for it."""
-        shared: dict[type[msgspec.Struct], tuple[Any, ...]] = {
-            RouteOptions: self._config.routes,
-            Normalise: self._config.normalise,
-        }
-        given = {
-            option.name: shared[item]
-            for option in msgspec.structs.fields(options)
-            if (item := _item_of(option.type)) in shared and not getattr(options, option.name)
-        }
-        return msgspec.structs.replace(options, **given) if given else options
+        return to_struct(struct, choice.options, path=choice.path, problems=self.problems)
 
     def _check_shared_store(self) -> None:
         """A store that others reach needs a secret and a namespace that all of them agree on."""
@@ -168,10 +162,3 @@ class Assembly:
                 self.problems.add("http.identity_secret", f'{reason} identity_secret = {{ env = "SEMCACHE_SECRET" }}')
             if "semcache.namespace" not in self._config.given | self._config.origins.keys():
                 self.problems.add("semcache.namespace", f'{reason} namespace = "the-name-of-your-service"')
-
-
-def _item_of(annotation: Any) -> type[msgspec.Struct] | None:
-    for part in parts(inspect.type_info(annotation)):
-        if isinstance(part, inspect.VarTupleType) and isinstance(part.item_type, inspect.StructType):
-            return part.item_type.cls
-    return None

@@ -33,6 +33,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Choice {self.path}: {self.use!r}>"  # Options may be passwords that stand in a file in plain.
 
 
+class Policies(msgspec.Struct, frozen=True):
+    """What holds where: for every route, and for the rest."""
+
+    base: Policy
+    routes: tuple[tuple[bytes, Policy], ...]
+    """Path suffix and policy, longest suffix first."""
+
+    def of(self, path: bytes) -> Policy:
+        """Return what holds for the raw path ``path``: the policy of the longest route path that it ends in."""
+        return next((policy for suffix, policy in self.routes if path.endswith(suffix)), self.base)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration. Only the options of components are not validated yet: ``components`` does that."""
 
@@ -76,10 +88,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         return Assembly(self, registry).components()
 
-    def route_for(self, path: bytes) -> RouteOptions | None:
-        """Return the route whose path is the longest suffix of the raw path ``path``, or None."""
-        ending = [route for route in self.routes if path.endswith(route.path.encode())]
-        return max(ending, key=lambda route: len(route.path), default=None)
+    def policies(self, embedder: Embedder | None) -> Policies:
+        """Return every policy, resolved once. ``embedder`` and errors: see ``policy``."""
+        longest_first = sorted(self.routes, key=lambda route: -len(route.path))
+        return Policies(
+            base=self.policy(None, embedder),
+            routes=tuple((route.path.encode(), self.policy(route, embedder)) for route in longest_first),
+        )
 
     def policy(self, route: RouteOptions | None, embedder: Embedder | None) -> Policy:
         """Return what holds for ``route`` (None: where no route applies), every override applied.
