@@ -1,0 +1,6 @@
+"""The ``memory`` stores: everything in this process, gone with it."""
+
+from .responses import MemoryResponseStore
+from .vectors import MemoryVectorStore
+
+__all__ = ["MemoryResponseStore", "MemoryVectorStore"]

@@ -1,0 +1,217 @@
+"""Vectors grouped by scope, searched exactly: a matrix-vector product a chunk, within one scope only.
+
+Chunks grow from 8 rows and are never copied. ``np.empty`` leaves rows that nobody has written to untouched, so they
+cost no memory. A deleted row is filled with the scope's last one, so a search never passes over holes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcache_core.errors import DimensionMismatch
+from semcache_core.types import Match, Point, Vector
+
+from .slots import MISSING, Slots
+
+Rows = NDArray[np.intp]
+FIRST_ROWS = 8
+MOST_ROWS = 8192
+GROWTH = 8
+SCOPE_BYTES = 4608
+"""What a scope costs besides its rows: objects, and what its first chunk touches of a page and does not use."""
+POINT_BYTES = 200
+"""What a point costs besides its vector: its id and its place in the columns."""
+
+
+class _Scope:
+    """The vectors of one scope: row numbers run through the chunks, without holes."""
+
+    __slots__ = ("chunks", "key", "rows", "slots")
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.chunks: list[Vector] = []
+        self.slots = array("i")
+        """Row number to slot."""
+        self.rows = 0
+        """Rows allocated; in use are the first ``len(slots)``."""
+
+    def place(self, row: int) -> tuple[Vector, int]:
+        """Return the chunk that holds ``row``, and the row's number in it."""
+        for chunk in self.chunks:
+            if row < len(chunk):
+                return chunk, row
+            row -= len(chunk)
+        raise IndexError(row)
+
+    def grow(self, dimensions: int) -> None:
+        rows = min(len(self.chunks[-1]) * GROWTH, MOST_ROWS) if self.chunks else FIRST_ROWS
+        self.chunks.append(np.empty((rows, dimensions), np.float32))
+        self.rows += rows
+
+    def shrink(self) -> None:
+        """Give back the last chunk once the one before it has room to spare, so that a row to and fro costs nothing."""
+        while len(self.chunks) > 1:
+            last, before = len(self.chunks[-1]), len(self.chunks[-2])
+            if len(self.slots) > self.rows - last - before // 2:
+                return
+            self.chunks.pop()
+            self.rows -= last
+
+    def scores(self, vector: Vector, out: Vector) -> Vector:
+        """Return the cosine of ``vector`` and each row, in ``out``."""
+        end, start = len(self.slots), 0
+        for chunk in self.chunks:
+            stop = start + len(chunk)
+            # A product of its own and a copy: with ``out=`` the same product takes a sixth longer.
+            if stop <= end:
+                out[start:stop] = chunk @ vector
+            else:
+                out[start:end] = chunk[: end - start] @ vector
+                break
+            start = stop
+        return out[:end]
+
+
+class VectorIndex:
+    """Exact nearest neighbours within a scope. No I/O, no locks: for one thread."""
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self._shape = (dimensions,)
+        self.slots = Slots()
+        self._row_bytes = dimensions * 4 + POINT_BYTES
+        self._scopes: dict[bytes, _Scope] = {}
+        self._scope_of: list[_Scope | None] = []
+        self._row_of = array("i")
+        self._scratch: Vector = np.empty(MOST_ROWS, np.float32)
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that the index takes, within a few per cent."""
+        return len(self.slots) * self._row_bytes + len(self._scopes) * SCOPE_BYTES
+
+    def has_scope(self, scope: bytes) -> bool:
+        """Say whether ``scope`` holds a point."""
+        return scope in self._scopes
+
+    def check(self, vector: Vector) -> Vector:
+        """Return ``vector`` as one float32 row. Raises DimensionMismatch."""
+        row: Vector = np.asarray(vector, np.float32)
+        if row.shape != self._shape:
+            raise DimensionMismatch(f"vector of shape {row.shape}; this space has {self.dimensions} dimensions")
+        return row
+
+    def put(self, point: Point) -> None:
+        """Index the point, replacing the one of that id. Its vector must have passed ``check``."""
+        slot = self.slots.find(point.id)
+        if slot != MISSING:
+            scope = self._scope_of[slot]
+            if scope is not None and scope.key == point.scope:
+                chunk, row = scope.place(self._row_of[slot])
+                chunk[row] = point.vector
+                self.slots.renew(slot, keep_until=point.keep_until)
+                return
+            self.remove(slot)
+        self._append(point)
+
+    def _append(self, point: Point) -> None:
+        scope = self._scopes.get(point.scope)
+        if scope is None:
+            scope = self._scopes[point.scope] = _Scope(point.scope)
+        slot = self.slots.add(point.id, keep_until=point.keep_until)
+        row = len(scope.slots)
+        if slot == len(self._row_of):
+            self._scope_of.append(scope)
+            self._row_of.append(row)
+        else:
+            self._scope_of[slot] = scope
+            self._row_of[slot] = row
+        if row == scope.rows:
+            scope.grow(self.dimensions)
+        chunk, place = scope.place(row)
+        chunk[place] = point.vector
+        scope.slots.append(slot)
+
+    def remove(self, slot: int) -> None:
+        """Forget the point in ``slot``; the last row of its scope takes its row."""
+        scope = self._scope_of[slot]
+        if scope is None:
+            return
+        row, last = self._row_of[slot], len(scope.slots) - 1
+        if row != last:
+            chunk, place = scope.place(row)
+            source, from_place = scope.place(last)
+            chunk[place] = source[from_place]
+            moved = scope.slots[last]
+            scope.slots[row] = moved
+            self._row_of[moved] = row
+        scope.slots.pop()
+        self._scope_of[slot] = None
+        self.slots.remove(slot)
+        if scope.slots:
+            scope.shrink()
+        else:
+            del self._scopes[scope.key]
+
+    def discard(self, id: bytes) -> None:
+        """Forget the point of that id, if there is one."""
+        slot = self.slots.find(id)
+        if slot != MISSING:
+            self.remove(slot)
+
+    def drop_scope(self, key: bytes) -> None:
+        """Forget every point of a scope."""
+        scope = self._scopes.pop(key, None)
+        for slot in scope.slots if scope else ():
+            self._scope_of[slot] = None
+            self.slots.remove(slot)
+
+    def search(self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float) -> Sequence[Match]:
+        """Return at most ``limit`` points of ``scope`` that are as near as ``floor``, closest first, and touch them."""
+        query = self.check(vector)
+        group = self._scopes.get(scope)
+        if group is None:
+            return []
+        if len(group.slots) > len(self._scratch):
+            self._scratch = np.empty(group.rows, np.float32)
+        scores = group.scores(query, self._scratch)
+        # Similarity is max(0, cosine): at a floor of 0 even an opposite vector qualifies.
+        rows = (scores >= floor).nonzero()[0] if floor > 0 else np.arange(len(scores))
+        if len(rows) > 4 * limit:
+            rows = self._nearest(group, rows, scores, limit=limit, now=now)
+        return self._matches(group, rows, scores, limit=limit, floor=floor, now=now)
+
+    def _nearest(self, scope: _Scope, rows: Rows, scores: Vector, *, limit: int, now: float) -> Rows:
+        """Return the ``limit`` nearest of many rows, without the expired ones."""
+        slots = np.frombuffer(scope.slots, np.int32)[rows]
+        rows = rows[np.frombuffer(self.slots.keep_until)[slots] > now]
+        if len(rows) <= limit:
+            return rows
+        return rows[np.argpartition(scores[rows], -limit)[-limit:]]
+
+    def _matches(
+        self, scope: _Scope, rows: Rows, scores: Vector, *, limit: int, floor: float, now: float
+    ) -> Sequence[Match]:
+        """Make matches of the rows that have not expired, closest first; they count as used."""
+        slots = self.slots
+        matches: list[Match] = []
+        for score, row in sorted(zip(scores[rows].tolist(), rows.tolist(), strict=True), key=_by_score):
+            slot = scope.slots[row]
+            similarity = min(1.0, max(0.0, score))
+            # The floor again: in float32 it may have come out a little lower than the caller's.
+            if slots.keep_until[slot] > now and similarity >= floor and len(matches) < limit:
+                slots.touch(slot)
+                matches.append(Match(id=slots.ids[slot], similarity=similarity))
+        return matches
+
+
+def _by_score(candidate: tuple[float, int]) -> float:
+    return -candidate[0]

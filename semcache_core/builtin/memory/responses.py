@@ -1,0 +1,199 @@
+"""The ``memory`` response store: entries by id, least recently used ones evicted."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import secrets
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Annotated, Self
+
+from msgspec import Meta
+
+from semcache_core.errors import NotOpenError
+from semcache_core.protocols import Options
+from semcache_core.types import Stored
+
+from .slots import MISSING, Slots
+
+ENTRY_BYTES = 300
+"""What an entry costs besides its data: the id, object headers and its place in the columns."""
+SWEEP_BATCH = 1000
+"""Entries deleted before a sweep lets others run: about 1 ms."""
+STAMPS_KEPT = 10_000
+"""Past this many stamps, a sweep forgets those that nothing stored carries."""
+STAMP_GRACE = 3600.0
+"""Seconds a stamp stays although nothing carries its tag: a flight begun before it may still want to store."""
+
+
+class MemoryResponseOptions(Options, frozen=True):
+    """``[response_store] use = "memory"``."""
+
+    max_bytes: Annotated[
+        int, Meta(ge=1, description="Memory that answers may take, in bytes; least recently used go first.")
+    ] = 512 * 1024 * 1024
+
+
+class _Tags:
+    """One set of tags and how many entries share it: most entries of a caller carry the same tags."""
+
+    __slots__ = ("entries", "tags")
+
+    def __init__(self, tags: tuple[bytes, ...]) -> None:
+        self.tags = tags
+        self.entries = 0
+
+
+class MemoryResponseStore:
+    """Answers in this process's memory. No method suspends, except ``sweep`` between batches."""
+
+    Options = MemoryResponseOptions
+
+    def __init__(self, options: MemoryResponseOptions) -> None:
+        self._max_bytes = options.max_bytes
+        self._opened = False
+        self._secret = b""
+        self._clear()
+
+    def _clear(self) -> None:
+        self._slots = Slots()
+        self._data: list[bytes] = []
+        self._tags: list[_Tags | None] = []
+        self._shared: dict[tuple[bytes, ...], _Tags] = {}
+        self._stamps: dict[bytes, float] = {}
+        self._bytes = 0
+
+    async def __aenter__(self) -> Self:
+        self._secret = secrets.token_bytes(32)
+        self._opened = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self._opened = False
+        self._clear()
+
+    async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
+        if not self._opened:
+            raise _not_open()
+        slots = self._slots
+        found: list[Stored | None] = []
+        for id in ids:
+            slot = slots.find(id)
+            if slot == MISSING or slots.keep_until[slot] <= now:
+                found.append(None)
+            else:
+                slots.touch(slot)
+                found.append(self._stored(slot))
+        return found
+
+    async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        if not self._opened:
+            raise _not_open()
+        data = bytes(data)
+        if len(data) + ENTRY_BYTES > self._max_bytes:
+            # It would push out everything else and still not fit. What it replaces is out of date all the same.
+            self._discard(id)
+            return
+        slot = self._slots.find(id)
+        if slot == MISSING:
+            slot = self._slots.add(id, keep_until=keep_until)
+            if slot == len(self._data):
+                self._data.append(b"")
+                self._tags.append(None)
+            self._bytes += ENTRY_BYTES
+        else:
+            self._slots.renew(slot, keep_until=keep_until)
+        self._bytes += len(data) - len(self._data[slot])
+        self._data[slot] = data
+        self._retag(slot, tuple(tags))
+        while self._bytes > self._max_bytes:
+            self._remove(self._slots.oldest())
+
+    async def delete(self, ids: Sequence[bytes]) -> None:
+        if not self._opened:
+            raise _not_open()
+        for id in ids:
+            self._discard(id)
+
+    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
+        if not self._opened:
+            raise _not_open()
+        for tag in tags:
+            self._stamps[tag] = max(at, self._stamps.get(tag, at))
+
+    async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
+        if not self._opened:
+            raise _not_open()
+        ids = self._slots.ids
+        slots = heapq.nsmallest(limit, (slot for slot in self._slots if ids[slot] > after), key=ids.__getitem__)
+        return [(ids[slot], self._stored(slot)) for slot in slots]
+
+    async def count(self) -> int:
+        if not self._opened:
+            raise _not_open()
+        return len(self._slots)
+
+    async def sweep(self, *, now: float) -> int:
+        if not self._opened:
+            raise _not_open()
+        expired, swept = self._slots.expired(now), 0
+        slots = self._slots
+        for start in range(0, len(expired), SWEEP_BATCH):
+            for slot in expired[start : start + SWEEP_BATCH]:
+                # While others ran the slot may have been freed or given a later expiry: then it is infinite or ahead.
+                if slots is self._slots and slots.keep_until[slot] <= now:
+                    self._remove(slot)
+                    swept += 1
+            if start + SWEEP_BATCH < len(expired):
+                await asyncio.sleep(0)
+        if len(self._stamps) > STAMPS_KEPT:
+            self._forget_stamps(before=now - STAMP_GRACE)
+        return swept
+
+    def identity_secret(self) -> bytes:
+        if not self._opened:
+            raise _not_open()
+        return self._secret
+
+    def _stored(self, slot: int) -> Stored:
+        shared = self._tags[slot]
+        stamps = self._stamps
+        if stamps and shared is not None:
+            return Stored(
+                data=self._data[slot], stamp=max((stamps[tag] for tag in shared.tags if tag in stamps), default=None)
+            )
+        return Stored(data=self._data[slot])
+
+    def _discard(self, id: bytes) -> None:
+        slot = self._slots.find(id)
+        if slot != MISSING:
+            self._remove(slot)
+
+    def _remove(self, slot: int) -> None:
+        self._bytes -= len(self._data[slot]) + ENTRY_BYTES
+        self._data[slot] = b""
+        self._retag(slot, ())
+        self._slots.remove(slot)
+
+    def _retag(self, slot: int, tags: tuple[bytes, ...]) -> None:
+        """Bind the slot to the one copy of its tags, and forget a copy that nobody shares any more."""
+        old = self._tags[slot]
+        new = self._shared.setdefault(tags, _Tags(tags)) if tags else None
+        if new is not None:
+            new.entries += 1
+        self._tags[slot] = new
+        if old is not None:
+            old.entries -= 1
+            if not old.entries:
+                del self._shared[old.tags]
+
+    def _forget_stamps(self, *, before: float) -> None:
+        carried = {tag for shared in self._shared.values() for tag in shared.tags}
+        self._stamps = {tag: at for tag, at in self._stamps.items() if at > before or tag in carried}
+
+
+def _not_open() -> NotOpenError:
+    return NotOpenError("response store 'memory' is not open: use it inside `async with`")

@@ -1,0 +1,146 @@
+"""Slots: what both memory stores know of every entry, in columns instead of an object an entry.
+
+A cache of 100,000 entries is mostly bookkeeping unless that is kept small. An entry costs about 40 bytes here: 8 to 16
+in a hash table, and one item in each of three columns: id, expiry, last use. A dict alone would take twice that. A
+store adds columns of its own under the same slot numbers.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+
+NEVER = float("inf")
+MISSING = -1
+_FREE = 2**63 - 1
+_EMPTY = -1
+_FIRST_SIZE = 64
+
+
+class Slots:
+    """Gives each id a small number, and knows which slot was used least recently and which have expired.
+
+    The hash table is open-addressed with linear probing and half full at most; probing never wraps, because the table
+    is as much longer than its mask as its last cluster needs. Ids are hashed by Python, whose seed no caller knows.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self.keep_until = array("d")
+        self.used = array("q")
+        self._clock = count(1)
+        self._free: list[int] = []
+        self._queue: list[tuple[int, int]] = []
+        self._table = array("i", [_EMPTY]) * (_FIRST_SIZE + 1)
+        self._mask = _FIRST_SIZE - 1
+
+    def __len__(self) -> int:
+        return len(self.ids) - len(self._free)
+
+    def __iter__(self) -> Iterator[int]:
+        return (slot for slot, tick in enumerate(self.used) if tick != _FREE)
+
+    def find(self, id: bytes) -> int:
+        """Return the slot of ``id``, or MISSING."""
+        table, ids = self._table, self.ids
+        place = hash(id) & self._mask
+        while (slot := table[place]) >= 0:
+            if ids[slot] == id:
+                return slot
+            place += 1
+        return MISSING
+
+    def add(self, id: bytes, *, keep_until: float | None) -> int:
+        """Give ``id``, which has no slot yet, one that is now the most recently used.
+
+        The number is free, or one past the last: then the columns have grown, and so must those of the store.
+        """
+        if self._free:
+            slot = self._free.pop()
+            self.ids[slot] = id
+        else:
+            slot = len(self.ids)
+            self.ids.append(id)
+            self.keep_until.append(NEVER)
+            self.used.append(_FREE)
+        self.renew(slot, keep_until=keep_until)
+        if 2 * len(self) > self._mask:
+            self._rebuild()
+        else:
+            self._enter(slot)
+        return slot
+
+    def touch(self, slot: int) -> None:
+        """Make ``slot`` the most recently used."""
+        self.used[slot] = next(self._clock)
+
+    def renew(self, slot: int, *, keep_until: float | None) -> None:
+        """Give ``slot`` a new expiry and make it the most recently used."""
+        self.keep_until[slot] = NEVER if keep_until is None else keep_until
+        self.used[slot] = next(self._clock)
+
+    def remove(self, slot: int) -> None:
+        """Forget the slot's id; the slot is free for another."""
+        self._leave(slot)
+        self.ids[slot] = b""
+        self.keep_until[slot] = NEVER
+        self.used[slot] = _FREE
+        self._free.append(slot)
+
+    def oldest(self) -> int:
+        """Return the slot used least recently; there must be one.
+
+        Amortised O(1): one pass over the column picks the oldest sixteenth, and what was touched meanwhile is skipped.
+        """
+        while True:
+            while self._queue:
+                tick, slot = self._queue.pop()
+                if self.used[slot] == tick:
+                    return slot
+            used = np.frombuffer(self.used, dtype=np.int64)
+            batch = min(len(self), 64 + len(self) // 16)
+            slots = np.argpartition(used, batch - 1)[:batch]
+            self._queue = sorted(zip(used[slots].tolist(), slots.tolist(), strict=True), reverse=True)
+
+    def expired(self, now: float) -> list[int]:
+        """Return the slots whose ``keep_until`` is at or before ``now``."""
+        slots: list[int] = np.flatnonzero(np.frombuffer(self.keep_until, dtype=np.float64) <= now).tolist()
+        return slots
+
+    def _enter(self, slot: int) -> None:
+        table = self._table
+        place = hash(self.ids[slot]) & self._mask
+        while table[place] >= 0:
+            place += 1
+        table[place] = slot
+        if place == len(table) - 1:
+            table.append(_EMPTY)
+
+    def _leave(self, slot: int) -> None:
+        """Take the slot out of the table, and move up what follows in its cluster and may stand nearer to its home."""
+        table, ids, mask = self._table, self.ids, self._mask
+        hole = hash(ids[slot]) & mask
+        while table[hole] != slot:
+            hole += 1
+        place = hole + 1
+        while (follower := table[place]) >= 0:
+            if hash(ids[follower]) & mask <= hole:
+                table[hole] = follower
+                hole = place
+            place += 1
+        table[hole] = _EMPTY
+
+    def _rebuild(self) -> None:
+        """Double the table. Sorted by home, each id stands at its home or next to the one before it."""
+        self._mask = 2 * self._mask + 1
+        slots = np.flatnonzero(np.frombuffer(self.used, dtype=np.int64) != _FREE)
+        homes = np.fromiter((hash(self.ids[slot]) for slot in slots.tolist()), np.int64, len(slots)) & self._mask
+        order = np.argsort(homes, kind="stable")
+        steps = np.arange(len(slots))
+        places = np.maximum.accumulate(homes[order] - steps) + steps
+        table = np.full(max(self._mask, int(places[-1])) + 2, _EMPTY, np.int32)
+        table[places] = slots[order]
+        self._table = array("i", table.tobytes())
