@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +58,16 @@ def random_units(count: int, *, dimensions: int, seed: int = 1) -> Vector:
     drawn = np.random.default_rng(seed).standard_normal((count, dimensions)).astype(np.float32)
     units: Vector = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return units
+
+
+async def within_a_second(check: Callable[[], Awaitable[bool]]) -> bool:
+    """Return whether ``check`` comes true within a second."""
+    end = time.perf_counter() + 1.0
+    while not await check():
+        if time.perf_counter() > end:
+            return False
+        await asyncio.sleep(0.01)
+    return True
 
 
 async def cut_off(work: Coroutine[Any, Any, object], *, after: int) -> None:

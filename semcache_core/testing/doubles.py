@@ -134,7 +134,7 @@ class FlakyStore:
                 setattr(self, name, self._wrapped(name, getattr(inner, name)))
 
     def fail(self, *methods: str, error: Exception | None = None, times: int | None = None) -> None:
-        """Make calls of these methods raise ``error``; after ``times`` calls they work again. None: until ``heal()``."""
+        """Make calls of these methods raise ``error``; they work again after ``times`` calls, or ``heal()``."""
         raised = error or StoreUnavailable("made to fail by FlakyStore")
         self._make_trouble(methods, lambda: _Trouble(error=raised, times=times))
 

@@ -209,7 +209,8 @@ class EmbedderContract(GuardedContract[Embedder]):
 
 
 async def _one_by_one(embedder: Embedder, texts: Sequence[str]) -> Vector:
-    stacked: Vector = np.concatenate([await embedder.embed([text]) for text in texts])
+    # Copies, so that an embedder which reuses its buffer is caught by the test that is about that.
+    stacked: Vector = np.concatenate([(await embedder.embed([text])).copy() for text in texts])
     return stacked
 
 

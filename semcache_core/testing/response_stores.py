@@ -16,7 +16,7 @@ from semcache_core.protocols import ResponseStore, SupportsScan, SupportsSecret,
 from semcache_core.types import Stored
 
 from ._contract import GuardedContract, promise
-from ._samples import POWERS, START, cut_off, ident
+from ._samples import POWERS, START, cut_off, ident, within_a_second
 
 ALL_BYTES = bytes(range(256))
 MIB = 1024 * 1024
@@ -195,8 +195,11 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
             await self.put(store, "a", b"old")
             await self.data(other, "a")
             await self.put(store, "a", b"new")
-            await asyncio.sleep(1.0)
-            assert await self.data(other, "a") == b"new"
+
+            async def sees_it() -> bool:
+                return await self.data(other, "a") == b"new"
+
+            assert await within_a_second(sees_it)
 
     @promise
     async def test_50_concurrent_writes_all_land(self, store: ResponseStore) -> None:

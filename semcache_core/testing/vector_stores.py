@@ -18,10 +18,12 @@ from semcache_core.protocols import SupportsScopes, SupportsSweep, VectorStore
 from semcache_core.types import Match, Point, Space, Vector
 
 from ._contract import GuardedContract, promise
-from ._samples import POWERS, START, cut_off, ident, random_units, scope_of, towards
+from ._samples import POWERS, START, cut_off, ident, random_units, scope_of, towards, within_a_second
 
 SCOPE = scope_of("scope")
 OTHER_SCOPE = scope_of("another scope")
+ROUGHLY = 0.05
+"""Where a test is not about exact similarities."""
 
 
 class VectorStoreContract(GuardedContract[VectorStore]):
@@ -117,9 +119,10 @@ class VectorStoreContract(GuardedContract[VectorStore]):
 
     @promise
     async def test_no_more_than_the_limit_come_back(self, store: VectorStore) -> None:
-        await store.upsert([self.point(f"{n}", 0.5 + n / 100) for n in range(20)])
+        await store.upsert([self.point(f"{n}", n / 20) for n in range(20)])
         found = await self.near(store, limit=3)
-        assert [match.id for match in found] == [ident("19"), ident("18"), ident("17")]
+        assert len(found) == 3
+        assert _ids(found) == {ident("19"), ident("18"), ident("17")}, "the nearest ones, and no others"
 
     @promise
     async def test_nothing_below_the_floor_comes_back_and_what_is_on_it_does(self, store: VectorStore) -> None:
@@ -129,7 +132,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
         await store.upsert([self.point("above", 0.6), self.point("below", 0.45)])
         await store.upsert([Point(id=ident("on"), scope=SCOPE, vector=on_the_floor, keep_until=None)])
         found = await self.near(store, floor=0.5)
-        assert [match.id for match in found] == [ident("above"), ident("on")]
+        assert _ids(found) == {ident("above"), ident("on")}
 
     @promise
     async def test_similarity_is_the_cosine(self, store: VectorStore) -> None:
@@ -163,7 +166,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
         await store.upsert([self.point("a", 0.9)])
         await store.upsert([self.point("a", 0.5)])
         (match,) = await self.near(store)
-        assert match.similarity == pytest.approx(0.5, abs=self._tolerance)
+        assert match.similarity == pytest.approx(0.5, abs=ROUGHLY)
 
     @promise
     async def test_a_point_that_moves_to_another_scope_leaves_the_old_one(self, store: VectorStore) -> None:
@@ -175,9 +178,8 @@ class VectorStoreContract(GuardedContract[VectorStore]):
     @promise
     async def test_of_one_id_twice_in_a_batch_the_last_stays(self, store: VectorStore) -> None:
         await store.upsert([self.point("a", 0.9), self.point("b", 0.4), self.point("a", 0.5)])
-        found = await self.near(store)
-        assert [match.id for match in found] == [ident("a"), ident("b")]
-        assert found[0].similarity == pytest.approx(0.5, abs=self._tolerance)
+        found = {match.id: match.similarity for match in await self.near(store)}
+        assert found == {ident("a"): pytest.approx(0.5, abs=ROUGHLY), ident("b"): pytest.approx(0.4, abs=ROUGHLY)}
 
     @promise
     async def test_an_array_that_changes_later_does_not_change_the_index(self, store: VectorStore) -> None:
@@ -185,7 +187,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
         await store.upsert([point])
         point.vector[:] = 0.0
         (match,) = await self.near(store)
-        assert match.similarity == pytest.approx(1.0, abs=self._tolerance), "copy the vectors you keep"
+        assert match.similarity == pytest.approx(1.0, abs=ROUGHLY), "copy the vectors you keep"
 
     @promise
     async def test_a_deleted_point_is_not_found(self, store: VectorStore) -> None:
@@ -253,7 +255,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
                 vector = random_units(1, dimensions=3072)[0]
                 await store.upsert([Point(id=ident("a"), scope=SCOPE, vector=vector, keep_until=None)])
                 (match,) = await self.near(store, vector)
-                assert match.similarity == pytest.approx(1.0, abs=0.005)
+                assert match.similarity == pytest.approx(1.0, abs=ROUGHLY)
 
         self.run(body)
 
@@ -268,7 +270,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
                 await store.upsert([self.point("a", 0.5)])
             async with self.opened(fingerprint="model/1") as store:
                 (match,) = await self.near(store)
-                assert match.similarity == pytest.approx(1.0, abs=self._tolerance)
+                assert match.similarity == pytest.approx(1.0, abs=ROUGHLY)
 
         self.run(body)
 
@@ -288,18 +290,21 @@ class VectorStoreContract(GuardedContract[VectorStore]):
     async def test_another_handle_sees_a_change_within_a_second(self, store: VectorStore) -> None:
         self._needs_sharing()
         async with self.opened() as other:
+
+            async def sees(*names: str) -> bool:
+                return _ids(await self.near(other)) == {ident(name) for name in names}
+
+            assert await sees()
             await store.upsert([self.point("a"), self.point("b", 0.5)])
-            await asyncio.sleep(1.0)
-            assert len(await self.near(other)) == 2
+            assert await within_a_second(lambda: sees("a", "b"))
             await store.delete([ident("a")])
-            await asyncio.sleep(1.0)
-            assert [match.id for match in await self.near(other)] == [ident("b")]
+            assert await within_a_second(lambda: sees("b"))
 
     @promise
     async def test_50_concurrent_writes_all_land(self, store: VectorStore) -> None:
-        await asyncio.gather(*(store.upsert([self.point(f"{n}", n / 50)]) for n in range(50)))
+        await asyncio.gather(*(store.upsert([self.point(f"{n}", 0.4 + n / 100)]) for n in range(50)))
         assert await store.count() == 50
-        assert {match.id for match in await self.near(store, limit=50)} == {ident(f"{n}") for n in range(50)}
+        assert _ids(await self.near(store, limit=50)) == {ident(f"{n}") for n in range(50)}
 
     @promise
     async def test_cancellation_leaves_it_usable(self, store: VectorStore) -> None:
@@ -342,3 +347,7 @@ class VectorStoreContract(GuardedContract[VectorStore]):
     def _needs_sharing(self) -> None:
         if not self.shared:
             pytest.skip("its contents live and die with one component (shared = False)")
+
+
+def _ids(found: list[Match]) -> set[bytes]:
+    return {match.id for match in found}
