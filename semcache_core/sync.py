@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
+from .errors import WrongLoopError
 from .settings import Duration
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class BlockingCache:
             # A forked child has the parent's loop object but not its thread.
             if self._loop is not None and self._pid == os.getpid():
                 return self._loop
+            if self._cache.is_open:
+                raise WrongLoopError(
+                    "this cache was opened with 'async with' and belongs to that event loop: await its calls there, or use "
+                    "cache.sync alone, which opens the cache on a loop of its own"
+                )
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=_run_loop, args=(loop,), name="semcache-sync", daemon=True)
             thread.start()

@@ -1,0 +1,98 @@
+"""The blocking facade."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from semcache_core import SemanticCache
+from semcache_core.config import load
+from semcache_core.errors import WrongLoopError
+from semcache_core.testing import CountingEmbedder
+
+MEMORY = {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}
+ASKED = "How do I change the address of my order?"
+
+
+@pytest.fixture
+def cache() -> Iterator[SemanticCache]:
+    made = SemanticCache(load(MEMORY), embedder=CountingEmbedder())
+    yield made
+    made.sync.close()
+
+
+def test_every_call_has_its_blocking_twin(cache: SemanticCache) -> None:
+    assert not cache.sync.lookup(ASKED)
+    assert cache.sync.get_or_call(ASKED, lambda: "x") == "x"
+    found = cache.sync.lookup(ASKED)
+    assert found.value == "x"
+    cache.sync.reject(found)
+    assert not cache.sync.lookup(ASKED)
+    assert cache.sync.store(ASKED, "y", tags=["t"], ttl="1h")
+    cache.sync.invalidate(tag="t")
+    assert not cache.sync.lookup(ASKED)
+    assert cache.stats().hits["exact"] == 1
+
+
+def test_it_works_inside_a_running_loop(cache: SemanticCache) -> None:
+    async def scenario() -> str:
+        return str(cache.sync.get_or_call(ASKED, lambda: "x"))
+
+    assert asyncio.run(scenario()) == "x"
+
+
+def test_a_hundred_threads_with_the_same_question_make_one_call(cache: SemanticCache) -> None:
+    calls = []
+    go_on = threading.Event()
+
+    def call() -> str:
+        calls.append(1)
+        go_on.wait(0.2)
+        return "x"
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: cache.sync.get_or_call(ASKED, call), range(100)))
+    assert answers == ["x"] * 100
+    assert len(calls) == 1
+
+
+def test_what_the_call_raises_is_raised_in_its_own_thread(cache: SemanticCache) -> None:
+    def fail() -> str:
+        raise LookupError(threading.current_thread().name)
+
+    with pytest.raises(LookupError, match=threading.current_thread().name):
+        cache.sync.get_or_call(ASKED, fail)
+
+
+def test_a_cache_that_an_event_loop_opened_is_not_opened_again_by_the_facade() -> None:
+    async def scenario() -> None:
+        async with SemanticCache(load(MEMORY), embedder=CountingEmbedder()) as cache:
+            with pytest.raises(WrongLoopError, match="async with"):
+                await asyncio.to_thread(cache.sync.lookup, ASKED)
+
+    asyncio.run(scenario())
+
+
+def test_closing_twice_is_harmless_and_a_later_call_opens_again(cache: SemanticCache) -> None:
+    cache.sync.store(ASKED, "x")
+    cache.sync.close()
+    cache.sync.close()
+    assert not cache.sync.lookup(ASKED)
+
+
+def test_the_interpreter_exits_cleanly_with_the_cache_still_open() -> None:
+    program = f"""
+from semcache_core import SemanticCache
+from semcache_core.config import load
+from semcache_core.testing import CountingEmbedder
+cache = SemanticCache(load({MEMORY!r}), embedder=CountingEmbedder())
+print(cache.sync.get_or_call("How do I change the address?", lambda: "x"))
+"""
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "x\n", "")
