@@ -20,6 +20,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     prefix: bytes = b""
 
+    @property
+    def url(self) -> str:
+        """Return the base URL, as it enters the partition: two upstreams never share an answer."""
+        return self.origin + self.prefix.decode("ascii")
+
     @classmethod
     def parse(cls, text: str) -> Upstream:
         """Read a URL such as ``https://llm.example`` or ``http://10.0.0.7:8000/openai``. Raises ConfigError."""

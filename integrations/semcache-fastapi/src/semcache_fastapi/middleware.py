@@ -1,0 +1,69 @@
+"""The middleware: Starlette's conventions over the core's ASGI driver, which does all the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from semcache_core.cache import SemanticCache
+from semcache_core.errors import ConfigError
+from semcache_core.http.asgi import SemanticCacheASGI
+from semcache_core.http.site import Place
+
+Identity = Callable[[Request], str | None]
+
+
+class SemanticCacheMiddleware:
+    """Answers from the cache before the application is asked, and remembers what it answers.
+
+    ``cache`` is a ``SemanticCache``, opened and closed with the application unless it is open already; ``config`` makes
+    one from a TOML file or a mapping. ``paths`` are path suffixes whose JSON requests with one of ``methods`` are
+    cached; requests of the OpenAI chat protocol are recognised by themselves. ``identity`` names the caller, or returns
+    None for nobody, whose requests bypass the cache; without it credentials in the headers tell callers apart.
+    Raises ConfigError, PluginError.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cache: SemanticCache | None = None,
+        config: str | PathLike[str] | Mapping[str, Any] | None = None,
+        paths: Sequence[str] = (),
+        methods: Sequence[str] = ("POST",),
+        identity: Identity | None = None,
+    ) -> None:
+        if isinstance(paths, str) or isinstance(methods, str):
+            raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
+        if cache is not None and config is not None:
+            raise ConfigError(
+                "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
+            )
+        self.app = app
+        self.cache = cache or _configured(config)
+        place = Place(
+            paths=tuple(paths),
+            methods=tuple(method.upper() for method in methods),
+            by_application=identity is not None,
+        )
+        self._driver = SemanticCacheASGI(app, cache=self.cache, place=place, identity=_by_scope(identity))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in start-up and shut-down."""
+        await self._driver(scope, receive, send)
+
+
+def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:
+    if identity is None:
+        return None
+    return lambda scope: identity(Request(scope))
+
+
+def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:
+    if config is None:
+        return SemanticCache()
+    return SemanticCache.from_config(config) if isinstance(config, Mapping) else SemanticCache.from_toml(config)

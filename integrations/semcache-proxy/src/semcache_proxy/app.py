@@ -1,0 +1,67 @@
+"""The proxy as one ASGI app: the cache around a forwarder, its own pages beside it, errors rendered outside both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from semcache_core.cache import SemanticCache
+from semcache_core.errors import ConfigError
+from semcache_core.http.asgi import SemanticCacheASGI
+from semcache_core.http.site import Place
+
+from .edge import Edge
+from .forward import Forward
+from .pages import PREFIX, own_pages
+from .upstream import ForwardOptions, Upstream
+
+
+class Proxy:
+    """An ASGI app; ``cache`` is the cache it answers from, opened and closed with the server."""
+
+    def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
+        self.cache = cache
+        place = Place(upstream=upstream.url, anonymous=loopback)
+        cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, place=place)
+        self._edge = Edge(cached)
+        self._pages = own_pages(cache, open_to_all=loopback)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: one of ours, one from the cache, or one that is forwarded."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._pages(scope, receive, send)
+        else:
+            await self._edge(scope, receive, send)
+
+
+def create_app(
+    upstream: str,
+    *,
+    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    cache: SemanticCache | None = None,
+    loopback: bool = False,
+    forward: ForwardOptions | None = None,
+) -> Proxy:
+    """Return the proxy in front of ``upstream`` (a URL) for an ASGI server to run.
+
+    ``config`` is a TOML file or a mapping; without it, and without a ``cache``, the configuration is found as
+    ``SemanticCache()`` finds it. ``loopback=True`` says that only this machine can reach the server: then callers
+    without a credential may use the cache, and the statistics are open. Raises ConfigError, PluginError.
+    """
+    if cache is not None and config is not None:
+        raise ConfigError("create_app() takes a config or a cache, not both: a cache has its configuration already")
+    return Proxy(
+        Upstream.parse(upstream),
+        cache=cache or _configured(config),
+        loopback=loopback,
+        forward=forward or ForwardOptions(),
+    )
+
+
+def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:
+    if config is None:
+        return SemanticCache()
+    return SemanticCache.from_config(config) if isinstance(config, Mapping) else SemanticCache.from_toml(config)

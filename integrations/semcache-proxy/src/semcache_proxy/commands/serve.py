@@ -1,0 +1,101 @@
+"""``semcache serve``: the cache in front of an LLM service."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+
+import click
+import uvicorn
+
+from semcache_core.errors import ConfigError, SemcacheError
+from semcache_proxy.app import create_app
+from semcache_proxy.loopback import AS_PROXY
+from semcache_proxy.upstream import ForwardOptions, inject_headers
+
+_ENV = re.compile(r"\{env=(\w+)\}")
+
+
+@click.command()
+@click.option("--upstream", required=True, metavar="URL", help="The LLM service, for example https://llm.example.")
+@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A semcache.toml.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--drain", default=30, show_default=True, help="Seconds that running requests get at shutdown.")
+@click.option("--connect-timeout", default=10.0, show_default=True, help="Seconds to reach the upstream.")
+@click.option("--read-timeout", default=600.0, show_default=True, help="Seconds between two pieces of an answer.")
+@click.option("--max-connections", default=512, show_default=True, help="Connections to the upstream.")
+@click.option("--http2", is_flag=True, help="Speak HTTP/2 to the upstream; needs the extra `http2`.")
+@click.option("--trust-env", is_flag=True, help="Let HTTP_PROXY, NO_PROXY and SSL_CERT_FILE count.")
+@click.option(
+    "--set-header",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="Replace a header on the way up; {env=NAME} stands for a variable. Never part of a caller's identity.",
+)
+@click.option(
+    "--access-log/--no-access-log", default=False, show_default=True, help="One line a request, path included."
+)
+def serve(
+    upstream: str, config: Path | None, host: str, port: int, drain: int, set_header: tuple[str, ...], **options: object
+) -> None:
+    """Serve the cache as a reverse proxy: requests for PATH here go to the upstream's PATH.
+
+    Point an SDK's base_url here. On loopback, callers without a credential share one cache; on any other address they
+    are passed through, not cached.
+    """
+    access_log = bool(options.pop("access_log"))
+    loopback = is_loopback(host)
+    try:
+        forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
+        app = create_app(upstream, config=config, loopback=loopback, forward=forward)
+    except SemcacheError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"semcache: http://{host}:{port}/PATH -> {upstream.rstrip('/')}/PATH", err=True)
+    if not loopback:
+        click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            access_log=access_log,
+            log_level="info" if access_log else "warning",
+            timeout_graceful_shutdown=drain,
+            **AS_PROXY,
+        )
+    )
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return
+    if not server.started:
+        raise click.ClickException("the proxy did not start; the reason stands above")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header fields of ``NAME: VALUE`` lines, variables filled in. Raises ConfigError."""
+    fields = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise ConfigError("--set-header wants 'NAME: VALUE'")
+        fields[name.strip()] = _ENV.sub(_variable, value).strip()
+    return inject_headers(fields)
+
+
+def _variable(match: re.Match[str]) -> str:
+    try:
+        return os.environ[match[1]]
+    except KeyError:
+        raise ConfigError(f"--set-header names the environment variable {match[1]}, which is not set") from None

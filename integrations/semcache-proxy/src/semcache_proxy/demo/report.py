@@ -1,0 +1,43 @@
+"""The demo's table. It lays out what the answers said and adds nothing to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from .exchange import Seen, Step
+from .script import MEANINGS
+
+_COLOURS = {"HIT": "green", "STALE": "green", "MISS": "yellow", "BYPASS": "magenta"}
+
+
+def show(console: Console, steps: Sequence[Step], seen: Sequence[Seen]) -> None:
+    """Print the table, what its reasons mean, and what the cache saved."""
+    table = Table(title="what each HTTP answer said", title_justify="left", title_style="bold", expand=False)
+    for heading in ("request", "caller", "what was asked", "outcome", "reason"):
+        table.add_column(heading)
+    for heading in ("similarity", "first byte", "tokens saved"):
+        table.add_column(heading, justify="right")
+    for step, answer in zip(steps, seen, strict=True):
+        table.add_row(step.shows, step.caller, step.prompt, *_cells(answer))
+    console.print(table)
+    for reason in dict.fromkeys(answer.reason for answer in seen):
+        if reason in MEANINGS:
+            console.print(f"  [bold]{reason}[/bold]: {MEANINGS[reason]}")
+    hits = [answer for answer in seen if answer.saved is not None]
+    saved = sum(answer.saved or 0 for answer in hits)
+    console.print(f"\n{len(hits)} of {len(seen)} requests never reached the upstream; {saved} tokens saved.")
+
+
+def _cells(answer: Seen) -> tuple[str, ...]:
+    colour = _COLOURS.get(answer.outcome, "white")
+    outcome = answer.outcome if answer.status == 200 else f"{answer.outcome} ({answer.status})"
+    return (
+        f"[{colour}]{outcome}[/{colour}]",
+        answer.reason,
+        "" if answer.similarity is None else f"{answer.similarity:.3f}",
+        f"{answer.milliseconds:.1f} ms",
+        "" if answer.saved is None else str(answer.saved),
+    )
