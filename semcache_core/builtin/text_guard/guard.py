@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from ...protocols import Options
-from ...types import Verdict
+from semcache_core.protocols import Options
+from semcache_core.types import Verdict
+
 from .rules import compare
 
 
-class TextGuardOptions(Options):
+class TextGuardOptions(Options, frozen=True):
     """``text-guard`` has nothing to set: a rule that some users must switch off is a wrong rule."""
 
 

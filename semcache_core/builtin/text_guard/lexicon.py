@@ -7,16 +7,18 @@ from functools import lru_cache
 import msgspec
 
 from .classes import NAMED, SETS
-from .opposites import pairs
+from .lists import listed
+from .opposites import PARTICLES, pairs
 from .synonyms import groups
 from .units import NUMBER_WORDS, ORDINALS
-from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, WEEKDAYS
+from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
 
+FROM, TO = 1, 2
 _NOTHING: frozenset[str] = frozenset()
 
 
 class Word(msgspec.Struct, frozen=True, gc=False):
-    """A word as the rules see it. ``key`` is equal for words that ask the same; ``open`` is false for function words."""
+    """A word as the rules see it: ``key`` is equal for words that ask the same, ``open`` false for function words."""
 
     form: str
     stem: str
@@ -28,20 +30,23 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     named: bool = False
     opposites: frozenset[str] = _NOTHING
     number: int | None = None
+    role: int = 0  # of what follows: FROM, TO, or none
 
 
 # Inflections without a rule (Quirk et al., irregular verbs and plurals), for words that questions use.
 _IRREGULAR: dict[str, str] = {
     form: base
-    for line in """buy bought;send sent;pay paid;make made;take took taken;lose lost;find found;give gave given;
-        begin began begun;break broke broken;build built;choose chose chosen;drive drove driven;eat ate eaten;
-        fall fell fallen;feel felt;fly flew flown;forget forgot forgotten;grow grew grown;hear heard;hold held;keep kept;
-        know knew known;learn learnt;leave left;lend lent;mean meant;meet met;run ran;see saw seen;sell sold;
-        sleep slept;speak spoke spoken;spend spent;steal stole stolen;swim swam;teach taught;tell told;think thought;
-        throw threw thrown;understand understood;wear wore worn;win won;write wrote written;man men;woman women;
-        child children;foot feet;tooth teeth;mouse mice;goose geese;analysis analyses;crisis crises;life lives;
-        wife wives;knife knives;wolf wolves;leaf leaves;withdraw withdrew withdrawn;say said;die dying;lie lying""".split(
-        ";"
+    for line in listed(
+        """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given;
+        begin began begun; break broke broken; build built; choose chose chosen; drive drove driven; eat ate
+        eaten; fall fell fallen; feel felt; fly flew flown; forget forgot forgotten; grow grew grown; hear
+        heard; hold held; keep kept; know knew known; learn learnt; leave left; lend lent; mean meant; meet met;
+        run ran; see saw seen; sell sold; sleep slept; speak spoke spoken; spend spent; steal stole stolen; swim
+        swam; teach taught; tell told; think thought; throw threw thrown; understand understood; wear wore worn;
+        win won; write wrote written; man men; woman women; child children; foot feet; tooth teeth; mouse mice;
+        goose geese; analysis analyses; crisis crises; life lives; wife wives; knife knives; wolf wolves; leaf
+        leaves; withdraw withdrew withdrawn; say said; die dying; lie lying""",
+        ";",
     )
     for base, *forms in [line.split()]
     for form in forms
@@ -110,15 +115,25 @@ _SETS = _sets()
 _FRAME = frozenset(stem(word) for word in FRAME)
 
 
+def _positive(root: str) -> str:
+    """Return the adjective of a comparative that has an opposite: "taller" is "tall", but "offer" not "off"."""
+    if not root.endswith("er") or root in _OPPOSITES:
+        return root
+    for base in (root[:-2], root[:-3], root[:-3] + "y"):
+        if len(base) > 2 and base in _OPPOSITES and base not in PARTICLES:
+            return base
+    return root
+
+
 @lru_cache(maxsize=32768)
 def look_up(form: str) -> Word:
     """Return what is known of a lower-case word without apostrophes."""
     ordinal = ORDINALS.get(form)
     name = f"#{ordinal}" if ordinal else MONTH_WORDS.get(form) or WEEKDAYS.get(form) or form
-    root = stem(name)
+    root = _positive(stem(name))
     key = _KEYS.get(root, root)
     function, frame = name in FUNCTION, name in FRAME or root in _FRAME
-    sets = frozenset(_SETS.get(root, ()))
+    sets = frozenset(_SETS.get(root) or _SETS.get(key) or ())
     return Word(
         form=form,
         stem=root,
@@ -130,4 +145,5 @@ def look_up(form: str) -> Word:
         named=not sets.isdisjoint(NAMED),
         opposites=frozenset(_OPPOSITES.get(key, ())),
         number=NUMBER_WORDS.get(form),
+        role=FROM if form in SOURCE else TO if form in TARGET else 0,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .lists import listed
 from .quantities import Literal, clock, date, quantity
 from .units import SCALES, UNITS
 from .words import MONTHS
@@ -18,9 +19,9 @@ PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and 
 _MAX_FOUND = 6000
 
 _PUNCTUATION = str.maketrans(
-    {c: '"' for c in "“”„‟«»「」『』"}
-    | {c: "'" for c in "‘’‚‛´"}
-    | {c: "-" for c in "‐‑‒–—―−"}
+    dict.fromkeys("“”„‟«»「」『』", '"')
+    | dict.fromkeys("‘’‚‛´", "'")
+    | dict.fromkeys("‐‑‒–—―−", "-")
     | {"×": "*", "÷": "/", "،": ",", "٫": ".", "٬": ","}
 )
 _ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
@@ -66,7 +67,8 @@ _FIGURE = re.compile(
   | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[$€£¥₹₩₽₺₫₴₪₦])?\ ?
       (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}})+(?![\d,]\d)|\d{{1,3}}(?:,\d\d)*,\d{{3}}(?!\d)|\d++)(?:\.\d++)?+|\.\d++)
       (?:[ -]?(?P<scale>{_SCALE})s?(?![\w°%]))?
-      (?:[ -]?(?P<unit>per\ cent|(?:degrees?\ |°\ ?)[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})(?![\w°%]))?
+      (?:[ -]?(?P<unit>per\ cent|(?:degrees?\ |°\ ?)[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
+        (?![\w°%]))?
       (?![A-Za-z_]))
   | (?P<ident>[A-Za-z]{{0,40}}(?:[-_]?[A-Za-z0-9]{{1,60}}){{1,9}}|\w+)
     """,
@@ -74,11 +76,14 @@ _FIGURE = re.compile(
 )
 # The common case, tried first: figures, and a word that makes no quantity, date or time of them.
 _BARE = re.compile(r"(\d{1,15})(?:(?:[?!,;)]|\.(?!\w))(?!\d)|(?= ([a-zA-Z']+)(?![\w/]))|\Z)")
-_CONTINUES = frozenset(UNITS) | SCALES.keys() | {s + "s" for s in SCALES} | MONTHS.keys() | set(
-    "of per degree degrees a p am pm o'clock c f".split()
-)  # fmt: skip
+_CONTINUES = (
+    UNITS.keys()
+    | SCALES.keys()
+    | {s + "s" for s in SCALES}
+    | MONTHS.keys()
+    | set(listed("of per degree degrees a p am pm o'clock c f"))
+)
 _DIGIT = re.compile(r"\d")
-_LEAD = re.compile(r"[^\w+$€£¥₹₩₽₺₫₴₪₦(.-]*|[(]*(?=[^\d(])")
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 
@@ -110,7 +115,7 @@ def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, L
         start -= 1
     if start < digit and text[start] == "-" and start > 0 and text[start - 1] not in " (":
         start += 1
-    before = _MONTH_BEFORE.search(text, max(done, start - 16), start)
+    before = _MONTH_BEFORE.search(text, max(done, start - 16), start) if _after_month(text, done, start) else None
     if before is not None:
         dated = _FIGURE.match(text, before.start())
         if dated is not None and dated.lastgroup in ("md", "my"):
@@ -125,6 +130,10 @@ def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, L
     if match is None or match.end() <= digit:
         return digit, digit + 1, ("", Literal("numbers", text[digit], text[digit]))
     return start, match.end(), _literal(match)
+
+
+def _after_month(text: str, done: int, start: int) -> bool:
+    return any(word.strip(".,").lower() in MONTHS for word in text[max(done, start - 16) : start].split()[-2:])
 
 
 def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
@@ -160,6 +169,7 @@ _EXTENSIONS = (  # IANA media types: the file name extensions that questions nam
 )
 _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
 
+_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?")
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+]| -|[a-zA-Z]\.[a-zA-Z]|[a-z][A-Z]")
 _SYMBOL = re.compile(
     rf"""
@@ -169,7 +179,8 @@ _SYMBOL = re.compile(
   | (?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,4}})
   | (?P<file>(?<![\w.-])\w{{1,64}}(?:[-.]\w{{1,64}}){{0,4}}\.(?:{_EXTENSIONS})\b(?!\.?\w)
       |(?<![\w/<])(?:~|\.{{1,2}}|[a-z]:)?[/\\][\w.-]{{1,64}}(?:[/\\][\w.-]{{1,64}}){{0,12}}[/\\]?)
-  | (?P<name>(?<![\w.])\w{{0,80}}_\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}(?:\(\))?(?!\w)|(?<!\w)\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}\(\))
+  | (?P<name>(?<![\w.])\w{{0,80}}_\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}(?:\(\))?(?!\w)
+      |(?<!\w)\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}\(\))
   | (?P<initials>\b(?:[a-z]\.){{2,6}}|\b(?:[a-z]\.){{1,5}}[a-z]\b)
   | (?P<lang>\b[a-z](?:\+\+|\#)(?!\w))
   | (?P<flag>(?<=\ )--?[a-z][\w-]{{0,40}})
@@ -209,7 +220,9 @@ def _symbol(kind: str, item: str) -> Literal:
     if kind == "code":
         return Literal("code", " ".join(item.strip("`").split()))
     if kind == "url":
-        return Literal("urls", re.sub(r"^(?:https?://)?(?:www\.)?", "", item, flags=re.IGNORECASE).rstrip("/.,;:!?)'").lower())
+        return Literal(
+            "urls", re.sub(r"^(?:https?://)?(?:www\.)?", "", item, flags=re.IGNORECASE).rstrip("/.,;:!?)'").lower()
+        )
     if kind == "email":
         return Literal("urls", item.rstrip(".").lower())
     if kind == "lang":

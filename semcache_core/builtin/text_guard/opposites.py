@@ -7,6 +7,8 @@ of synonyms, each word of one against each word of the other. Regular opposites 
 
 from __future__ import annotations
 
+from .lists import listed
+
 _LINES = """
 able - unable
 above - below
@@ -66,7 +68,7 @@ busy - free idle
 buy purchase buyer purchaser - sell seller vendor
 buying - selling
 calm - angry
-capital - lowercase
+uppercase capital - lowercase
 cause - prevent
 cheap - expensive costly
 child - adult
@@ -161,6 +163,18 @@ gentle - rough
 girl - boy
 girlfriend - boyfriend
 graduate - undergraduate
+grant - revoke deny
+assign - unassign
+long - brief
+ancestor - descendant
+opaque - transparent
+humid - arid
+urban - rural
+true - fictional
+host - visitor
+acid acidic - alkaline basic
+boil boiling - freeze freezing
+vertebrate - invertebrate
 grandfather - grandmother
 grow - shrink
 guest - host
@@ -331,7 +345,9 @@ SUFFIX_PAIRS: tuple[tuple[str, str], ...] = (("ful", "less"), ("er", "ee"), ("or
 
 # These are opposites as particles ("turn it off") and mere prepositions elsewhere: they count between texts that
 # hardly differ otherwise.
-PARTICLES: frozenset[str] = frozenset("on off up down over under with without left right her his inside outside".split())
+PARTICLES: frozenset[str] = frozenset(
+    listed("""on off up down over under with without left right her his inside outside""")
+)
 
 
 def pairs() -> list[tuple[str, str]]:

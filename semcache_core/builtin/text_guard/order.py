@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from .lexicon import Word
+from .lexicon import FROM, Word
+from .lists import listed
 from .parse import Parsed
-from .words import SOURCE, SYMMETRIC, TARGET
+from .words import SYMMETRIC
 
-_RELATIONS = frozenset(("than", "before", "after", "by", "over", "instead", "against", "of"))
+# One of these anywhere, and the order of what is compared means nothing.
+_UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
 
 
 def reordered(a: Parsed, b: Parsed) -> str | None:
@@ -29,9 +31,11 @@ def _ends(words: tuple[Word, ...]) -> tuple[set[str], set[str]]:
     sources: set[str] = set()
     targets: set[str] = set()
     for here, word in enumerate(words):
-        if word.form in SOURCE:
+        if not word.role:
+            continue
+        if word.role == FROM:
             _first(words, here + 1, sources)
-        elif word.form in TARGET:
+        else:
             _first(words, here + 1, targets)
             if here and word.form != "for" and _thing(words[here - 1]):
                 sources.add(words[here - 1].key)
@@ -57,14 +61,13 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     if len(odd) != 2:
         return False
     i, j = odd
-    if x[i].key != y[j].key or x[j].key != y[i].key or j == i + 1:
+    if x[i].key != y[j].key or x[j].key != y[i].key:
+        return False
+    if j == i + 1 and not x[i].sets & x[j].sets:  # "order status", "status order"; but not "rome athens"
         return False
     if not _thing(x[i]) or not _thing(x[j]):
         return False
     between = [word.form for word in x[i + 1 : j]]
-    if all(form in SYMMETRIC for form in between):
+    if between and all(form in SYMMETRIC for form in between):
         return False
     return not any(word.form in _UNORDERED for word in x)
-
-
-_UNORDERED = SYMMETRIC - {"and", "or", "with", "v", "both", "either", "nor", "common", "together", "same", "equal"}

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from .lexicon import Word, look_up
+from .lists import listed
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
 from .quantities import Literal, plain, quantity
 from .units import ORDINALS, SCALES, UNITS
@@ -94,10 +95,10 @@ class _Reader:
 
     def read(self, tokens: list[str]) -> None:
         start = True  # a capital says nothing at the start of a sentence, nor where most words have one
-        shouting = 2 * sum(1 for token in tokens if token[0].isupper()) > len(tokens) + 1
+        shouting = 2 * sum(1 for raw in tokens if raw[0].isupper()) > len(tokens) + 1
         words, spelled = self.words, self._spelled
-        for token in tokens:
-            lower = token.lower()
+        for raw in tokens:
+            lower = raw.lower()
             if lower in _STOPS:
                 start = True
                 continue
@@ -117,8 +118,8 @@ class _Reader:
                 continue
             if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
                 self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
-            if "A" <= token <= "[" and not shouting:
-                word = self._named(token, word, start=start)
+            if ("A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())) and not shouting:
+                word = self._named(raw, word, start=start)
             words.append(word)
             if word.negates or (lower == "to" and len(words) > 1 and words[-2].form == "yet"):
                 self.negators.append(len(words))
@@ -135,11 +136,13 @@ class _Reader:
             return head.removesuffix("n") or head
         return head if tail in _TAILS else head + tail
 
-    def _named(self, token: str, word: Word, *, start: bool) -> Word:
+    def _named(self, raw: str, word: Word, *, start: bool) -> Word:
         """Return the word, noted as a proper name where the writing says so."""
-        acronym = len(token) > 1 and token.isupper()
-        if token in _NAMES_TOO and not (start and token == "Go"):
-            word = look_up(_NAMES_TOO[token])
+        acronym = len(raw) > 1 and raw.isupper()
+        if len(raw) == 1 and raw != "I" and not start:  # vitamin C, plan B
+            word = look_up(f"letter {raw}")
+        elif raw in _NAMES_TOO and not (start and raw == "Go"):
+            word = look_up(_NAMES_TOO[raw])
         if word.open and (acronym or not start):
             self.names.add(word.key)
         return word
@@ -167,8 +170,10 @@ _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _INDEFINITE = frozenset(("a", "an", "one"))
 # Function words that are names when written so.
 _NAMES_TOO = {"US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang"}
-_ONE_UNIT = frozenset(("second minute hour day week month year decade century mile kilometer meter kilogram gram pound "
-                       "liter dollar euro percent").split())  # fmt: skip
+_ONE_UNIT = frozenset(listed(
+    """second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro
+    percent"""
+))  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

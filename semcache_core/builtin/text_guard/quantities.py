@@ -30,7 +30,9 @@ def plain(value: float) -> str:
     return format(value, ".12g")
 
 
-def quantity(digits: str, *, negative: bool, scale: str | None, unit: str | None, money: str | None, soft: bool = False) -> Literal:
+def quantity(
+    digits: str, *, negative: bool, scale: str | None, unit: str | None, money: str | None, soft: bool = False
+) -> Literal:
     """Return the literal of a number as written, with what stood around it."""
     digits = digits.replace(",", "").replace("_", "").replace(" ", "")
     if not (scale or unit or money):
@@ -88,7 +90,7 @@ def _date(year: int | None, month: int, day: int) -> Literal:
 def clock(text: str) -> Literal:
     """Return the literal of a time of day: 3pm = 3 p.m. = 3:00 PM = 15:00 (= 15:00:00)."""
     numbers = [int(n) for n in _DIGITS.findall(text)]
-    hour, minute, second = (numbers + [0, 0])[:3]
+    hour, minute, second = [*numbers, 0, 0][:3]
     half = text.lower().rstrip(".m ")[-1:]
     if half == "p" and hour < 12:
         hour += 12

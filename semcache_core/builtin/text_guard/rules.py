@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain
 
-from ...types import Accept, Penalty, Reject, Verdict
+from semcache_core.types import Accept, Penalty, Reject, Verdict
+
 from .lexicon import Word
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
@@ -21,7 +21,7 @@ _NEGATION = Penalty(amount=0.03, reason="negation")
 
 
 def compare(query: str, candidate: str) -> Verdict:
-    """Say whether the answer to ``candidate`` may answer ``query``. Symmetric; never raises; time linear in the texts."""
+    """Say whether the answer to ``candidate`` may answer ``query``. Symmetric, never raises, linear time."""
     if query == candidate:
         return _ACCEPT
     if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
@@ -52,33 +52,36 @@ def _negated(a: Parsed, b: Parsed) -> bool:
 def _literals(a: Parsed, b: Parsed) -> str | None:
     if not a.literals and not b.literals:
         return None
-    only_a, only_b = _unmatched(a.literals, b.literals), _unmatched(b.literals, a.literals)
+    only_a, only_b = _without(a.literals, b.literals), _without(b.literals, a.literals)
     if not only_a and not only_b:
         return None
-    if not (only_a and only_b) and all(x.soft for x in chain(only_a, only_b)):
+    if only_a and only_b:
+        only_a, only_b = _bare(only_a, only_b)
+    odd = min(chain(only_a, only_b), key=_order, default=None)
+    if odd is None or (odd.soft and not (only_a and only_b)):
         return None
-    odd = min(chain(only_a, only_b), key=_order)
     if odd.kind == "units" and not any(x.value == odd.value for x in (only_b if odd in only_a else only_a)):
         return "numbers"
     return odd.kind
 
 
+def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:
+    keys = {x.key for x in right}
+    return [x for x in left if x.key not in keys]
+
+
+def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
+    """Take out pairs where one text leaves a unit unsaid ("aged 30", "30 years old"), if it is always the same text."""
+    for plain, full in ((left, right), (right, left)):
+        numbers = {x.value for x in plain if x.kind == "numbers"}
+        matched = {x.value for x in full if x.kind != "numbers" or x.key != x.value} & numbers
+        if matched:
+            return [x for x in left if x.value not in matched], [x for x in right if x.value not in matched]
+    return left, right
+
+
 def _order(literal: Literal) -> tuple[bool, str, str]:
     return literal.soft, literal.kind, literal.key
-
-
-def _unmatched(left: Iterable[Literal], right: Iterable[Literal]) -> list[Literal]:
-    """Return what ``left`` has and ``right`` has not; a bare number may stand for the same number with a unit."""
-    keys = {x.key for x in right}
-    bare = {x.value for x in right if x.kind == "numbers"}
-    values = {x.value for x in right if x.value}
-    return [
-        x
-        for x in left
-        if x.key not in keys
-        and not (x.kind == "units" and x.value in bare)
-        and not (x.kind == "numbers" and x.value in values)
-    ]
 
 
 def _quotes(a: Parsed, b: Parsed) -> str | None:
@@ -105,7 +108,7 @@ def _opposed(only_a: list[Word], only_b: list[Word]) -> bool:
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:
     if y.key in x.opposites:
         return close or x.form not in PARTICLES or y.form not in PARTICLES
-    return _affixed(x.form, y.form) or (x.stem != x.form or y.stem != y.form) and _affixed(x.stem, y.stem)
+    return _affixed(x.form, y.form) or ((x.stem != x.form or y.stem != y.form) and _affixed(x.stem, y.stem))
 
 
 def _affixed(x: str, y: str) -> bool:

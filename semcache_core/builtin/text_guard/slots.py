@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .lexicon import Word
+from .lists import listed
 from .parse import Parsed
 from .words import VERB_BEFORE
 
@@ -11,9 +12,13 @@ _LITTLE = 1  # differing words of content beside which a name more or less still
 _SLOT = 3  # words that a slot may hold
 
 # Endings that derive one word from another: "engineer" / "engineering", "direct" / "direction" (Quirk et al., app. I).
-_ENDINGS = frozenset(
-    """ s es ed ing er ers or ors ion ions ation ations ition ment ments ance ence al ally ly e y ies ied ity ive ative
-    ness ful able ible ical ic ous ant ent ist ism ish d r t n ue ying ating ate ates ated n an ian a ese ization ize izing""".split(" ")
+_ENDINGS = frozenset([""]) | frozenset(
+    listed(
+        """; s; es; ed; ing; er; ers; or; ors; ion; ions; ation; ations; ition; ment; ments; ance; ence; al; ally;
+        ly; e; y; ies; ied; ity; ive; ative; ; ; ; ness; ful; able; ible; ical; ic; ous; ant; ent; ist; ism;
+        ish; d; r; t; n; ue; ying; ating; ate; ates; ated; n; an; ian; a; ese; ization; ize; izing""",
+        ";",
+    )
 )
 
 
@@ -33,14 +38,14 @@ def _one_sided(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> 
     """True if one text names a country, a month or the like, the other none, and little else differs."""
     if len(only_a) + len(only_b) > _LITTLE:
         return False
-    return _adds(a, only_a, only_b) or _adds(b, only_b, only_a)
+    return _adds(a, only_a, b) or _adds(b, only_b, a)
 
 
-def _adds(text: Parsed, mine: list[Word], others: list[Word]) -> bool:
+def _adds(text: Parsed, mine: list[Word], other: Parsed) -> bool:
     return any(
         word.named
         and (word.key in text.names or "people" not in word.sets)  # polish is no Polish
-        and not any(related(word.form, other.form) for other in others)
+        and not any(related(word.form, there.form) for there in other.words)
         for word in mine
     )
 
@@ -59,7 +64,7 @@ def related(x: str, y: str) -> bool:
     if len(x) > len(y):
         x, y = y, x
     size = 0
-    for p, q in zip(x, y):
+    for p, q in zip(x, y, strict=False):
         if p != q:
             break
         size += 1
@@ -90,6 +95,8 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
     if not fill_a or not fill_b or any(related(p.form, q.form) for p in fill_a for q in fill_b):
         return False
     if related("".join([w.form for w in left]), "".join([w.form for w in right])):  # start ups, startup
+        return False
+    if not tail and fill_a[-1].form.endswith("ed") and fill_b[-1].form.endswith("ed"):  # "how were they chosen"
         return False
     return not (_verb(x, head, fill_a[0]) or _verb(y, head, fill_b[0]))
 

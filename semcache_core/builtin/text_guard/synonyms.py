@@ -35,7 +35,7 @@ career job profession occupation
 cancel abort terminate end discontinue
 cause causes reason
 cellphone phone mobile smartphone cell
-change modify alter edit update switch adjust
+change modify alter edit update switch adjust turn
 cheap inexpensive affordable
 child kid
 choose select pick
@@ -186,7 +186,7 @@ term phrase
 thesis dissertation
 topup recharge
 email mail mailbox
-transaction transfer
+transfer transaction move
 translate convert
 try attempt
 tv television

@@ -7,6 +7,8 @@ CLDR ``rbnf`` (spelled numbers).
 
 from __future__ import annotations
 
+from .lists import listed
+
 # dimension: one line a unit, "factor name name ...": the factor turns one of it into the dimension's base unit.
 _TABLE: dict[str, str] = {
     "length": """1e-9 nm nanometer nanometre
@@ -104,9 +106,11 @@ CURRENCY_NAMES: dict[str, str] = {
 }  # fmt: skip
 
 CURRENCY_CODES: frozenset[str] = frozenset(
-    """aed ars aud bdt bgn bhd brl btc cad chf clp cny cop czk dkk dzd egp etb eth eur gbp ghs hkd huf idr ils inr isk
-    jod jpy kes krw kwd kzt lkr mad mxn myr ngn nok npr nzd omr pen php pkr pln qar ron rsd rub sar sek sgd thb tnd tzs
-    twd uah ugx usd uyu vnd xaf xof zar zmw""".split()
+    listed(
+        """aed ars aud bdt bgn bhd brl btc cad chf clp cny cop czk dkk dzd egp etb eth eur gbp ghs hkd huf idr ils
+        inr isk jod jpy kes krw kwd kzt lkr mad mxn myr ngn nok npr nzd omr pen php pkr pln qar ron rsd rub sar
+        sek sgd thb tnd tzs twd uah ugx usd uyu vnd xaf xof zar zmw"""
+    )
 )
 
 SCALES: dict[str, int] = {
@@ -117,19 +121,25 @@ SCALES: dict[str, int] = {
 NUMBER_WORDS: dict[str, int] = {
     word: value
     for value, word in enumerate(
-        """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-        seventeen eighteen nineteen""".split()
+        listed(
+            """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+            sixteen seventeen eighteen nineteen"""
+        )
     )
 } | {
     word: 10 * (value + 2)
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    for value, word in enumerate(listed(
+        """twenty thirty forty fifty sixty seventy eighty ninety"""
+    ))
 }  # fmt: skip
 
 ORDINALS: dict[str, int] = {
     word: value + 1
     for value, word in enumerate(
-        """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth
-        fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()
+        listed(
+            """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+            fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"""
+        )
     )
 }
 
