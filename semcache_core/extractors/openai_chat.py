@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, Self
 
@@ -11,21 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from semcache_core.extractors.openai_answers import OpenAIChatAnswers
-from semcache_core.extractors.openai_names import (
-    AUDIENCE,
-    CHOOSABLE_TOOLS,
-    FOLDED_MESSAGE,
-    FOLDED_PART,
-    FOLDED_TOOL,
-    FOLDED_TOP,
-    LEFT_OUT,
-    LIVE,
-    MESSAGE,
-    PART,
-    SAMPLING,
-    TOOL,
-    TOP,
-)
+from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
+from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
 from semcache_core.extractors.rules import Rules, drop
 from semcache_core.keys.canonical import (
     HASHED,
@@ -45,11 +31,8 @@ from semcache_core.types import Bypass, Key, Request
 
 __all__ = ["OpenAIChat", "OpenAIChatOptions"]
 
-_UNREMARKABLE = frozenset({"messages", "model"})
 _USUAL_TURN = frozenset({"role", "content"})
-_CONTAINERS = (dict, list)
 _NUMBERS = (float, int, msgspec.Raw)
-_MALFORMED = "malformed-request"
 _WHOLE, _STREAM = b"whole", b"stream"
 _USAGE, _NOTHING = frozenset({"usage"}), frozenset[str]()
 
@@ -121,12 +104,12 @@ class OpenAIChat(OpenAIChatAnswers):
         try:
             body = parse(request.body)
             if type(body) is not dict:
-                return Bypass(reason=_MALFORMED)
-            if not body.keys() <= TOP:
-                check_names(body, FOLDED_TOP)
+                return Bypass(reason=MALFORMED)
+            shape = shape_of(body)
             if self._rules is not None:
                 body = self._ruled(body, request.path, self._rules)
-            return self._key(body)
+                shape = shape_of(body)
+            return why_bypassed(body, shape) or self._key(body, shape)
         except Ambiguous as ambiguous:
             return Bypass(reason=ambiguous.reason)
 
@@ -137,41 +120,25 @@ class OpenAIChat(OpenAIChatAnswers):
         drop(root, (*self._ignore, *(route.ignore if route is not None else ())))
         return root[0]
 
-    def _key(self, body: dict[str, Any]) -> Key | Bypass:
-        messages = body.get("messages")
-        if type(messages) is not list or not messages:
-            return Bypass(reason=_MALFORMED)
-        model = body.get("model")
-        if type(model) is str and _searches(model):
-            return Bypass(reason="live-data")
-        remarkable = body.keys() - _UNREMARKABLE
-        if type(model) in _CONTAINERS:
-            remarkable.add("model")
-        reason = None if remarkable.isdisjoint(LIVE) else _why_bypassed(body)
-        if reason is not None:
-            return Bypass(reason=reason)
-        mode = _mode(body, remarkable)
-        if isinstance(mode, Bypass):
-            return mode
-        exact_only = _why_exact(body)
-        audience = b"" if remarkable.isdisjoint(AUDIENCE) else _audience(body)
-        for name in remarkable:
-            if name in LEFT_OUT:
-                del body[name]
-            elif name in SAMPLING:
-                body[name] = by_value(body[name])
-            elif type(body[name]) in _CONTAINERS:
+    def _key(self, body: dict[str, Any], shape: Shape) -> Key:
+        mode = _mode(body) if shape.delivery else _PLAIN_STREAM if body.get("stream") else _PLAIN_WHOLE
+        audience = _audience(body) if shape.audience else b""
+        for name in shape.left_out:
+            del body[name]
+        for name in shape.sampling:
+            body[name] = by_value(body[name])
+        exact_only = _why_exact(body) if shape.exact else None
+        for name in shape.others:
+            if type(body[name]) in CONTAINERS:
                 body[name] = seal(body[name])
+        messages = body["messages"]
         for message in messages:
             _settle(message)
         last = messages[-1]
         hole = _take_text(last)
         if not hole and exact_only is None:
             exact_only = "tool-result" if last.get("role") in ("tool", "function") else "no-text"
-        aside = b""
-        if self._last_turn and len(messages) > 1:
-            aside = sorted_names(messages[:-1])
-            body["messages"] = [*(m for m in messages[:-1] if m.get("role") in ("system", "developer")), last]
+        aside = self._set_aside(body, messages) if self._last_turn else b""
         return Key(
             template=sorted_names(body),
             aside=aside,
@@ -183,51 +150,16 @@ class OpenAIChat(OpenAIChatAnswers):
             needs=mode.needs,
         )
 
-
-@lru_cache(maxsize=512)
-def _searches(model: str) -> bool:
-    """Say whether a model's name says that it looks things up before it answers."""
-    name = model.casefold()
-    return (
-        "search" in name
-        or "sonar" in name
-        or "deep-research" in name
-        or name.endswith((":online", "-online"))
-        or name.startswith(("groq/compound", "compound-beta"))
-    )
+    @staticmethod
+    def _set_aside(body: dict[str, Any], messages: list[dict[str, Any]]) -> bytes:
+        """Leave the system messages and the last turn in the body; return everything before the last turn."""
+        *earlier, last = messages
+        body["messages"] = [*(turn for turn in earlier if turn.get("role") in ("system", "developer")), last]
+        return sorted_names(earlier)
 
 
-def _is_on(value: object) -> bool:
-    return value is not None and value is not False
-
-
-def _why_bypassed(body: dict[str, Any]) -> str | None:
-    if _is_on(body.get("store")):
-        return "store"
-    if any(_is_on(body[name]) for name in LIVE & body.keys() - {"store", "tools"}):
-        return "live-data"
-    tools = body.get("tools")
-    if tools is None:
-        return None
-    if type(tools) is not list:
-        return _MALFORMED
-    for tool in tools:
-        if type(tool) is not dict:
-            return _MALFORMED
-        if not tool.keys() <= TOOL:
-            check_names(tool, FOLDED_TOOL)
-        kind = tool.get("type", "function" if "function" in tool else None)
-        if type(kind) is not str or kind not in CHOOSABLE_TOOLS:
-            return "hosted-tool"
-    return None
-
-
-def _mode(body: dict[str, Any], remarkable: set[str]) -> _Mode | Bypass:
-    streamed = body.get("stream")
-    if streamed is not None and type(streamed) is not bool:
-        return Bypass(reason=_MALFORMED)
-    if remarkable.isdisjoint(("stream_options", "service_tier", "response_format")):
-        return _PLAIN_STREAM if streamed else _PLAIN_WHOLE
+def _mode(body: dict[str, Any]) -> _Mode:
+    streamed = bool(body.get("stream"))
     options = body.get("stream_options")
     needs = set(_NOTHING if streamed else _USAGE)
     if streamed and type(options) is dict and options.get("include_usage") is True:
@@ -235,19 +167,20 @@ def _mode(body: dict[str, Any], remarkable: set[str]) -> _Mode | Bypass:
     form = body.get("response_format")
     if type(form) is dict and form.get("type") in ("json_object", "json_schema"):
         needs.add("json")
-    flight = in_order([bool(streamed), options, body.get("service_tier")])
-    return _Mode(bool(streamed), frozenset(needs), flight)
+    return _Mode(streamed, frozenset(needs), in_order([streamed, options, body.get("service_tier")]))
 
 
 def _why_exact(body: dict[str, Any]) -> str | None:
-    if body.get("n") not in (None, 1) or body.get("n") is True:
+    """Return why only an equal request may be answered. Sampling numbers are compared by value already."""
+    choices = body.get("n")
+    if choices is not None and (type(choices) is not int or choices != 1):
         return "several-choices"
-    if _is_on(body.get("logprobs")) or _is_on(body.get("top_logprobs")):
+    if is_on(body.get("logprobs")) or is_on(body.get("top_logprobs")):
         return "logprobs"
     modalities = body.get("modalities")
     if body.get("audio") is not None or (type(modalities) is list and "audio" in modalities):
         return "audio"
-    temperature = by_value(body.get("temperature"))
+    temperature = body.get("temperature")
     if type(temperature) in _NUMBERS and not (type(temperature) is float and temperature <= 1.0):
         return "temperature"
     return None
@@ -261,7 +194,7 @@ def _audience(body: dict[str, Any]) -> bytes:
 def _settle(message: Any) -> None:
     """Fix a message's members so that sorting the names of messages and parts touches nothing else."""
     if type(message) is not dict:
-        raise Ambiguous(_MALFORMED)
+        raise Ambiguous(MALFORMED)
     if message.keys() == _USUAL_TURN and type(message["content"]) is str and type(message["role"]) is str:
         return
     if not message.keys() <= MESSAGE:
@@ -269,7 +202,7 @@ def _settle(message: Any) -> None:
     for name, value in message.items():
         if name == "content" and type(value) is list:
             message[name] = [_settled_part(part) for part in value]
-        elif type(value) in _CONTAINERS:
+        elif type(value) in CONTAINERS:
             message[name] = seal(value)
 
 
@@ -278,7 +211,7 @@ def _settled_part(part: Any) -> Any:
         return seal(part) if type(part) is list else part
     if not part.keys() <= PART:
         check_names(part, FOLDED_PART)
-    part = {name: seal(value) if type(value) in _CONTAINERS else value for name, value in part.items()}
+    part = {name: seal(value) if type(value) in CONTAINERS else value for name, value in part.items()}
     if part.get("type") == "text":
         return part
     # Images, audio and files count by content, and may be megabytes: their hash stands for them.

@@ -10,6 +10,12 @@ AUDIENCE = frozenset({"user", "safety_identifier", "metadata"})
 #: Members that say how the answer is delivered and billed, not what it is; and the end-user members, kept elsewhere.
 LEFT_OUT = AUDIENCE | {"stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
 
+#: Of these, and beside them, what the way of delivery depends on besides ``stream``.
+DELIVERY = frozenset({"stream_options", "service_tier", "response_format"})
+
+#: Members that may make a request exact-only.
+EXACT = frozenset({"n", "logprobs", "top_logprobs", "modalities", "audio", "temperature"})
+
 #: Numbers that count by value: 1, 1.0 and 1e0 sample alike.
 SAMPLING = frozenset(
     {
@@ -44,33 +50,29 @@ CHOOSABLE_TOOLS = frozenset({"function", "custom"})
 
 TOP = (
     LEFT_OUT
+    | DELIVERY
+    | EXACT
     | SAMPLING
     | LIVE
     | {
         "messages",
         "model",
-        "audio",
         "chat_template_kwargs",
         "extra_body",
         "function_call",
         "functions",
         "logit_bias",
-        "logprobs",
         "max_completion_tokens",
         "max_tokens",
-        "modalities",
         "models",
-        "n",
         "parallel_tool_calls",
         "prediction",
         "provider",
         "reasoning",
         "reasoning_effort",
-        "response_format",
         "seed",
         "stop",
         "tool_choice",
-        "top_logprobs",
         "transforms",
         "verbosity",
     }

@@ -8,7 +8,6 @@ the caller (``seal`` keeps an object's order inside a sorted one). A body that t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -29,6 +28,8 @@ __all__ = [
 
 MAX_DEPTH = 128
 _CONTAINERS = (dict, list)
+_EXACT = 2**53
+_INFINITE = (float("inf"), float("-inf"))
 
 HOLE = msgspec.Raw(b"\x00")
 """Stands for a text that was taken out. No JSON text holds this byte, so no request can say it."""
@@ -128,20 +129,19 @@ def seal(value: Any) -> msgspec.Raw:
     return msgspec.Raw(in_order(value))
 
 
-_LITERAL = re.compile(rb"-?[0-9][0-9.eE+-]*\Z")
-
-
 def by_value(value: Any) -> Any:
-    """Return the form in which a number compares by value (1, 1.0 and 1e0 are one); anything else as it is."""
-    if type(value) is int:
-        number = float(value) if -(2**53) < value < 2**53 else None
-    elif type(value) is msgspec.Raw and _LITERAL.match(bytes(value)):
+    """Return the form in which a number compares by value (1, 1.0 and 1e0 are one); anything else as it is.
+
+    ``value`` comes from ``parse``: a Raw in it is always the literal of a number.
+    """
+    kind = type(value)
+    if kind is msgspec.Raw:
         number = float(bytes(value))
+    elif kind is int and -_EXACT < value < _EXACT:
+        number = float(value)
     else:
         return value
-    if number is None or number in (float("inf"), float("-inf")):
-        return value
-    return number + 0.0  # -0.0 + 0.0 is 0.0
+    return value if number in _INFINITE else number + 0.0  # -0.0 + 0.0 is 0.0
 
 
 def folded(names: Iterable[str]) -> Mapping[str, str]:
