@@ -51,6 +51,7 @@ _REASONS = {
     b"range": Bypass(reason="range"),
     b"upgrade": Bypass(reason="upgrade"),
 }
+_IGNORED, _HOST, _KEYED, _COOKIE = Role.IGNORED, Role.HOST, Role.KEYED, Role.COOKIE  # Looked at for every header.
 _HEADER_NAME = Bypass(reason="header-name")
 _TWO_HOSTS = Bypass(reason="duplicate-host")
 _TWO_IDENTITIES = Bypass(reason="duplicate-identity")
@@ -58,8 +59,7 @@ _NO_IDENTITY = Bypass(reason="no-identity")
 _EXPIRED = Bypass(reason="expired-credential")
 _PATH = Bypass(reason="path-form")
 
-# A scheme without credentials: what an SDK sends when its key is empty.
-_BARE_SCHEME = re.compile(rb"\s*(?:bearer|basic|token|apikey|digest|negotiate)?\s*\Z", re.IGNORECASE)
+_SCHEMES = frozenset({b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"})
 
 
 class IdentityRule:
@@ -101,35 +101,12 @@ class IdentityRule:
         Names in lower case. ``now``: seconds since the epoch, for credentials that end. ``who``: what the application
         says, where it says who asks.
         """
-        roles = self._generic if generic else self._llm
-        known, judge = roles.known, roles.of
-        keyed: list[Header] = []
-        identity: list[Header] = []
-        cookies: list[Header] = []
-        authority = None
-        somebody = False
-        for header in headers:
-            name = header[0]
-            role = known.get(name)
-            if role is None:
-                role = judge(name)
-            if not role:
-                continue
-            if role is Role.KEYED:
-                keyed.append(header)
-            elif role is Role.HOST:
-                if authority is not None:
-                    return _TWO_HOSTS
-                authority = header[1]
-            elif role is Role.BYPASS or role is Role.MALFORMED:
-                return _REASONS.get(name, _HEADER_NAME)
-            elif role is Role.COOKIE:
-                cookies.append(header)
-            else:
-                somebody = somebody or _names_somebody(role, header[1])
-                identity.append(header)
-        if cookies and (generic or self._cookies_chosen or not somebody):
-            chosen = self._chosen(cookies)
+        heads = _sorted_out(headers, self._generic if generic else self._llm)
+        if isinstance(heads, Bypass):
+            return heads
+        identity, somebody = heads.identity, heads.somebody
+        if heads.cookies and (generic or self._cookies_chosen or not somebody):
+            chosen = self._chosen(heads.cookies)
             identity += chosen
             somebody = somebody or any(value for _, value in chosen)
         if self._by_application and who:
@@ -138,9 +115,7 @@ class IdentityRule:
         if not somebody and not self._anonymous:
             return _NO_IDENTITY
         refusal = self._refusal(identity, now)
-        if refusal is not None:
-            return refusal
-        return Caller(authority or b"", _by_name(identity), _by_name(keyed))
+        return Caller(heads.authority, _by_name(identity), _by_name(heads.keyed)) if refusal is None else refusal
 
     def _chosen(self, cookies: list[Header]) -> list[Header]:
         """Return the cookies that count, as headers; all of them as one where none is named."""
@@ -160,9 +135,49 @@ class IdentityRule:
         return None
 
 
+class _Heads(msgspec.Struct):
+    authority: bytes
+    identity: list[Header]
+    keyed: list[Header]
+    cookies: list[Header]
+    somebody: bool
+
+
+def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
+    """Sort the headers by their roles, in one pass over names whose roles are remembered."""
+    known, judge = roles.known, roles.of
+    identity: list[Header] = []
+    keyed: list[Header] = []
+    cookies: list[Header] = []
+    authority, somebody = None, False
+    for header in headers:
+        name = header[0]
+        role = known.get(name)
+        if role is None:
+            role = judge(name)
+        if role is _IGNORED:
+            continue
+        if role is _HOST:
+            if authority is not None:
+                return _TWO_HOSTS
+            authority = header[1]
+        elif role is _KEYED:
+            keyed.append(header)
+        elif role is _COOKIE:
+            cookies.append(header)
+        elif role is Role.BYPASS or role is Role.MALFORMED:
+            return _REASONS.get(name, _HEADER_NAME)
+        else:
+            somebody = somebody or _names_somebody(role, header[1])
+            identity.append(header)
+    return _Heads(authority or b"", identity, keyed, cookies, somebody)
+
+
 def _names_somebody(role: Role, value: bytes) -> bool:
     if role is Role.CREDENTIAL:
-        return _BARE_SCHEME.match(value) is None
+        # A scheme without credentials is what an SDK sends when its key is empty.
+        words = value.split(None, 1)
+        return len(words) == 2 or (len(words) == 1 and words[0].lower() not in _SCHEMES)
     return role is Role.IDENTITY and bool(value.strip())
 
 
@@ -177,16 +192,9 @@ def _name(header: Header) -> bytes:
     return header[0]
 
 
-_DOTS = re.compile(rb"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
-_SLASHES = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
+_DOUBTFUL = re.compile(rb"//|/(?:\.|%2[eE]){1,2}(?:/|\Z)|%2[fF]|%5[cC]|\\")
 
 
 def doubtful_path(path: bytes) -> Bypass | None:
     """Refuse a raw path that two servers may take for two places: dot segments, ``//``, encoded slashes."""
-    if b"//" in path or b"\\" in path:
-        return _PATH
-    if b"%" in path and (_SLASHES.search(path) or _DOTS.search(path)):
-        return _PATH
-    if b"/." in path and _DOTS.search(path):
-        return _PATH
-    return None
+    return _PATH if _DOUBTFUL.search(path) else None
