@@ -12,7 +12,7 @@ late joiner misses nothing and a slow reader holds nobody up. The rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -99,10 +99,11 @@ class Flight(Generic[T]):
 
     # -- a waiter's side ------------------------------------------------------------------------------------------
 
-    async def items(self, *, patience: float) -> AsyncIterator[T]:
+    async def items(self, *, patience: float) -> AsyncGenerator[T, None]:
         """Yield every item from the first one, as it comes.
 
-        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds.
+        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds at first: who has had a
+        part of the answer cannot ask for it anew, so it waits as long as its leader does.
         """
         self.waiting += 1
         try:
@@ -115,11 +116,11 @@ class Flight(Generic[T]):
                     raise self._failure
                 if self._ended:
                     return
-                await self._wait_for_news(patience)
+                await self._wait_for_news(patience if at == 0 else None)
         finally:
             self._depart()
 
-    async def _wait_for_news(self, patience: float) -> None:
+    async def _wait_for_news(self, patience: float | None) -> None:
         if self._news is None:
             self._news = asyncio.get_running_loop().create_future()
         done, _ = await asyncio.wait((self._news,), timeout=patience)

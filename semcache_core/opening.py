@@ -84,7 +84,7 @@ async def open_cache(
             engine=engine,
             digests=digests,
             extractors=dict(zip(chosen.extractor_names, extractors, strict=True)),
-            policy=policy,
+            policies=config.policies(embedder),
         ),
     )
 

@@ -46,6 +46,11 @@ class JsonBody(JsonAnswers):
         self._ignore = tuple(parse_path(path) for path in self._options.ignore)
         self.follow((), ())
 
+    @property
+    def options(self) -> JsonOptions:
+        """What this extractor was made with."""
+        return self._options
+
     def follow(self, routes: Sequence[RouteOptions], normalise: Sequence[Normalise]) -> None:
         """Claim the paths of ``routes`` and rewrite keys by ``normalise``. Raises ConfigError."""
         own = [RouteOptions(path=path) for path in self._options.paths]

@@ -3,7 +3,8 @@
     asking = ask(desk, route, call, body)      # Asking, Bypass, or None: not this protocol after all
     replay = replayed(asking, found, ...)      # Replay, or the reason why this entry does not fit this caller
 
-Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in between; ``recording`` takes what upstream says.
+Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in between; ``recording`` takes what upstream
+says.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class Asking:
         self.shown = _PLAIN
 
     @property
+    def body(self) -> bytes:
+        """The request's body as it was sent."""
+        return self._extracted.body
+
+    @property
     def key(self) -> Key:
         """The request's key; a repeat of known bytes is parsed only here, when it has to go upstream after all."""
         return self._extracted.key()
@@ -78,7 +84,13 @@ class Extracted:
     __slots__ = ("_key", "_request", "_route")
 
     def __init__(self, route: Route, request: Request, key: Key | None = None) -> None:
+        """``request`` holds the body as it was sent; ``key`` is given where it is known already."""
         self._route, self._request, self._key = route, request, key
+
+    @property
+    def body(self) -> bytes:
+        """The body as it was sent."""
+        return self._request.body
 
     def key(self) -> Key:
         """Return the key. The request was extracted before, so it has one."""
@@ -86,7 +98,8 @@ class Extracted:
             request = self._request
             content = decoded(request.headers, request.body, limit=self._route.policy.max_body)
             key = self._route.extractor.extract(msgspec.structs.replace(request, body=content))
-            assert isinstance(key, Key)
+            if not isinstance(key, Key):
+                raise TypeError(f"{self._route.protocol} gave two different keys for one request")
             self._key = key
         return self._key
 
@@ -136,9 +149,8 @@ def _ask_anew(
         content = decoded(request.headers, request.body, limit=route.policy.max_body)
     except CannotDecode:
         return _UNREADABLE
-    if content is not request.body:
-        request = msgspec.structs.replace(request, body=content)
-    key = route.extractor.extract(request)
+    readable = request if content is request.body else msgspec.structs.replace(request, body=content)
+    key = route.extractor.extract(readable)
     if not isinstance(key, Key):
         if key is not None:
             desk.aliases.put(alias, key)

@@ -1,7 +1,7 @@
 """What the HTTP drivers of one open cache work with: which requests are whose, under which policy, keyed how.
 
-``Site`` is made once when the cache opens. A driver takes a ``Desk`` from it, which knows where the driver stands: in an
-application, or in a proxy in front of an upstream.
+``Site`` is made once when the cache opens. A driver takes a ``Desk`` from it, which knows where the driver stands: in
+an application, or in a proxy in front of an upstream.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from semcache_core.extractors.json_body import JsonBody
 from semcache_core.keys.http import Aliases, HttpKeys
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
 from semcache_core.settings import HttpOptions, Policy, RouteOptions
 
 if TYPE_CHECKING:
     from semcache_core.config import Config
+    from semcache_core.config.model import Policies
     from semcache_core.engine import Engine
     from semcache_core.keys.digests import Digests
 
@@ -64,13 +66,13 @@ class Site:
         engine: Engine,
         digests: Digests,
         extractors: Mapping[str, KeyExtractor],
-        policy: Policy,
+        policies: Policies,
     ) -> None:
         self.config = config
         self.engine = engine
         self.digests = digests
         self.extractors = extractors
-        self.policy = policy
+        self.policies = policies
         self.aliases = Aliases(config.limits.alias_cache)
         self.proofs = Proofs()
 
@@ -83,6 +85,7 @@ class Desk:
     """What one driver works with."""
 
     __slots__ = (
+        "_extractors",
         "_resolved",
         "aliases",
         "allow",
@@ -91,6 +94,7 @@ class Desk:
         "keep",
         "keys",
         "namespace",
+        "nobody",
         "options",
         "place",
         "proofs",
@@ -105,11 +109,14 @@ class Desk:
         self.keys = HttpKeys(
             site.digests, options=options, anonymous=place.anonymous, by_application=place.by_application
         )
+        self.nobody = self.keys.credential(())
+        """The credential of a request that has none."""
         self.aliases, self.proofs = site.aliases, site.proofs
         self.shared = options.identity == "shared"
         self.allow: frozenset[str] = frozenset(options.allow_directives)
         self.keep = frozenset(name.lower().encode("latin-1") for name in options.keep_headers)
         self.debug_token = None if options.debug_token is None else options.debug_token.reveal()
+        self._extractors = _with_paths(site, place)
         self._resolved: dict[tuple[str, bytes], Route | None] = {}
 
     def resolve(self, method: str, path: bytes) -> Route | None:
@@ -129,8 +136,8 @@ class Desk:
         name = self._claimant(method, path)
         if name is None:
             return None
-        extractor = self.site.extractors[name]
-        policy = policy_of(self.site.policy, self.site.config.routes, path)
+        extractor = self._extractors[name]
+        policy = self.site.policies.of(path)
         if policy.mode == "off" or not isinstance(extractor, SupportsAnswers):
             return None
         obeys = policy.cache_control == "obey" and (extractor.generic or not self.place.upstream)
@@ -144,14 +151,20 @@ class Desk:
         )
 
     def _claimant(self, method: str, path: bytes) -> str | None:
-        for name, extractor in self.site.extractors.items():
-            if extractor.claims(method, path):
-                return name
-        if "json" in self.site.extractors and method in self.place.methods:
-            text = path.decode("latin-1")
-            if any(ends_with(text, suffix) for suffix in self.place.paths):
-                return "json"
-        return None
+        return next((name for name, one in self._extractors.items() if one.claims(method, path)), None)
+
+
+def _with_paths(site: Site, place: Place) -> Mapping[str, KeyExtractor]:
+    """Return the extractors, ``json`` with the paths that this driver's own settings add to the configuration's."""
+    known = site.extractors.get("json")
+    if not place.paths or not isinstance(known, JsonBody):
+        return site.extractors
+    extended = JsonBody(known.options)
+    extended.follow(
+        [*site.config.routes, *(RouteOptions(path=path, methods=place.methods) for path in place.paths)],
+        site.config.normalise,
+    )
+    return {**site.extractors, "json": extended}
 
 
 class Proofs:
@@ -174,22 +187,3 @@ class Proofs:
     def hold(self, credential: bytes, *, now: float) -> bool:
         """Say whether the credential was accepted within the last hour."""
         return self._until.get(credential, 0.0) > now
-
-
-def ends_with(path: str, suffix: str) -> bool:
-    """Say whether ``path`` ends in ``suffix`` at a segment's border: ``/v1/ask`` ends in ``/ask``, ``/task`` does not."""
-    return path == suffix or path.endswith(suffix if suffix.startswith("/") else "/" + suffix)
-
-
-def policy_of(base: Policy, routes: tuple[RouteOptions, ...], path: bytes) -> Policy:
-    """Return what holds for a path: ``base`` with what its route overrides; the longest matching suffix counts."""
-    text = path.decode("latin-1")
-    matching = [route for route in routes if ends_with(text, route.path)]
-    if not matching:
-        return base
-    route = max(matching, key=lambda one: len(one.path))
-    names = Policy.__struct_fields__
-    overrides = {name: value for name in names if (value := getattr(route, name, None)) not in (None, msgspec.UNSET)}
-    if route.ttl is None:  # "never" is a value of its own here, not an absent one.
-        overrides["ttl"] = None
-    return msgspec.structs.replace(base, **overrides, route=route.path)

@@ -1,0 +1,80 @@
+"""The pure-ASGI driver: answers from the cache before the application is asked, and records what it answers.
+
+    app = SemanticCacheASGI(app, cache=cache)
+
+It stands between the server and any ASGI application. What no extractor claims goes through with the very same
+``receive`` and ``send``. Put it inside whatever authenticates: a hit is answered before anything that it wraps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from semcache_core.errors import DependencyError, NotOpenError, WrongLoopError
+from semcache_core.http.lifespan import live
+from semcache_core.http.messages import App, Receive, Scope, Send
+from semcache_core.http.responder import respond
+from semcache_core.http.site import Desk, Place
+
+if TYPE_CHECKING:
+    from semcache_core.cache import SemanticCache
+
+_ANYWHERE = Place()
+# What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+
+Identify = Callable[[Scope], str | None]
+
+
+class SemanticCacheASGI:
+    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
+
+    ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
+    scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
+    """
+
+    def __init__(
+        self, app: App, *, cache: SemanticCache, place: Place = _ANYWHERE, identity: Identify | None = None
+    ) -> None:
+        self.app = app
+        self.cache = cache
+        self._place = place
+        self._identify = identity
+        self._desk: Desk | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await live(self.app, self.cache, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+            return
+        desk = await self._here()
+        # A server need not tell the raw path; then what it decoded is encoded again.
+        path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
+        route = None if desk is None else desk.resolve(scope["method"], path)
+        if desk is None or route is None:
+            await self.app(scope, receive, send)
+            return
+        who = None if self._identify is None else self._identify(scope)
+        await respond(self.app, desk, route, scope, receive, send, path=path, who=who)
+
+    async def _here(self) -> Desk | None:
+        """Return the desk of the cache on this loop; None where the cache cannot serve here: then nothing is ours."""
+        try:
+            site = self.cache.http
+        except (NotOpenError, WrongLoopError):
+            try:
+                attached = await self.cache.attach()
+            except DependencyError:
+                return None
+            if attached is None:
+                return None
+            site = attached
+        desk = self._desk
+        if desk is None or desk.site is not site:
+            desk = self._desk = site.desk(self._place)
+        return desk

@@ -1,0 +1,104 @@
+"""ASGI's own types, and a request's messages: read once for the key, then handed to the application as they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_GONE = "http.disconnect"
+
+
+class Incoming:
+    """A request's body. The application receives exactly the messages that were sent, then waits for the disconnect."""
+
+    __slots__ = ("_at", "_messages", "_receive", "gone", "held")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] = []
+        self._at = 0
+        self.gone = False
+        """Whether the client is known to have left."""
+        self.held: Callable[[], Awaitable[None]] | None = None
+        """Awaited before the application hears that the client left: others may wait for its answer."""
+
+    async def read(self, *, most: int, announced: int | None) -> bytes | None:
+        """Return the whole body; None if it is larger than ``most`` bytes, or the client left before its end.
+
+        ``announced`` is the Content-Length. What was read is kept for the application either way.
+        """
+        message = await self._next()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            return body if len(body) <= most else None
+        if announced is not None and announced > most:
+            return None
+        pieces: list[bytes] = []
+        size = 0
+        while message["type"] == "http.request":
+            piece = message.get("body", b"")
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                return None
+            if not message.get("more_body", False):
+                return b"".join(pieces)
+            message = await self._next()
+        return None
+
+    async def receive(self) -> Message:
+        """The application's ``receive``."""
+        if self._at < len(self._messages):
+            message = self._messages[self._at]
+            # Each is handed out once; what is no longer needed must not be kept while a long answer streams.
+            self._messages[self._at] = {}
+            self._at += 1
+            return message
+        if not self.gone:
+            message = await self._receive()
+            if message["type"] != _GONE:
+                return message
+            self.gone = True
+        if self.held is not None:
+            await self.held()
+        return {"type": _GONE}
+
+    async def left(self) -> None:
+        """Return when the client has left. Only after the body was read."""
+        while not self.gone:
+            message = await self._receive()
+            self.gone = message["type"] == _GONE
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._messages.append(message)
+        return message
+
+
+def again(body: bytes) -> Incoming:
+    """Return the same request once more, without a client: for a refresh."""
+    return Incoming(_Body(body).receive)
+
+
+class _Body:
+    """Gives a body, and then nothing for ever: nobody disconnects."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    async def receive(self) -> Message:
+        if self._body is None:
+            await asyncio.get_running_loop().create_future()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def nowhere(message: Message) -> None:
+    """The ``send`` of a request without a client."""

@@ -1,0 +1,228 @@
+"""The application's answer on its way to the caller: forwarded at once, recorded, shared with who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from semcache_core.decide import Found
+from semcache_core.flights import Flight
+from semcache_core.http import headers as rules
+from semcache_core.http import status
+from semcache_core.http.exchange import STRIPPED, Replay, replayed
+from semcache_core.http.messages import Message
+from semcache_core.http.recording import Kept, Recording
+from semcache_core.http.visit import Visit, send_replay
+from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.types import Headers
+
+_OWN_ANSWER_FIELDS = frozenset({b"semcache-control"})
+
+
+class Upstream:
+    """Leads one call of the application. Whatever goes wrong with recording, the caller gets the answer as it comes."""
+
+    __slots__ = ("_ended", "_flight", "_recording", "_replaced", "_shares", "_started", "_visit")
+
+    def __init__(self, visit: Visit, flight: Flight[Any]) -> None:
+        self._visit, self._flight = visit, flight
+        self._recording: Recording | None = None
+        self._shares = False
+        self._started = False
+        self._ended = False
+        self._replaced = False
+        """A stale answer was sent instead: what the application still says goes nowhere."""
+
+    async def run(self) -> None:
+        """Ask the application. What it raises is raised here, after everybody who waits was told."""
+        visit = self._visit
+        if visit.found.fallback is None:
+            visit.conclude()
+        if not (visit.observed and visit.found.record is not None):
+            self._recording = Recording(visit.asking, born_at=visit.engine.clock())
+        visit.incoming.held = self._until_alone
+        try:
+            await visit.app(scope_without_directives(visit.scope), visit.incoming.receive, self._on_message)
+        except Exception:
+            if not self._started:
+                # Without a fallback nothing is sent: the server makes its own answer of the exception, as ever.
+                self._started = self._replaced = await self._stand_in(500)
+            raise
+        finally:
+            if not self._ended:
+                self._flight.fail()
+            visit.conclude()
+
+    # -- what the application says --------------------------------------------------------------------------------
+
+    async def _on_message(self, message: Message) -> None:
+        kind = message["type"]
+        if self._replaced:
+            return
+        if kind == "http.response.body":
+            await self._on_body(message)
+        elif kind == "http.response.start":
+            await self._on_start(message)
+        else:
+            # Trailers, a file handed over by path: parts of the answer that never pass through here.
+            if self._recording is not None and kind != "http.response.debug":
+                self._recording.refuse("not-recordable")
+                self._flight.close_doors()
+            await self._visit.send(message)
+
+    async def _on_start(self, message: Message) -> None:
+        code: int = message["status"]
+        if (code >= 500 or code == 429) and await self._stand_in(code):
+            self._started = self._replaced = True
+            self._flight.fail()
+            self._ended = True
+            return
+        self._started = True
+        visit = self._visit
+        visit.conclude()
+        sent = message.get("headers") or ()
+        try:
+            headers = rules.lowered(sent)
+            self._begin(AnswerHead(code, headers), trailers=bool(message.get("trailers")))
+            if code in (401, 403):
+                await self._turned_away()
+        except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
+            self._gave_up(error)
+        told = status.observed() if visit.observed and visit.found.record is not None else status.missed()
+        await visit.send({**message, "headers": [*rules.without(sent, _OWN_ANSWER_FIELDS), *told]})
+
+    async def _on_body(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        recording = self._recording
+        if recording is not None:
+            try:
+                content = recording.feed(message.get("body", b""))
+                if recording.refused is not None and self._shares:
+                    # Who waits already still gets all of it; nobody else can join what is not kept.
+                    self._shares = False
+                    self._flight.close_doors()
+                if content:
+                    self._flight.publish(content)
+            except Exception as error:  # noqa: BLE001  see _on_start
+                self._gave_up(error)
+        if more:
+            await self._visit.send(message)
+        elif self._flight.others:
+            await self._end()
+            await self._visit.send(message)
+        else:
+            await self._visit.send(message)
+            await self._end()
+
+    # -- what becomes of it ---------------------------------------------------------------------------------------
+
+    def _begin(self, head: AnswerHead, *, trailers: bool) -> None:
+        visit = self._visit
+        recording = self._recording
+        desk = visit.asking.desk
+        if desk.shared and 200 <= head.status < 300:
+            desk.proofs.note(visit.asking.credential, now=visit.engine.clock())
+        if recording is None:
+            return
+        shared = recording.begin(head, now=visit.engine.clock())
+        if trailers:
+            recording.refuse("trailers")
+            shared = None
+        if shared is not None:
+            self._shares = True
+            self._flight.publish(shared)
+        elif head.status == 200:
+            # A good answer for its own caller only: who waits need not wait for another such one.
+            self._flight.fail(alone=True)
+        else:
+            self._flight.fail()
+
+    async def _end(self) -> None:
+        """The answer is whole: store it or say why not, and let everybody who waits go."""
+        self._ended = True
+        recording, flight, visit = self._recording, self._flight, self._visit
+        if recording is None:
+            flight.land()
+            return
+        refused = False
+        try:
+            outcome = recording.finish(now=visit.engine.clock(), draw=random.random())  # noqa: S311  jitter
+            if isinstance(outcome, Refused):
+                refused = outcome.complete
+            else:
+                await self._keep(outcome)
+        except Exception as error:  # noqa: BLE001  see _on_start
+            self._gave_up(error)
+        if refused and visit.asking.directives.joins:
+            visit.engine.flights.mark_hit_for_miss(visit.asking.query.flight)
+        flight.land()
+
+    async def _keep(self, kept: Kept) -> None:
+        visit = self._visit
+        await visit.engine.keep(
+            visit.asking.query,
+            kept.record,
+            policy=visit.asking.route.policy,
+            tags=kept.tags,
+            vector=visit.found.vector,
+        )
+
+    async def _turned_away(self) -> None:
+        """Upstream refused the credential: what it was answered before is no longer its to have."""
+        visit = self._visit
+        desk, engine = visit.asking.desk, visit.engine
+        if desk.shared:
+            # One caller's wrong credential must not empty everybody's cache.
+            desk.proofs.withdraw(visit.asking.credential)
+        elif engine.background:
+            engine.spawn(engine.stamp_partition(visit.asking.query.partition))
+        else:
+            await engine.stamp_partition(visit.asking.query.partition)
+
+    async def _stand_in(self, code: int) -> bool:
+        """Send the stale answer that may replace a failing upstream; False where there is none that fits."""
+        visit = self._visit
+        record = visit.found.fallback
+        if record is None or visit.observed:
+            return False
+        now = visit.engine.clock()
+        found = Found(
+            outcome="stale",
+            reason="stale-if-error",
+            source="exact",
+            similarity=1.0,
+            record=record,
+            now=now,
+        )
+        try:
+            replay = replayed(visit.asking, found, now=now, fresh_id="", upstream_status=code)
+        except Exception as error:  # noqa: BLE001  see _on_start
+            self._gave_up(error)
+            return False
+        if not isinstance(replay, Replay):
+            return False
+        visit.conclude(found)
+        await send_replay(visit.send, replay)
+        return True
+
+    def _gave_up(self, error: Exception) -> None:
+        self._recording = None
+        self._visit.engine.observatory.fault("record", error)
+        self._flight.fail(alone=True)
+
+    async def _until_alone(self) -> None:
+        """The client left. The application hears of it once nobody else waits for its answer."""
+        while self._flight.others:
+            await self._flight.alone()
+            # Whoever was the last one may have handed over to somebody who joined in the same moment.
+            await asyncio.sleep(0)
+
+
+def scope_without_directives(scope: Any) -> Any:
+    """Return the scope for the application, without the fields that are meant for the cache."""
+    headers: Headers = scope["headers"]
+    for name, _ in headers:
+        if name in STRIPPED:
+            return {**scope, "headers": rules.without(headers, STRIPPED)}
+    return scope

@@ -1,0 +1,79 @@
+"""What the steps of one claimed request share."""
+
+from __future__ import annotations
+
+from semcache_core.decide import Found
+from semcache_core.http.exchange import Asking, Replay
+from semcache_core.http.messages import App, Incoming, Scope, Send, again, nowhere
+
+
+class Visit:
+    """One claimed request after its look-up: where it came from, what it asks, what was found."""
+
+    __slots__ = (
+        "_concluded",
+        "app",
+        "asking",
+        "body",
+        "engine",
+        "found",
+        "incoming",
+        "observed",
+        "scope",
+        "send",
+        "started",
+    )
+
+    def __init__(
+        self,
+        app: App,
+        scope: Scope,
+        send: Send,
+        incoming: Incoming,
+        *,
+        asking: Asking,
+        found: Found,
+        started: float,
+    ) -> None:
+        self.app, self.scope, self.send, self.incoming = app, scope, send, incoming
+        self.asking, self.found, self.started = asking, found, started
+        self.engine = asking.desk.engine
+        self.observed = asking.route.policy.mode == "observe"
+        self._concluded = False
+
+    def conclude(self, found: Found | None = None) -> None:
+        """Count and tell the request's one decision; ``found`` if it is another than what the look-up brought."""
+        if self._concluded:
+            return
+        self._concluded = True
+        decided = self.found if found is None else found
+        self.engine.conclude(
+            decided,
+            self.asking.query,
+            policy=self.asking.route.policy,
+            started=self.started,
+            observed=self.observed and decided.record is not None,
+        )
+
+    def again(self) -> Visit:
+        """Return the same request without a client, for a refresh; its decision is told already."""
+        copy = Visit(
+            self.app,
+            dict(self.scope),
+            nowhere,
+            again(self.asking.body),
+            asking=self.asking,
+            found=self.found,
+            started=self.started,
+        )
+        copy._concluded = True
+        return copy
+
+
+async def send_replay(send: Send, replay: Replay) -> None:
+    """Send an answer from the cache."""
+    await send({"type": "http.response.start", "status": replay.status, "headers": replay.headers})
+    chunks = replay.chunks
+    for chunk in chunks[:-1]:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": chunks[-1], "more_body": False})

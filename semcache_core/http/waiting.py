@@ -1,0 +1,68 @@
+"""An equal request that is upstream already: wait for its answer, and get it from the first byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from enum import Enum
+from typing import Any
+
+from semcache_core.flights import Flight, FlightFailed
+from semcache_core.http import headers as rules
+from semcache_core.http import status
+from semcache_core.http.recording import Shared
+from semcache_core.http.visit import Visit
+
+
+class Ending(Enum):
+    """How waiting ended."""
+
+    SERVED = "served"
+    """The caller has its answer, or is gone, or was cut off with everybody else when the answer broke off."""
+    AGAIN = "again"
+    """The leader failed: board once more."""
+    ALONE = "alone"
+    """Nothing here may be shared with this caller, or nothing came: ask upstream oneself."""
+
+
+async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
+    """Send the answer that the flight brings to this visit's caller, as it comes."""
+    items = flight.items(patience=visit.engine.limits.waiter_patience)
+    leaving = asyncio.ensure_future(visit.incoming.left())
+    try:
+        # A deadline that comes when the client leaves: a caller who is gone must not keep the flight in the air.
+        async with asyncio.timeout(None) as deadline:
+            loop = asyncio.get_running_loop()
+            leaving.add_done_callback(lambda _: None if leaving.cancelled() else deadline.reschedule(loop.time()))
+            return await _served(visit, items)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        return Ending.SERVED
+    finally:
+        leaving.cancel()
+        await items.aclose()
+
+
+async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
+    begun = False
+    try:
+        async for item in items:
+            if begun:
+                await visit.send({"type": "http.response.body", "body": item, "more_body": True})
+                continue
+            if not isinstance(item, Shared) or not rules.matches(item.vary, visit.asking.headers):
+                return Ending.ALONE
+            begun = True
+            visit.conclude()
+            headers = [*item.headers, *status.collapsed()]
+            await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
+    except FlightFailed as failed:
+        if begun:
+            # Ending without a last piece makes the server cut the connection: half an answer must not look whole.
+            return Ending.SERVED
+        return Ending.ALONE if failed.alone else Ending.AGAIN
+    if not begun:
+        return Ending.ALONE
+    await visit.send({"type": "http.response.body", "body": b"", "more_body": False})
+    return Ending.SERVED
