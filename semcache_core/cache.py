@@ -40,25 +40,51 @@ _PLAIN = Directives()
 _REFRESH = Directives(lookup=False)
 
 
-class Lookup(msgspec.Struct, frozen=True, kw_only=True):
-    """What a lookup found. Truthy on a hit.
+class Lookup(msgspec.Struct, frozen=True):
+    """What a lookup found. Truthy on a hit; ``value`` is then the answer, a copy of the caller's own."""
 
-    ``similarity`` is the cosine to the entry's own text (1.0 for an exact hit), ``age`` seconds since the answer was
-    born, ``reason`` a reason code that says why it is a hit or why it is none.
-    """
+    value: Any
+    found: Found
+    query: Query | None
+    """What was asked, for ``reject``; None where the question cannot be put into a key."""
 
-    hit: bool
-    value: Any = None
-    similarity: float | None = None
-    source: Source | None = None
-    reason: str = ""
-    entry_id: str | None = None
-    age: float | None = None
-    query: Query | None = None
-    """What was asked, for ``reject``; not meant to be read."""
+    @property
+    def hit(self) -> bool:
+        """Whether there is an answer."""
+        return self.found.record is not None
+
+    @property
+    def similarity(self) -> float | None:
+        """Cosine to the text of the entry, 1.0 for an exact hit; on a miss that of the nearest candidate, if there was one."""
+        return self.found.similarity
+
+    @property
+    def source(self) -> Source | None:
+        """``exact`` or ``semantic``; None on a miss."""
+        return self.found.source
+
+    @property
+    def reason(self) -> str:
+        """A reason code that says why it is a hit, or why it is none."""
+        return self.found.reason
+
+    @property
+    def entry_id(self) -> str | None:
+        """Names the entry, for ``invalidate``; None on a miss."""
+        if self.found.record is None or self.query is None:
+            return None
+        return (self.found.entry_id or self.query.entry_id).hex()
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the answer was born; None on a miss."""
+        return self.found.age if self.hit else None
 
     def __bool__(self) -> bool:
-        return self.hit
+        return self.found.record is not None
+
+    def __repr__(self) -> str:
+        return f"<Lookup {self.reason} hit={self.hit} similarity={self.similarity} entry_id={self.entry_id}>"
 
 
 class SemanticCache:
@@ -195,11 +221,12 @@ class SemanticCache:
         query = opened.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             engine.bypassed(query, policy=opened.policy, started=started)
-            return Lookup(hit=False, reason=query.reason)
+            return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else Directives(threshold=threshold)
         found = await engine.find(query, policy=opened.policy, directives=directives)
         engine.conclude(found, query, policy=opened.policy, started=started)
-        return _as_lookup(found, query)
+        record = found.record
+        return Lookup(None if record is None else unpack(record.kind, record.payload), found, query)
 
     async def store(
         self,
@@ -458,20 +485,3 @@ def _with_ttl(policy: Policy, ttl: str | Duration | msgspec.UnsetType) -> Policy
     if ttl is msgspec.UNSET or ttl is ...:
         return policy
     return msgspec.structs.replace(policy, ttl=None if ttl is None else parse_duration(ttl))
-
-
-def _as_lookup(found: Found, query: Query) -> Lookup:
-    record = found.record
-    if record is None:
-        return Lookup(hit=False, reason=found.reason, similarity=found.similarity)
-    entry_id = found.entry_id or query.entry_id
-    return Lookup(
-        hit=True,
-        value=unpack(record.kind, record.payload),
-        similarity=found.similarity,
-        source=found.source,
-        reason=found.reason,
-        entry_id=entry_id.hex(),
-        age=found.age,
-        query=query,
-    )

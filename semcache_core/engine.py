@@ -50,6 +50,7 @@ class Engine:
         """False where nothing may outlive a request: writes then run on the caller's path."""
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
         self.limits = limits
+        self._peek = None if parts.peek is None else parts.peek.peek
         self._responses = self._dependency("responses", limits.response_deadline)
         self._vectors = self._dependency("vectors", limits.vector_deadline)
         # Writes have breakers of their own: a full disk must not stop the reads.
@@ -96,19 +97,17 @@ class Engine:
         if not directives.lookup:
             return _NO_CACHE
         now = self.clock()
+        reason, record, stamp, fallback = "absent", None, None, None
         job = self._writes.peek(query.entry_id)
-        reason, stamp = "absent", None
         if job is not None:
-            record: Record | None = job.record
+            record = job.record
         else:
             try:
-                (stored,) = await self._responses.call(self.parts.responses.get((query.entry_id,), now=now))
-            except DependencyError:
-                stored, reason = None, "store-unavailable"
-            record = None
-            if stored is not None:
-                record, stamp = self._decoded(query.entry_id, stored), stored.stamp
-        fallback = None
+                stored = await self._read(query.entry_id, now) if self._peek is None else self._peek(query.entry_id, now=now)
+                if stored is not None:
+                    record, stamp = wire.decode(stored.data), stored.stamp
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be read is a miss
+                reason = self._unreadable(query.entry_id, error)
         if record is not None:
             if record.partition == query.partition and record.exact == query.exact:
                 found = serves(record, now=now, stamp=stamp, policy=policy, directives=directives, source="exact")
@@ -118,6 +117,22 @@ class Engine:
             else:
                 reason = "mismatch"
         return await self._find_near(query, policy, directives, now, reason, fallback)
+
+    async def _read(self, entry_id: bytes, now: float) -> Stored | None:
+        (stored,) = await self._responses.call(self.parts.responses.get((entry_id,), now=now))
+        return stored
+
+    def _unreadable(self, entry_id: bytes, error: Exception) -> str:
+        """Take note of an entry that could not be read and return the reason code."""
+        if isinstance(error, wire.NewerVersion):
+            return "newer-version"
+        if isinstance(error, wire.Undecodable):
+            self.observatory.fault("decode", error)
+            self.spawn(self.forget(entry_id))
+            return "undecodable"
+        if self._peek is not None:
+            self.observatory.fault("responses", error)  # Otherwise counted by its dependency.
+        return "store-unavailable"
 
     async def _find_near(
         self, query: Query, policy: Policy, directives: Directives, now: float, reason: str, fallback: Record | None
@@ -239,11 +254,8 @@ class Engine:
     def _decoded(self, entry_id: bytes, stored: Stored) -> Record | None:
         try:
             return wire.decode(stored.data)
-        except wire.NewerVersion:
-            return None
-        except wire.Undecodable as error:
-            self.observatory.fault("decode", error)
-            self.spawn(self.forget(entry_id))
+        except (wire.NewerVersion, wire.Undecodable) as error:
+            self._unreadable(entry_id, error)
             return None
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -372,7 +384,8 @@ class Engine:
     def bypassed(self, bypass: Bypass, *, policy: Policy, started: float) -> None:
         """Count and tell that a request was recognised and refused."""
         now = self.clock()
-        self.observatory.decided(
+        self.observatory.count("bypass", bypass.reason, None, 0, 0.0)
+        self.observatory.tell(
             Decision(outcome="bypass", reason=bypass.reason, route=policy.route, at=now, elapsed=now - started)
         )
 
@@ -383,24 +396,27 @@ class Engine:
 
     def conclude(self, found: Found, query: Query, *, policy: Policy, started: float, observed: bool = False) -> None:
         """Count and tell the decision of one request. ``started`` is when it came in, by ``clock``."""
+        if found.outcome == "miss" and query.fields:
+            self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
         now = self.clock()
         elapsed = now - started
         record = found.record
-        if found.outcome == "miss" and query.fields:
-            self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
-        self.observatory.decided(
-            Decision(
-                outcome=found.outcome,
-                reason=found.reason,
-                namespace=query.namespace,
-                route=policy.route,
-                source=found.source,
-                similarity=found.similarity,
-                entry_id=None if found.entry_id is None else found.entry_id.hex(),
-                at=now,
-                elapsed=elapsed,
-                saved_tokens=record.tokens if record is not None else 0,
-                saved_seconds=max(0.0, record.cost - elapsed) if record is not None else 0.0,
-                observed=observed,
+        tokens, saved = (0, 0.0) if record is None else (record.tokens, record.cost - elapsed)
+        self.observatory.count(found.outcome, found.reason, found.source, tokens, saved)
+        if self.observatory.is_heard:
+            self.observatory.tell(
+                Decision(
+                    outcome=found.outcome,
+                    reason=found.reason,
+                    namespace=query.namespace,
+                    route=policy.route,
+                    source=found.source,
+                    similarity=found.similarity,
+                    entry_id=None if found.entry_id is None else found.entry_id.hex(),
+                    at=now,
+                    elapsed=elapsed,
+                    saved_tokens=tokens,
+                    saved_seconds=max(0.0, saved),
+                    observed=observed,
+                )
             )
-        )

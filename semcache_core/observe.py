@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .types import Decision, Event, Fault, Notice
+from .types import Event, Fault, Notice, Outcome, Source
 
 _TEXTS_WATCHED = 4096
 _log = logging.getLogger("semcache")
@@ -82,25 +82,28 @@ class Observatory:
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
 
-    def decided(self, decision: Decision) -> None:
-        """Count one request's decision and tell it."""
-        if decision.outcome == "hit" or decision.outcome == "stale":
-            if decision.source is not None:
-                self._hits[decision.source] += 1
-            self._stale += decision.outcome == "stale"
-            self._tokens += decision.saved_tokens
-            self._seconds += decision.saved_seconds
-        elif decision.outcome == "miss":
-            self._reasons[decision.reason] += 1
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens: otherwise an event need not be made."""
+        return bool(self._observers)
+
+    def count(self, outcome: Outcome, reason: str, source: Source | None, tokens: int, seconds: float) -> None:
+        """Count one request. ``tokens`` and ``seconds`` are what a hit saved."""
+        if source is not None:
+            self._hits[source] += 1
+            self._stale += outcome == "stale"
+            self._tokens += tokens
+            if seconds > 0:
+                self._seconds += seconds
+        elif outcome == "miss":
+            self._reasons[reason] += 1
         else:
-            self._bypasses[decision.reason] += 1
-        if self._observers:
-            self.tell(decision)
+            self._bypasses[reason] += 1
 
     def fault(self, stage: str, error: BaseException) -> None:
         """Count and tell a failure behind the cache, by its type's name: its text could hold a prompt."""
         self._errors[stage] += 1
-        if self._observers:
+        if self.is_heard:
             self.tell(Fault(stage=stage, error=type(error).__name__, at=self._clock()))
 
     def notice(self, code: str, message: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .protocols import (
     Embedder,
     ResponseStore,
+    SupportsPeek,
     SupportsScopes,
     SupportsStamps,
     SupportsSweep,
@@ -26,6 +27,7 @@ class Parts:
     vectors: VectorStore
     responses: ResponseStore
     stamps: SupportsStamps
+    peek: SupportsPeek | None
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
     verifiers: Sequence[Verifier] = ()
@@ -53,6 +55,7 @@ class Parts:
             vectors=vectors,
             responses=stamped,
             stamps=stamps,
+            peek=stamped if isinstance(stamped, SupportsPeek) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
             verifiers=verifiers,

@@ -24,9 +24,9 @@ from .types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, V
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a component's options: unknown keys are errors with a did-you-mean. Fields carry their documentation::
 
-    class RedisOptions(Options):
-        url: Annotated[str, Meta(description="where Redis listens")] = "redis://127.0.0.1:6379"
-        password: Secret | None = None
+        class RedisOptions(Options, frozen=True):
+            url: Annotated[str, Meta(description="where Redis listens")] = "redis://127.0.0.1:6379"
+            password: Annotated[Secret | None, Meta(description="password, where it needs one")] = None
     """
 
 
@@ -140,6 +140,15 @@ class ResponseStore(AsyncResource, Protocol):
 
     async def delete(self, ids: Sequence[bytes]) -> None:
         """Forget the entries; unknown ids are ignored. Raises StoreUnavailable."""
+        ...
+
+
+@runtime_checkable
+class SupportsPeek(Protocol):
+    """A response store that can read one entry at once: from this process's memory, or by one key in a local file."""
+
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
+        """Return what ``get`` would for one id, without waiting for anything. Raises StoreUnavailable when it would have to."""
         ...
 
 

@@ -196,7 +196,10 @@ class Query(msgspec.Struct, frozen=True, dict=True):
         return self.nearby.exact_only
 
 
-class Record(Struct, frozen=True, array_like=True):
+RECORD_VERSION = 1
+
+
+class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """One stored answer, as the response store keeps it (see ``semcache_core.wire``)."""
 
     partition: bytes

@@ -1,4 +1,4 @@
-"""How a record is written to a response store: one version byte, then MessagePack.
+"""How a record is written to a response store: a MessagePack array whose first element is the version.
 
 An entry that does not decode is a miss and is deleted; one of a newer version is a miss and stays, because another
 process that can read it may share the store.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from .types import Record
+from .types import RECORD_VERSION, Record
 
-VERSION = 1
-_HEAD = bytes([VERSION])
 _encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(Record).decode
+_decode_version = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
 class Undecodable(Exception):
@@ -26,16 +25,22 @@ class NewerVersion(Exception):
 
 def encode(record: Record) -> bytes:
     """Return the record as bytes."""
-    return _HEAD + _encoder.encode(record)
+    return _encoder.encode(record)
 
 
 def decode(data: bytes) -> Record:
     """Return the record that ``encode`` wrote. Raises Undecodable, NewerVersion."""
-    if data[:1] != _HEAD:
-        if data and data[0] > VERSION:
-            raise NewerVersion(f"wire version {data[0]}, this core reads {VERSION}")
-        raise Undecodable("no known wire version")
     try:
-        return _decode(memoryview(data)[1:])
+        return _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        version = _version(data)
+        if version > RECORD_VERSION:
+            raise NewerVersion(f"wire version {version}, this core reads {RECORD_VERSION}") from None
         raise Undecodable(type(error).__name__) from error
+
+
+def _version(data: bytes) -> int:
+    try:
+        return msgspec.msgpack.decode(_decode_version(data)[0], type=int)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
+        return 0

@@ -75,19 +75,18 @@ class MemoryResponseStore:
         self._opened = False
         self._clear()
 
-    async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
         if not self._opened:
             raise _not_open()
         slots = self._slots
-        found: list[Stored | None] = []
-        for id in ids:
-            slot = slots.find(id)
-            if slot == MISSING or slots.keep_until[slot] <= now:
-                found.append(None)
-            else:
-                slots.touch(slot)
-                found.append(self._stored(slot))
-        return found
+        slot = slots.find(id)
+        if slot == MISSING or slots.keep_until[slot] <= now:
+            return None
+        slots.touch(slot)
+        return self._stored(slot)
+
+    async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
+        return [self.peek(id, now=now) for id in ids]
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if not self._opened:
