@@ -49,6 +49,7 @@ _ONE_EXCHANGE = frozenset(
         b"retry-after",
         b"semcache-control",
         b"semcache-entry",
+        b"semcache-reason",
         b"semcache-similarity",
         b"semcache-matched",
         b"server",

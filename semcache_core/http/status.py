@@ -28,9 +28,14 @@ class Shown(msgspec.Struct, frozen=True):
     """Similarity and matched text: an oracle for other callers' prompts, so only with the debug right."""
 
 
-def missed(*, detail: str = "") -> Headers:
-    """Return the fields of an answer that came from upstream after a look-up. ``detail`` says more than plain miss."""
-    return ((_NAME, b"semcache; fwd=miss; detail=" + detail.encode()), _MISS_MARK) if detail else _MISS
+def missed(found: Found, *, shown: Shown) -> Headers:
+    """Return the fields of an answer that came from upstream after a look-up that found nothing to serve.
+
+    With the debug right they say why, and how near the nearest entry was.
+    """
+    if not shown.matched:
+        return _MISS
+    return (*_MISS, (b"semcache-reason", found.reason.encode()), *_nearness(found))
 
 
 def collapsed() -> Headers:
@@ -84,13 +89,15 @@ def _floor(seconds: float) -> int:
 
 
 def _matched(found: Found) -> Headers:
-    fields: Headers = ()
-    if found.similarity is not None:
-        fields += ((b"semcache-similarity", b"%.4f" % found.similarity),)
+    fields: Headers = ((b"semcache-reason", found.reason.encode()), *_nearness(found))
     if found.record is not None and found.record.text:
         # Percent-encoded: a header value holds no line feeds and no non-ASCII text.
         fields += ((b"semcache-matched", _quoted(found.record.text)),)
     return fields
+
+
+def _nearness(found: Found) -> Headers:
+    return () if found.similarity is None else ((b"semcache-similarity", b"%.4f" % found.similarity),)
 
 
 def _quoted(text: str) -> bytes:

@@ -89,7 +89,11 @@ class Upstream:
                 await self._turned_away()
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._gave_up(error)
-        told = status.observed() if visit.observed and visit.found.record is not None else status.missed()
+        told = (
+            status.observed()
+            if visit.observed and visit.found.record is not None
+            else status.missed(visit.found, shown=visit.asking.shown)
+        )
         await visit.send({**message, "headers": [*rules.without(sent, _OWN_ANSWER_FIELDS), *told]})
 
     async def _on_body(self, message: Message) -> None:
