@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
@@ -129,7 +128,6 @@ def test_the_application_may_name_the_caller() -> None:
     app = Starlette(
         routes=[Route("/ask", handler.__call__, methods=["POST"])],
         middleware=[
-            Middleware(SessionMiddleware, secret_key="s"),
             Middleware(
                 SemanticCacheMiddleware,
                 config=IN_MEMORY,
@@ -269,12 +267,14 @@ def test_the_test_client_without_with_keeps_answers_in_a_file(tmp_path: Path) ->
 
 def test_a_cache_that_is_open_already_is_left_open() -> None:
     cache = SemanticCache.from_config(IN_MEMORY)
+    app = starlette_app(Counting(), cache=cache, config=None)
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def run() -> list[str]:
         async with cache:
-            yield
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answers = [await client.post("/ask", json={"question": "Is it?"}, headers=ALICE) for _ in range(2)]
+            assert cache.is_open
+            return [answer.headers["x-cache"] for answer in answers]
 
-    app = Starlette(routes=[Route("/ask", Counting().__call__, methods=["POST"])], lifespan=lifespan)
-    with TestClient(SemanticCacheMiddleware(app, cache=cache, paths=["/ask"])) as client:
-        assert [ask(client), ask(client)] == [(1, "MISS"), (1, "HIT")]
+    assert asyncio.run(run()) == ["MISS", "HIT"]

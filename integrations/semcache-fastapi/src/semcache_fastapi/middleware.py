@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -13,6 +14,8 @@ from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_core.http.asgi import SemanticCacheASGI
 from semcache_core.http.site import Place
+
+_log = logging.getLogger("semcache.fastapi")
 
 Identity = Callable[[Request], str | None]
 
@@ -60,7 +63,16 @@ class SemanticCacheMiddleware:
 def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:
     if identity is None:
         return None
-    return lambda scope: identity(Request(scope))
+
+    def by_scope(scope: Scope) -> str | None:
+        try:
+            return identity(Request(scope))
+        except Exception as error:  # noqa: BLE001  the edge to the application's code
+            # A caller who cannot be told from others is nobody: the request bypasses the cache.
+            _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
+            return None
+
+    return by_scope
 
 
 def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:

@@ -26,10 +26,21 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, watched)
         except UpstreamFailed as failure:
-            await _send_error(send, failure)
+            # A stale answer may have stood in already; then the failure is only for the log.
+            if begun:
+                _log.warning("%s", failure)
+            else:
+                await _send_error(send, failure)
         except UpstreamAborted as aborted:
             # Returning without a last piece makes the server cut the connection, which tells the client that the answer
             # is not whole: a clean end would pass half an answer off as a whole one.
