@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from enum import IntEnum
 from typing import Literal
 
+from semcache_core.errors import ConfigError
+
 __all__ = ["Role", "Roles"]
 
 
@@ -37,7 +39,7 @@ _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
 _IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
 # cf-access-* is who somebody is; every other cf-* is how the request came.
 _IDENTITY_PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
-_IDENTITY_PARTS = (b"api-key", b"token")
+_IDENTITY_PARTS = (b"api-key", b"apikey", b"token")
 _QUALIFIERS = frozenset(
     {
         b"openai-organization",
@@ -72,6 +74,7 @@ class Roles:
     ones. ``add`` are further ones. Credentials that do not count are ignored: a key that held them would tell callers
     apart after all. ``cookies`` says that some cookies count, whatever ``identity`` is. ``ignore`` names may end in
     ``*`` for a prefix; only a whole name takes a header out of the default identity, and none takes ``authorization``.
+    Raises ConfigError for a name that no request may have.
     """
 
     def __init__(
@@ -138,4 +141,12 @@ def _credential(name: bytes) -> Role | None:
 
 
 def _names(names: Iterable[str]) -> list[bytes]:
-    return [name.strip().lower().encode("latin-1") for name in names]
+    return [_name(name) for name in names]
+
+
+def _name(name: str) -> bytes:
+    name = name.strip().lower()
+    if not name.isascii() or "_" in name:
+        # A request with such a name is never looked up, so a rule about it would silently do nothing.
+        raise ConfigError(f"http: {name!r} cannot be a header name here: ASCII without '_'; write '-' for '_'")
+    return name.encode()
