@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.errors import ConfigError, PluginError
+from semcache_core.keys.identity import IdentityRule
 from semcache_core.protocols import (
     Embedder,
     KeyExtractor,
@@ -70,7 +71,7 @@ class Assembly:
         self._config, self._registry = config, registry
         self.problems = Problems(config.place_of)
         self.made: list[Made] = []
-        self.notices: list[str] = list(config.notices)
+        self.notices: list[str] = []
         self._broken: PluginError | None = None
 
     def components(self) -> Components:
@@ -96,6 +97,10 @@ class Assembly:
     def make_all(self) -> None:
         """Make what can be made; the rest is in ``problems``."""
         config = self._config
+        try:
+            self.notices += IdentityRule(config.http).notices()
+        except ConfigError as error:
+            self.problems.note(f"{config.where('http.identity')}: {error}")
         embedder = self._embedder()
         if embedder is not None:
             self._make("embedders", embedder)

@@ -74,6 +74,7 @@ class _Loader:
             normalise=normalise,
             given=frozenset(_paths(self.tables, "")),
             origins=self.sources.origins,
+            hidden=frozenset(self.sources.hidden),
         )
 
     def _core(self, name: str, kind: type[S]) -> S:

@@ -65,8 +65,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The key paths that were set; everything else is a default."""
     origins: Mapping[str, str]
     """Where a value comes from that does not stand in the source itself: ``$NAME`` of an environment variable."""
-    notices: tuple[str, ...] = ()
-    """What an operator should know."""
+    hidden: frozenset[str]
+    """The key paths whose value may be a secret because a variable holds it."""
 
     def __repr__(self) -> str:
         return f"<Config {self.label}>"
@@ -76,6 +76,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if path in self.origins:
             return self.origins[path]
         return self.label if path in self.given else "default"
+
+    def hides(self, path: str) -> bool:
+        """Say whether the value at a key path, or a part of it, is not to be shown."""
+        return any(each == path or each.startswith((f"{path}.", f"{path}[")) for each in self.hidden)
 
     def where(self, path: str) -> str:
         """Return a key path with its place, for messages: ``semcache.toml: vector_store.use``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Sources:
     label: str
     tables: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """The key paths whose value is not to be shown."""
 
     def place_of(self, path: str) -> str:
         """Return where the value at ``path`` was set."""
@@ -104,18 +106,19 @@ def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
             problems.add(path, f"the environment variable {name} is not set{hint}")
         else:
             sources.origins[path] = f"${name}"
+            sources.hidden.add(path)
             return Secret(environ[name])
         return Secret("")
 
     tables = resolve(sources.tables, "")
     problems.raise_any()
-    return Sources(sources.label, tables, sources.origins)
+    return replace(sources, tables=tables)
 
 
 def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
     """Put the scalars of ``SEMCACHE_<TABLE>__<KEY>`` over what the file says."""
     problems = Problems(sources.place_of)
-    tables, origins = dict(sources.tables), dict(sources.origins)
+    tables = dict(sources.tables)
     for variable, table, key in _variables(environ):
         wrong = _refusal(table, key)
         if wrong is not None:
@@ -127,9 +130,11 @@ def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
         below = tables.get(table, {})
         if isinstance(below, Mapping):
             tables[table] = {**below, key: Secret(text) if secret else Variable(text)}
-            origins[f"{table}.{key}"] = f"${variable}"
+            sources.origins[f"{table}.{key}"] = f"${variable}"
+            if secret:
+                sources.hidden.add(f"{table}.{key}")
     problems.raise_any()
-    return Sources(sources.label, tables, origins)
+    return replace(sources, tables=tables)
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

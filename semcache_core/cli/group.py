@@ -1,0 +1,79 @@
+"""The program itself: its commands come from the hook ``semcache_commands`` and are imported when they are run."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import click
+
+from semcache_core.errors import ConfigError, PluginError, SemcacheError
+from semcache_core.refusals import core_version
+from semcache_core.registry import Offer, Registry
+
+
+class Failed(click.ClickException):
+    """Something that was asked for failed: one line, no traceback, exit status 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Write the message to standard error."""
+        click.echo(f"semcache: {self.message}", file=file, err=True)
+
+
+class Misused(Failed):
+    """What was asked for, or the configuration, is wrong: exit status 2."""
+
+    exit_code = 2
+
+
+class Program(click.Group):
+    """A group whose commands are the installed ones; listing them imports none of them."""
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is installed, found out once a run."""
+        return Registry.installed()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every command's name, written ``distribution/name`` where two distributions offer it."""
+        return [self._name(offer) for offer in self.registry.offers("commands")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command. Raises Misused where there is none, or where it does not work."""
+        try:
+            command = self.registry.load("commands", cmd_name)
+        except SemcacheError as error:
+            raise Misused(str(error)) from error
+        if not isinstance(command, click.Command):
+            raise Misused(f"command {cmd_name!r}: its factory is no click.Command; tell its maker")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from their summaries, without importing them."""
+        rows = [(self._name(offer), offer.component.summary) for offer in self.registry.offers("commands")]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for; what goes wrong on purpose ends in one line."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, PluginError) as error:
+            raise Misused(str(error)) from error
+        except SemcacheError as error:
+            raise Failed(str(error)) from error
+
+    def _name(self, offer: Offer) -> str:
+        name = offer.component.name
+        others = [each for each in self.registry.offers("commands") if each.component.name == name]
+        return f"{offer.distribution}/{name}" if len(others) > 1 else name
+
+
+@click.command(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="What a command needs stands in: semcache COMMAND --help",
+)
+@click.version_option(core_version(), prog_name="semcache-core")
+def program() -> None:
+    """The semantic cache for LLM and API answers."""
