@@ -69,7 +69,7 @@ class Assembly:
 
     def __init__(self, config: Config, registry: Registry) -> None:
         self._config, self._registry = config, registry
-        self.problems = Problems(config.place_of)
+        self.problems = Problems(lambda path: config.origins.get(path, config.label))
         self.made: list[Made] = []
         self.notices: list[str] = []
         self._broken: PluginError | None = None
