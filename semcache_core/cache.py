@@ -195,14 +195,14 @@ class SemanticCache:
 
     def _open(self) -> Opened:
         opened = self._opened
+        if opened is not None and asyncio.get_running_loop() is self._loop:
+            return opened
         if opened is None:
             raise NotOpenError("the cache is not open: use it inside 'async with cache:', or call cache.sync")
-        if asyncio._get_running_loop() is not self._loop:
-            raise WrongLoopError(
-                "this cache was opened by another event loop: open one cache a loop, or use cache.sync from other threads "
-                "and never open it with 'async with'"
-            )
-        return opened
+        raise WrongLoopError(
+            "this cache was opened by another event loop: open one cache a loop, or use cache.sync from other threads and "
+            "never open it with 'async with'"
+        )
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class SemanticCache:
         engine = opened.engine
         started = engine.clock()
         query = opened.keys.of(prompt, context, namespace=namespace)
-        if isinstance(query, Bypass):
+        if type(query) is Bypass:
             engine.bypassed(query, policy=opened.policy, started=started)
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else Directives(threshold=threshold)

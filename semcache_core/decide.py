@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 
 from . import freshness
-from .freshness import State
 from .settings import Duration, Policy
 from .types import Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
 
@@ -123,12 +122,12 @@ def serves(
 ) -> Found:
     """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why."""
     state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)
-    if state is State.FRESH:
+    if state == "fresh":
         if directives.max_age is not None and now - record.born_at > directives.max_age:
             return Found(outcome="miss", reason="max-age")
         return _served("hit", record, now, source)
-    if state is not State.STALE or record.expires_at is None:
-        return Found(outcome="miss", reason=state.value)
+    if state != "stale" or record.expires_at is None:
+        return Found(outcome="miss", reason=state)
     if directives.max_age is not None and not directives.max_stale:
         return Found(outcome="miss", reason="max-age")
     late = now - record.expires_at
@@ -136,7 +135,7 @@ def serves(
         return _served("stale", record, now, source)
     if late <= directives.max_stale:
         return _served("hit", record, now, source)
-    return Found(outcome="miss", reason=State.EXPIRED.value, fallback=record if late < policy.stale_if_error else None, now=now)
+    return Found(outcome="miss", reason="expired", fallback=record if late < policy.stale_if_error else None, now=now)
 
 
 def _served(outcome: Outcome, record: Record, now: float, source: Source) -> Found:

@@ -384,7 +384,7 @@ class Engine:
     def bypassed(self, bypass: Bypass, *, policy: Policy, started: float) -> None:
         """Count and tell that a request was recognised and refused."""
         now = self.clock()
-        self.observatory.count("bypass", bypass.reason, None, 0, 0.0)
+        self.observatory.count_unserved("bypass", bypass.reason)
         self.observatory.tell(
             Decision(outcome="bypass", reason=bypass.reason, route=policy.route, at=now, elapsed=now - started)
         )
@@ -396,13 +396,14 @@ class Engine:
 
     def conclude(self, found: Found, query: Query, *, policy: Policy, started: float, observed: bool = False) -> None:
         """Count and tell the decision of one request. ``started`` is when it came in, by ``clock``."""
-        if found.outcome == "miss" and query.fields:
-            self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
-        now = self.clock()
-        elapsed = now - started
+        elapsed = self.clock() - started
         record = found.record
-        tokens, saved = (0, 0.0) if record is None else (record.tokens, record.cost - elapsed)
-        self.observatory.count(found.outcome, found.reason, found.source, tokens, saved)
+        if record is not None:
+            self.observatory.count_served(found, elapsed)
+        else:
+            self.observatory.count_unserved(found.outcome, found.reason)
+            if query.fields:
+                self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
         if self.observatory.is_heard:
             self.observatory.tell(
                 Decision(
@@ -413,10 +414,10 @@ class Engine:
                     source=found.source,
                     similarity=found.similarity,
                     entry_id=None if found.entry_id is None else found.entry_id.hex(),
-                    at=now,
+                    at=started + elapsed,
                     elapsed=elapsed,
-                    saved_tokens=tokens,
-                    saved_seconds=max(0.0, saved),
+                    saved_tokens=0 if record is None else record.tokens,
+                    saved_seconds=0.0 if record is None else max(0.0, record.cost - elapsed),
                     observed=observed,
                 )
             )

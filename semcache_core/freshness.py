@@ -8,7 +8,7 @@ birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-
 from __future__ import annotations
 
 import re
-from enum import Enum
+from typing import Literal
 
 from .settings import Duration
 from .types import Record
@@ -17,15 +17,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*\Z")
 
 
-class State(Enum):
-    """What an entry may still do."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    """Expired, but within a stale window: its keeper decides."""
-    EXPIRED = "expired"
-    DEAD = "stamped"
-    """Invalidated: never served again, not even stale."""
+State = Literal["fresh", "stale", "expired", "stamped"]
+"""What an entry may still do. ``stale``: expired, but within a stale window, so its keeper decides. ``stamped``: it was
+invalidated and is never served again, not even stale. The last two are reason codes of a miss."""
 
 
 def parse_duration(value: object) -> Duration:
@@ -58,8 +52,8 @@ def keep_until(expires_at: float | None, *, stale_window: float) -> float | None
 def state(record: Record, *, now: float, stamp: float | None, stale_window: float = 0.0) -> State:
     """Say what ``record`` may still do at ``now``. ``stamp`` is the newest stamp of its tags, None if there is none."""
     if stamp is not None and record.born_at <= stamp:
-        return State.DEAD
+        return "stamped"
     expires_at = record.expires_at
     if expires_at is None or now < expires_at:
-        return State.FRESH
-    return State.STALE if now < expires_at + stale_window else State.EXPIRED
+        return "fresh"
+    return "stale" if now < expires_at + stale_window else "expired"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .types import Event, Fault, Notice, Outcome, Source
+from .decide import Found
+from .types import Event, Fault, Notice, Outcome
 
 _TEXTS_WATCHED = 4096
 _log = logging.getLogger("semcache")
@@ -69,6 +70,8 @@ class Observatory:
 
     def __init__(self, observers: Sequence[Callable[[Event], object]], *, clock: Callable[[], float]) -> None:
         self._observers = tuple(observers)
+        self.is_heard = bool(self._observers)
+        """Whether anybody listens: otherwise an event need not be made."""
         self._clock = clock
         self.splits = Splits()
         self.reset()
@@ -82,23 +85,22 @@ class Observatory:
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether anybody listens: otherwise an event need not be made."""
-        return bool(self._observers)
+    def count_served(self, found: Found, elapsed: float) -> None:
+        """Count a request that was answered in ``elapsed`` seconds, and what that saved."""
+        record, source = found.record, found.source
+        if record is None or source is None:
+            return
+        self._hits[source] += 1
+        if found.outcome == "stale":
+            self._stale += 1
+        if record.tokens:
+            self._tokens += record.tokens
+        if record.cost > elapsed:
+            self._seconds += record.cost - elapsed
 
-    def count(self, outcome: Outcome, reason: str, source: Source | None, tokens: int, seconds: float) -> None:
-        """Count one request. ``tokens`` and ``seconds`` are what a hit saved."""
-        if source is not None:
-            self._hits[source] += 1
-            self._stale += outcome == "stale"
-            self._tokens += tokens
-            if seconds > 0:
-                self._seconds += seconds
-        elif outcome == "miss":
-            self._reasons[reason] += 1
-        else:
-            self._bypasses[reason] += 1
+    def count_unserved(self, outcome: Outcome, reason: str) -> None:
+        """Count a miss or a bypass."""
+        (self._reasons if outcome == "miss" else self._bypasses)[reason] += 1
 
     def fault(self, stage: str, error: BaseException) -> None:
         """Count and tell a failure behind the cache, by its type's name: its text could hold a prompt."""
