@@ -204,6 +204,9 @@ class SemanticCache:
             "never open it with 'async with'"
         )
 
+    def _namespace(self, given: str | None) -> str:
+        return self._config.cache.namespace if given is None else given
+
     # -- asking ---------------------------------------------------------------------------------------------------
 
     async def lookup(
@@ -220,7 +223,7 @@ class SemanticCache:
         started = engine.clock()
         query = opened.keys.of(prompt, context, namespace=namespace)
         if type(query) is Bypass:
-            engine.bypassed(query, policy=opened.policy, started=started)
+            engine.bypassed(query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace))
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else Directives(threshold=threshold)
         found = await engine.find(query, policy=opened.policy, directives=directives)
@@ -309,7 +312,7 @@ class SemanticCache:
                 policy = msgspec.structs.replace(policy, threshold=function.threshold)
         query = keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
-            engine.bypassed(query, policy=policy, started=started)
+            engine.bypassed(query.reason, policy=policy, started=started, namespace=self._namespace(namespace))
             return Turn(opened, None, policy, (), Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else Directives(threshold=threshold)
         found = await engine.find(query, policy=policy, directives=directives)
@@ -344,7 +347,7 @@ class SemanticCache:
         if entry_id is not None:
             await opened.engine.forget(bytes.fromhex(entry_id))
             return
-        own = namespace if namespace is not None else self._config.cache.namespace
+        own = self._namespace(namespace)
         if tag is None and namespace is None and before is None:
             raise ValueError("invalidate() needs tag=, entry_id=, namespace= or before=")
         await opened.engine.stamp((namespace_tag(own) if tag is None else tag_digest(own, tag),), at=before)

@@ -22,7 +22,7 @@ from .keys.digests import namespace_tag, partition_tag, tag_digest, veto_id
 from .observe import Observatory
 from .parts import Parts
 from .settings import LimitOptions, Policy
-from .types import Bypass, Decision, Match, Query, Record, Stored, Vector
+from .types import Decision, Match, Query, Record, Stored, Vector
 from .writes import Job, Writes
 
 NEIGHBOURS = 5
@@ -381,13 +381,21 @@ class Engine:
         except Exception as error:  # noqa: BLE001  the edge of the request: nobody waits for this task
             self.observatory.fault("background", error)
 
-    def bypassed(self, bypass: Bypass, *, policy: Policy, started: float) -> None:
+    def bypassed(self, reason: str, *, policy: Policy, started: float, namespace: str) -> None:
         """Count and tell that a request was recognised and refused."""
-        now = self.clock()
-        self.observatory.count_unserved("bypass", bypass.reason)
-        self.observatory.tell(
-            Decision(outcome="bypass", reason=bypass.reason, route=policy.route, at=now, elapsed=now - started)
-        )
+        self.observatory.count_unserved("bypass", reason)
+        if self.observatory.is_heard:
+            now = self.clock()
+            self.observatory.tell(
+                Decision(
+                    outcome="bypass",
+                    reason=reason,
+                    namespace=namespace,
+                    route=policy.route,
+                    at=now,
+                    elapsed=now - started,
+                )
+            )
 
     def adopt(self, task: asyncio.Future[Any]) -> None:
         """Keep hold of a task that outlives the request it began in."""
