@@ -1,0 +1,133 @@
+"""The text guard: which pairs it turns down, which it leaves alone, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from semcache_core.builtin.text_guard import TextGuard, compare
+from semcache_core.types import Accept, Penalty, Reject
+
+REJECTED = [
+    ("numbers", "Summarize chapter 3 of the book", "Summarize chapter 4 of the book"),
+    ("numbers", "Who won the World Cup in 1998?", "Who won the World Cup in 2002?"),
+    ("numbers", "What is 15% of 80?", "What is 80% of 15?"),
+    ("numbers", "Install it with Python 3.10", "Install it with Python 3.1"),
+    ("numbers", "Who was the first president of Brazil?", "Who was the third president of Brazil?"),
+    ("numbers", "Plan a three day trip to Kyoto", "Plan a four day trip to Kyoto"),
+    ("dates", "Remind me on May 3", "Remind me on May 4"),
+    ("dates", "Set an alarm for 7 am", "Set an alarm for 7 pm"),
+    ("dates", "Is the store open on Sunday?", "Is the store open on Saturday?"),
+    ("dates", "Write a haiku about autumn", "Write a haiku about winter"),
+    ("ids", "Where is order B-2210?", "Where is order C-2210?"),
+    ("ids", "Call me at 555-123-4567", "Call me at 555-123-4568"),
+    ("versions", "What changed in v1.2.3?", "What changed in v1.2.4?"),
+    ("units", "List files larger than 10 MB", "List files larger than 10 GB"),
+    ("units", "How much is 50 USD worth?", "How much is 50 EUR worth?"),
+    ("entities", "What is the capital of Peru?", "What is the capital of Chile?"),
+    ("entities", "weather in paris this weekend", "weather in london this weekend"),
+    ("entities", "How old is Emma Watson?", "How old is Emma Stone?"),
+    ("entities", "How do I enable dark mode in slack?", "How do I enable read receipts in slack?"),
+    ("entities", "Is it safe to take vitamin C daily?", "Is it safe to take vitamin D daily?"),
+    ("entities", "How do I sort a list in Go?", "How do I sort a list in Rust?"),
+    ("antonyms", "How do I enable dark mode?", "How do I disable dark mode?"),
+    ("antonyms", "Is it legal to record a call?", "Is it illegal to record a call?"),
+    ("antonyms", "How do I subscribe to the newsletter?", "How do I unsubscribe from the newsletter?"),
+    ("antonyms", "The cheapest laptop for students", "The most expensive laptop for students"),
+    ("antonyms", "Who is taller, Tom or Jerry?", "Who is shorter, Tom or Jerry?"),
+    ("antonyms", "turn on the kitchen lights", "turn off the kitchen lights"),
+    ("antonyms", "What are the duties of the buyer?", "What are the duties of the seller?"),
+    ("direction", "Book a flight from Oslo to Lima", "Book a flight from Lima to Oslo"),
+    ("direction", "Translate this from French to German", "Translate this from German to French"),
+    ("units", "convert 10 usd to eur", "convert 10 eur to usd"),
+    ("direction", "convert miles to kilometers", "convert kilometers to miles"),
+    ("direction", "Is a lion stronger than a tiger?", "Is a tiger stronger than a lion?"),
+    ("direction", "Can a landlord sue a tenant?", "Can a tenant sue a landlord?"),
+    ("quotes", 'What does "carpe diem" mean?', 'What does "memento mori" mean?'),
+    ("code", "What does `git reset --hard` do?", "What does `git reset --soft` do?"),
+    ("code", "What is in README.md?", "What is in LICENSE.md?"),
+    ("code", "Explain parse_config()", "Explain parse_args()"),
+    ("code", "What is 12 + 7?", "What is 12 * 7?"),
+    ("urls", "Open https://example.com/a", "Open https://example.com/b"),
+    ("urls", "Write to alice@example.com", "Write to bob@example.com"),
+]
+
+ACCEPTED = [
+    ("Add 5 g of salt", "Add 5 grams of salt"),
+    ("A salary of 1,000 euros", "A salary of €1000"),
+    ("Files larger than 1 GB", "Files larger than 1000 MB"),
+    ("Set an alarm for 7 pm", "Set an alarm for 19:00"),
+    ("Meet at 3 p.m.", "Meet at 3pm"),
+    ("Meeting on 2024-05-01", "Meeting on May 1, 2024"),
+    ("Meeting on 1 May 2024", "Meeting on May 1st, 2024"),
+    ("Plan a 3-day trip to Kyoto", "Plan a three day trip to Kyoto"),
+    ("Explain gravity to somebody aged 12", "Explain gravity to a 12-year-old"),
+    ("What is 15% of 80?", "What is 15 percent of 80?"),
+    ("The 2nd law of thermodynamics", "The second law of thermodynamics"),
+    ("What is the difference between TCP and UDP?", "What is the difference between UDP and TCP?"),
+    ("iPhone vs Android", "Android vs iPhone"),
+    ('What does "carpe diem" mean?', "What does carpe diem mean?"),
+    ("Is it in the United States?", "Is it in the US?"),
+    ("How do I change my address?", "How can I update my address?"),
+    ("How do I reset my password?", "I forgot my password, how to reset it?"),
+    ("Who is the CEO of Siemens?", "Who's Siemens' CEO?"),
+    ("What is the capital of Peru?", "Tell me Peru's capital city"),
+    ("I am not happy with the service", "I am unhappy with the service"),
+    ("See https://www.example.com/a", "See example.com/a"),
+    ("كم سعر 5 كيلو", "كم سعر ٥ كيلو"),
+]
+
+
+@pytest.mark.parametrize(("reason", "a", "b"), REJECTED)
+def test_a_difference_that_changes_the_answer_is_rejected_with_its_reason(reason: str, a: str, b: str) -> None:
+    assert compare(a, b) == Reject(reason=reason)
+
+
+@pytest.mark.parametrize(("reason", "a", "b"), REJECTED)
+def test_a_rejection_is_symmetric(reason: str, a: str, b: str) -> None:
+    assert compare(b, a) == Reject(reason=reason)
+
+
+@pytest.mark.parametrize(("a", "b"), ACCEPTED)
+def test_another_wording_of_the_same_question_is_accepted(a: str, b: str) -> None:
+    assert compare(a, b) == Accept()
+
+
+@pytest.mark.parametrize(("a", "b"), ACCEPTED)
+def test_an_acceptance_is_symmetric(a: str, b: str) -> None:
+    assert compare(b, a) == Accept()
+
+
+def test_a_denied_predicate_costs_similarity() -> None:
+    verdict = compare("Is nausea a symptom of pregnancy?", "Is nausea not a symptom of pregnancy?")
+    assert verdict == Penalty(amount=0.03, reason="negation")
+
+
+def test_a_hedge_around_the_question_costs_nothing() -> None:
+    assert compare("I don't know how to export my contacts", "How to export my contacts") == Accept()
+
+
+def test_texts_beyond_the_bound_are_rejected_unless_equal() -> None:
+    long = "word " * 10_000
+    assert compare(long, long) == Accept()
+    assert compare(long, long + "more") == Reject(reason="length")
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "1", "1,", "1.", "a-", "a1-", "a_", "a.", "(", "'", '"', "`", "@", "a@", "http://", "/a", "May 1 "]
+)
+def test_time_grows_no_faster_than_the_text(unit: str) -> None:
+    begun = time.perf_counter()
+    compare((unit * 8192)[:8190] + "x", (unit * 8192)[:8190] + "y")
+    assert time.perf_counter() - begun < 1.0
+
+
+def test_the_component_answers_as_the_function_does() -> None:
+    async def scenario() -> None:
+        async with TextGuard(TextGuard.Options()) as guard:
+            assert await guard.verify("Summarize chapter 3", "Summarize chapter 4") == Reject(reason="numbers")
+            assert not guard.costly
+
+    asyncio.run(scenario())
