@@ -76,25 +76,38 @@ def test_a_hundred_equal_requests_make_one_upstream_call(
     assert len(upstream.calls) == 1
 
 
+class Listener:
+    """Asks for the stream in a thread; ``joined`` is set when its first piece has come."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._url, self._headers = url, headers
+        self.joined = threading.Event()
+        self.text = ""
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        with httpx.stream("POST", self._url + PATH, json=STREAM, headers=self._headers, timeout=20) as answer:
+            for piece in answer.iter_text():
+                self.text += piece
+                self.joined.set()
+
+    def heard(self) -> str:
+        self._thread.join(20)
+        return self.text
+
+
 def test_a_late_joiner_of_a_stream_gets_it_from_its_first_byte(
     proxy_url: str, upstream: Any, headers: dict[str, str]
 ) -> None:
     upstream.each_piece = threading.Semaphore(3)
-    texts: list[str] = []
-
-    def listen() -> None:
-        texts.append(httpx.post(proxy_url + PATH, json=STREAM, headers=headers, timeout=20).text)
-
-    with httpx.stream("POST", proxy_url + PATH, json=STREAM, headers=headers) as first:
-        pieces = first.iter_text()
-        head = next(pieces)
-        late = threading.Thread(target=listen)
-        late.start()
-        time.sleep(0.3)
-        upstream.each_piece.release(100)
-        texts.append(head + "".join(pieces))
-    late.join(20)
-    assert texts[0] == texts[1]
+    first = Listener(proxy_url, headers)
+    assert first.joined.wait(20)
+    late = Listener(proxy_url, headers)
+    assert late.joined.wait(20)
+    upstream.each_piece.release(100)
+    assert first.heard() == late.heard()
+    assert late.text.endswith("data: [DONE]\n\n")
     assert len(upstream.calls) == 1
 
 
@@ -102,19 +115,14 @@ def test_the_leader_of_a_flight_may_leave_while_others_wait(
     proxy_url: str, upstream: Any, headers: dict[str, str]
 ) -> None:
     upstream.each_piece = threading.Semaphore(1)
-    answers: list[httpx.Response] = []
-
-    def listen() -> None:
-        answers.append(httpx.post(proxy_url + PATH, json=STREAM, headers=headers, timeout=20))
-
-    with httpx.stream("POST", proxy_url + PATH, json=STREAM, headers=headers) as leader:
-        next(leader.iter_bytes())
-        waiter = threading.Thread(target=listen)
-        waiter.start()
-        time.sleep(0.3)
+    with httpx.stream("POST", proxy_url + PATH, json=STREAM, headers=headers, timeout=20) as leader:
+        # Kept: httpx closes an answer whose iterator is dropped.
+        pieces = leader.iter_bytes()
+        next(pieces)
+        waiter = Listener(proxy_url, headers)
+        assert waiter.joined.wait(20)
     upstream.each_piece.release(100)
-    waiter.join(20)
-    assert answers[0].text.endswith("data: [DONE]\n\n")
+    assert waiter.heard().endswith("data: [DONE]\n\n")
     assert len(upstream.calls) == 1
 
 
