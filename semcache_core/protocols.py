@@ -5,8 +5,8 @@ opens and closes it. No base class is required. All methods are async, run on th
 it: a blocking library goes to a thread of its own. Required methods are never added; a new power is a new
 ``Supports...`` protocol, looked for once, when the component is opened.
 
-Every failure that is nobody's programming error is raised as one of ``semcache_core.errors``: the engine turns it into a
-miss and an event. After cancellation a component stays usable.
+Every failure that is nobody's programming error is raised as one of ``semcache_core.errors``: the engine turns it
+into a miss and an event. After cancellation a component stays usable.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, V
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a component's options: unknown keys are errors with a did-you-mean. Fields carry their documentation::
 
-        class RedisOptions(Options, frozen=True):
-            url: Annotated[str, Meta(description="where Redis listens")] = "redis://127.0.0.1:6379"
-            password: Annotated[Secret | None, Meta(description="password, where it needs one")] = None
+    class RedisOptions(Options, frozen=True):
+        url: Annotated[str, Meta(description="where Redis listens")] = "redis://127.0.0.1:6379"
+        password: Annotated[Secret | None, Meta(description="password, where it needs one")] = None
     """
 
 
@@ -93,20 +93,20 @@ class VectorStore(AsyncResource, Protocol):
     """Nearest neighbours within one scope. An index: it can be rebuilt from the response store."""
 
     async def prepare(self, space: Space) -> None:
-        """Select the space all later calls work in. Vectors of another space are never found. Called once, after open."""
+        """Select the space all later calls work in. Vectors of another space are never found. Called once, after
+        open.
+        """
         ...
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Index the points; an id that is there already is replaced. Raises DimensionMismatch, StoreUnavailable."""
         ...
 
-    async def search(
-        self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float
-    ) -> Sequence[Match]:
+    async def search(self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float) -> Sequence[Match]:
         """Return the nearest points of ``scope``, closest first: at most ``limit``, all with similarity >= ``floor``.
 
-        ``scope`` is a hard filter before the search, never after. Points whose ``keep_until`` is at or before ``now`` are
-        not returned. Similarity is max(0, cosine). Raises DimensionMismatch, StoreUnavailable.
+        ``scope`` is a hard filter before the search, never after. Points whose ``keep_until`` is at or before ``now``
+        are not returned. Similarity is max(0, cosine). Raises DimensionMismatch, StoreUnavailable.
         """
         ...
 
@@ -148,7 +148,9 @@ class SupportsPeek(Protocol):
     """A response store that can read one entry at once: from this process's memory, or by one key in a local file."""
 
     def peek(self, id: bytes, *, now: float) -> Stored | None:
-        """Return what ``get`` would for one id, without waiting for anything. Raises StoreUnavailable when it would have to."""
+        """Return what ``get`` would for one id, without waiting for anything. Raises StoreUnavailable when it would
+        have to.
+        """
         ...
 
 
@@ -178,7 +180,10 @@ class SupportsScan(Protocol):
     """A response store that can walk its entries, for ``purge``, ``explain`` and rebuilding an index."""
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
-        """Return up to ``limit`` (id, stored) pairs with id > ``after``, by id; empty at the end."""
+        """Return up to ``limit`` (id, stored) pairs with id > ``after``, by id; empty at the end.
+
+        Here ``Stored.tags`` is filled: what is to be purged is counted by it.
+        """
         ...
 
     async def count(self) -> int:
@@ -237,7 +242,9 @@ class KeyExtractor(AsyncResource, Protocol):
 
     @property
     def generic(self) -> bool:
-        """False for an LLM protocol, whose answers keep three headers; True for a generic API, whose answers keep most."""
+        """False for an LLM protocol, whose answers keep three headers; True for a generic API, whose answers keep
+        most.
+        """
         ...
 
     def claims(self, method: str, path: bytes) -> bool:
@@ -301,7 +308,9 @@ class Recorder(Protocol):
         ...
 
     def finish(self) -> Answer | Refused:
-        """Say, at the end of the body, what there is to store. ``Answer.headers`` and ``vary`` are filled by the core."""
+        """Say, at the end of the body, what there is to store. ``Answer.headers`` and ``vary`` are filled by the
+        core.
+        """
         ...
 
 

@@ -57,6 +57,8 @@ class Stored(Struct, frozen=True):
 
     data: bytes
     stamp: float | None = None
+    tags: tuple[bytes, ...] = ()
+    """The tag digests it was stored with; only a scan tells them."""
 
 
 # -- what key extractors see and say ----------------------------------------------------------------------------------
@@ -84,10 +86,10 @@ class Bypass(Struct, frozen=True):
 class Key(Struct, frozen=True):
     """What an extractor makes of a request. The core alone turns it into digests.
 
-    ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place marked
-    out of band. Equal templates, asides and holes mean the same request; equal templates and audiences mean that texts
-    may be compared. Where the template ends in a JSON object the core can say which member split two keys; a control
-    byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
+    ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place
+    marked out of band. Equal templates, asides and holes mean the same request; equal templates and audiences mean
+    that texts may be compared. Where the template ends in a JSON object the core can say which member split two keys;
+    a control byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
     """
 
     template: bytes
@@ -146,8 +148,8 @@ class Nearby(Struct, frozen=True):
 class Query(msgspec.Struct, frozen=True, dict=True):
     """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
 
-    ``partition`` is who asks and where; ``exact`` the canonical request; ``entry_id`` the keyed hash of both. An exact hit
-    needs no more, so the rest is worked out when it is first asked for, by ``nearby_of`` and ``fields_of``.
+    ``partition`` is who asks and where; ``exact`` the canonical request; ``entry_id`` the keyed hash of both. An
+    exact hit needs no more, so the rest is worked out when it is first asked for, by ``nearby_of`` and ``fields_of``.
     """
 
     namespace: str

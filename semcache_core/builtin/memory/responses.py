@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Annotated, Self
 
+import msgspec
 from msgspec import Meta
 
 from semcache_core.errors import NotOpenError
@@ -128,7 +129,7 @@ class MemoryResponseStore:
             raise _not_open()
         ids = self._slots.ids
         slots = heapq.nsmallest(limit, (slot for slot in self._slots if ids[slot] > after), key=ids.__getitem__)
-        return [(ids[slot], self._stored(slot)) for slot in slots]
+        return [(ids[slot], msgspec.structs.replace(self._stored(slot), tags=self._tags_of(slot))) for slot in slots]
 
     async def count(self) -> int:
         if not self._opened:
@@ -176,6 +177,10 @@ class MemoryResponseStore:
         self._data[slot] = b""
         self._retag(slot, ())
         self._slots.remove(slot)
+
+    def _tags_of(self, slot: int) -> tuple[bytes, ...]:
+        shared = self._tags[slot]
+        return () if shared is None else shared.tags
 
     def _retag(self, slot: int, tags: tuple[bytes, ...]) -> None:
         """Bind the slot to the one copy of its tags, and forget a copy that nobody shares any more."""
