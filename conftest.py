@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -42,3 +44,10 @@ def pytest_sessionstart() -> None:
             f"semcache_core comes from the checkout ({semcache_core.__file__}), not from an installed distribution; "
             "run the tests with 'nox', or install the checkout on purpose: pip install -e ."
         )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_left_open_is_this_modules_fault() -> Iterator[None]:
+    """Collect garbage after each module, so that an unclosed socket or a coroutine never awaited is reported here."""
+    yield
+    gc.collect()

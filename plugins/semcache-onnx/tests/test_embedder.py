@@ -278,10 +278,11 @@ def test_the_event_loop_beats_while_it_loads_and_while_it_embeds() -> None:
 
 
 def test_its_thread_ends_with_it() -> None:
+    before = set(threading.enumerate())
     embed([QUESTION])
-    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("semcache-onnx")]:
+    for thread in set(threading.enumerate()) - before:
         thread.join(timeout=5)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("semcache-onnx")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_loading_is_announced_and_texts_are_not(caplog: pytest.LogCaptureFixture) -> None:
