@@ -133,12 +133,13 @@ class HttpKeys:
             _Fields(self.digests, caller.keyed, key),
         )
 
-    def credential(self, headers: Iterable[Header]) -> bytes:
+    def credential(self, headers: Sequence[Header], *, generic: bool = True) -> bytes:
         """Return a digest of whatever in the headers looks like a credential, also where it tells nobody apart.
 
         Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
+        ``generic``: as in ``Target``; LLM protocols take cookies for a credential only where nothing better is there.
         """
-        caller = self._everybody.sift(headers, generic=True, now=float("-inf"))
+        caller = self._everybody.sift(headers, generic=generic, now=float("-inf"))
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
     def handle(self, query: Query, entry_id: bytes) -> str:

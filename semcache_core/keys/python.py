@@ -135,13 +135,13 @@ def context_bytes(context: Any) -> bytes:
 
     Raises TypeError, naming the place, for anything that is not JSON: tuples, sets, dates, NaN, names that are no str.
     """
-    _check_json(context, "context")
     try:
+        _check_json(context, "context")
         return sorted_names(context)
     except OverflowError:
         raise TypeError("the context holds an integer beyond 64 bits; pass it as a str") from None
     except RecursionError:
-        raise TypeError("the context is nested too deeply") from None
+        raise TypeError("the context is nested too deeply, or holds itself") from None
 
 
 def _check_json(value: Any, place: str) -> None:
