@@ -43,16 +43,16 @@ def configuration() -> str:
     """Return the page of every option: of the core's tables, then of every installed component."""
     lines = [
         "# Configuration",
-        _paragraphs(settings),
-        "Anything may be set over a file by a variable `SEMCACHE_<TABLE>__<KEY>`, and a secret may be written "
+        "Every table and option of `semcache.toml`. A mapping given to `SemanticCache.from_config` has the same form. "
+        "Over a file, `SEMCACHE_<TABLE>__<KEY>` sets a single value. A secret is best written as a reference, "
         '`{ env = "NAME" }`. `semcache check FILE` prints what would run, every default included.',
     ]
     for title, table in TABLES:
-        lines += [f"## `{title}`", _paragraphs(table).partition(": ")[2], *_options(table)]
+        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *_options(table)]
     for kind, name, summary, factory in components():
         lines += [
             f"## `{name}`, {_article(NOUNS[kind])}",
-            f"{summary[:1].upper()}{summary[1:]}.",
+            _sentence(f"{summary}."),
             *_options(factory.Options),
         ]
     return "\n\n".join(lines) + "\n"
@@ -157,6 +157,8 @@ def _made(factory: Any) -> object:
 
 
 def _duration(seconds: float) -> str:
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
             return f"{seconds / length:g}{unit}"
@@ -194,6 +196,10 @@ def _code(text: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _article(noun: str) -> str:
