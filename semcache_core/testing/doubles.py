@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -130,7 +131,7 @@ class FlakyStore:
         self._trouble: dict[str, _Trouble] = {}
         # Set on the instance, and not by __getattr__: a protocol with runtime checks looks no further than that.
         for name in dir(inner):
-            if not name.startswith("_"):
+            if not name.startswith("_") and callable(inspect.getattr_static(inner, name)):
                 setattr(self, name, self._wrapped(name, getattr(inner, name)))
 
     def fail(self, *methods: str, error: Exception | None = None, times: int | None = None) -> None:

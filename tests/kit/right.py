@@ -1,4 +1,4 @@
-"""The plainest right stores: dictionaries. Small methods, so that a wrong store can be made by replacing one of them."""
+"""The plainest right stores: dictionaries. Small methods, so that a wrong store is made by replacing one of them."""
 
 from __future__ import annotations
 

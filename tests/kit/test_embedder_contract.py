@@ -6,7 +6,7 @@ The right one is the CountingEmbedder, so these tests are its own as well.
 from __future__ import annotations
 
 import asyncio
-import os
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from semcache_core.types import Vector
 from .runner import broken, promises, skipped
 
 WRONG: dict[type[CountingEmbedder], set[str]] = {}
+NUMBERS = itertools.count()
 
 
 def caught_by(*names: str) -> Any:
@@ -124,15 +125,18 @@ class ReusesItsBuffer(CountingEmbedder):
 @caught_by("test_a_paraphrase_is_nearer_than_something_else")
 class UnderstandsNothing(CountingEmbedder):
     def _vector(self, text: str) -> Vector:
-        vector = super()._vector("".join(word[::-1] for word in text.split()))
-        return vector
+        return super()._vector("".join(word[::-1] for word in text.split()))
 
 
 @caught_by("test_equal_options_have_equal_fingerprints")
 class PutsItsProcessIntoTheFingerprint(CountingEmbedder):
     @property
     def fingerprint(self) -> str:
-        return f"{super().fingerprint}/{os.getpid()}/{id(self)}"
+        return f"{super().fingerprint}/{self.number}"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.number = next(NUMBERS)
 
 
 @caught_by("test_the_fingerprint_changes_with_every_option_that_changes_vectors")
