@@ -1,0 +1,58 @@
+"""Walking the entries of a configured response store, for the commands that count, purge and explain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from semcache_core import wire
+from semcache_core.errors import UnsupportedByStore
+from semcache_core.protocols import ResponseStore, SupportsScan, SupportsStamps
+from semcache_core.types import Record
+
+PAGE = 1000
+
+config_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The configuration; else semcache.toml, SEMCACHE_CONFIG or the defaults, as everywhere.",
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of a response store."""
+
+    id: bytes
+    record: Record
+    size: int
+    """Bytes, as stored."""
+    stamp: float | None
+    tags: tuple[bytes, ...]
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was invalidated: born at or before the newest stamp of its tags."""
+        return self.stamp is not None and self.record.born_at <= self.stamp
+
+    def has_expired(self, now: float) -> bool:
+        """Whether its life is over; it may still be kept to be served stale."""
+        return self.record.expires_at is not None and self.record.expires_at <= now
+
+
+async def walk(store: ResponseStore, name: str) -> AsyncIterator[Entry]:
+    """Yield every entry of an open store, by id. Raises UnsupportedByStore, StoreUnavailable."""
+    if not (isinstance(store, SupportsScan) and isinstance(store, SupportsStamps)):
+        raise UnsupportedByStore(f"response store {name!r} cannot be walked: it is no SupportsScan with SupportsStamps")
+    after = b""
+    while page := await store.scan(after=after, limit=PAGE):
+        for id, stored in page:
+            try:
+                record = wire.decode(stored.data)
+            except (wire.Undecodable, wire.NewerVersion):
+                continue  # A note of a rejected answer, or an entry of another version: not for this program.
+            yield Entry(id, record, len(stored.data), stored.stamp, stored.tags)
+        after = page[-1][0]

@@ -1,0 +1,125 @@
+"""``semcache purge``: forget entries, by tag, by namespace, by age, or all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from semcache_core.config import Config, load
+from semcache_core.errors import DependencyError
+from semcache_core.freshness import parse_duration
+from semcache_core.keys.digests import namespace_tag, tag_digest
+from semcache_core.opening import Opened, open_cache
+from semcache_core.registry import Registry
+
+from .entries import PAGE, Entry, config_option, walk
+from .group import Failed
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries are meant. ``tag`` is a digest that they must carry (None: every entry)."""
+
+    tag: bytes | None
+    before: float | None
+
+    def __call__(self, entry: Entry) -> bool:
+        """Say whether an entry is meant."""
+        tagged = self.tag is None or self.tag in entry.tags
+        return tagged and (self.before is None or entry.record.born_at <= self.before)
+
+
+@click.command()
+@config_option
+@click.option("--tag", help="Entries with this tag, in the namespace.")
+@click.option("--namespace", help="Entries of this namespace; default: the configured one.")
+@click.option("--before", metavar="WHEN", help="Only entries born before: 2026-01-31, 2026-01-31T12:00, or `7d` ago.")
+@click.option("--everything", is_flag=True, help="All entries of all namespaces in this store.")
+@click.option("--yes", is_flag=True, help="Really do it; without, only count.")
+def purge(
+    file: Path | None, tag: str | None, namespace: str | None, before: str | None, everything: bool, yes: bool
+) -> None:
+    """Forget stored answers. Without --yes nothing changes: the entries are only counted.
+
+    Running processes that share the store never serve a purged entry again, not even stale.
+    """
+    if everything and (tag is not None or namespace is not None):
+        raise click.UsageError("--everything leaves nothing to select: give it without --tag and --namespace")
+    if not everything and tag is None and namespace is None and before is None:
+        raise click.UsageError("say what to forget: --tag, --namespace, --before or --everything")
+    config = load(file)
+    selection = select(config, tag=tag, namespace=namespace, before=before, everything=everything)
+    held, meant = asyncio.run(_purged(config, selection) if yes else _counted(config, selection))
+    if yes:
+        click.echo(f"forgot {meant:,} of {held:,} entries")
+    else:
+        click.echo(f"would forget {meant:,} of {held:,} entries; nothing was changed, --yes does it")
+
+
+def select(
+    config: Config, *, tag: str | None, namespace: str | None, before: str | None, everything: bool
+) -> Selection:
+    """Return the entries that the options mean."""
+    own = namespace if namespace is not None else config.cache.namespace
+    digest = None if everything else namespace_tag(own) if tag is None else tag_digest(own, tag)
+    return Selection(tag=digest, before=None if before is None else moment(before, now=time.time()))
+
+
+def moment(text: str, *, now: float) -> float:
+    """Return the time that ``2026-01-31``, ``2026-01-31T12:00+02:00`` or ``7d`` (ago) names, seconds since the epoch."""
+    try:
+        if re.fullmatch(r"[\d.]+ ?[a-z]+", text):
+            return now - (parse_duration(text) or 0.0)
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise click.UsageError(
+            f"--before wants a date such as 2026-01-31 or an age such as 7d, not {text!r}"
+        ) from error
+
+
+async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
+    components = config.components(Registry.installed())
+    held = meant = 0
+    async with components.response_store as store:
+        async for entry in walk(store, config.response_store.use):
+            held += 1
+            meant += selection(entry)
+    return held, meant
+
+
+async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
+    async with AsyncExitStack() as stack:
+        opened = await open_cache(
+            stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
+        )
+        held, ids = 0, []
+        store = opened.engine.parts.responses
+        async for entry in walk(store, config.response_store.use):
+            held += 1
+            if selection(entry):
+                ids.append(entry.id)
+        if selection.tag is not None:
+            # The stamp reaches what other processes are about to write, and what they hold in memory.
+            await opened.engine.stamp((selection.tag,), at=selection.before)
+        await _delete(opened, ids)
+        return held, len(ids)
+
+
+async def _delete(opened: Opened, ids: Sequence[bytes]) -> None:
+    parts = opened.engine.parts
+    try:
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            # The vector first: one without its answer is a miss, an answer without its vector would still be found.
+            if parts.embedder is not None:
+                await parts.vectors.delete(page)
+            await parts.responses.delete(page)
+    except DependencyError as error:
+        raise Failed(f"the store failed before everything was deleted: {error}; run it again") from error

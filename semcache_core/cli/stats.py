@@ -1,0 +1,110 @@
+"""``semcache stats``: what the configured store holds, or what a running proxy has counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from semcache_core.config import Config, load
+from semcache_core.registry import Registry
+
+from .entries import config_option, walk
+from .group import Failed
+from .output import add_rows, console, table
+
+PAGE = "/.semcache/stats"
+TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
+_TIMEOUT = 5.0
+
+
+class Held(msgspec.Struct):
+    """What a store holds."""
+
+    entries: int = 0
+    exact_only: int = 0
+    expired: int = 0
+    invalidated: int = 0
+    bytes: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+
+
+@click.command()
+@config_option
+@click.option("--url", metavar="URL", help=f"Ask a running proxy instead, for example http://127.0.0.1:8080{PAGE}.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stats(file: Path | None, url: str | None, as_json: bool) -> None:
+    """Count what the configured response store holds, or show the counters of a running proxy.
+
+    The store tells how many answers there are; only the process that serves them knows hits and misses: ask it with
+    --url. A proxy that listens beyond this machine wants its debug token, in the variable SEMCACHE_DEBUG_TOKEN.
+    """
+    values = _asked(url) if url is not None else msgspec.to_builtins(asyncio.run(_held(load(file))))
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    out = console()
+    out.print(add_rows(table("what", "count"), [(name, _cell(name, value)) for name, value in _flat(values)]))
+    if url is None and not values["entries"]:
+        out.print("A cache that keeps its answers in memory is known to its own process only: ask it with --url.")
+
+
+async def _held(config: Config) -> Held:
+    components = config.components(Registry.installed())
+    now, held = time.time(), Held()
+    async with components.response_store as store:
+        async for entry in walk(store, config.response_store.use):
+            record = entry.record
+            held.entries += 1
+            held.exact_only += record.exact_only or not record.text
+            held.expired += entry.has_expired(now)
+            held.invalidated += entry.is_dead
+            held.bytes += entry.size
+            held.oldest = record.born_at if held.oldest is None else min(held.oldest, record.born_at)
+            held.newest = record.born_at if held.newest is None else max(held.newest, record.born_at)
+    return held
+
+
+def _asked(url: str) -> Any:
+    address = url if url.rstrip("/").endswith(PAGE) else url.rstrip("/") + PAGE
+    if not address.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url wants an address that begins with http:// or https://, not {url!r}")
+    token = os.environ.get(TOKEN_VARIABLE)
+    request = urllib.request.Request(address, headers={} if token is None else {"Semcache-Debug": token})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  checked above
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        hint = f"; set {TOKEN_VARIABLE}" if error.code == 403 else ""
+        raise Failed(f"{address} answered {error.code} {error.reason}{hint}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise Failed(f"{address} gave no statistics: {reason}; is a proxy running there?") from error
+
+
+def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        title = f"{before}{name.replace('_', ' ')}"
+        rows += _flat(value, f"{title}: ") if isinstance(value, dict) else [(title, value)]
+    return rows
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in ("oldest", "newest"):
+        return datetime.fromtimestamp(value, UTC).isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) else str(value)
