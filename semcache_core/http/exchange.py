@@ -75,7 +75,7 @@ class Asking:
     @property
     def credential(self) -> bytes:
         """A digest of whatever in the headers looks like a credential."""
-        return self.desk.keys.credential(self.headers)
+        return self.desk.keys.credential(self.headers, generic=self.route.generic)
 
 
 class Extracted:
