@@ -11,7 +11,7 @@ from typing import Any, Self
 import uvicorn
 from starlette.types import ASGIApp
 
-AS_PROXY = {"date_header": False, "server_header": False, "proxy_headers": False}
+AS_PROXY: dict[str, Any] = {"date_header": False, "server_header": False, "proxy_headers": False}
 """What uvicorn must leave alone: the upstream's Date and Server go on; X-Forwarded-For is appended to, not believed."""
 
 _START_DEADLINE = 120.0

@@ -1,0 +1,157 @@
+"""The proxy as a whole: what is its own, who may use the cache, and where its settings come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from semcache_core.cache import SemanticCache
+from semcache_core.errors import ConfigError
+from semcache_proxy import create_app
+from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
+
+Serving = Callable[[ASGIApp], str]
+
+PATH = "/v1/chat/completions"
+BODY = {"model": "m", "messages": [{"role": "user", "content": "How do I reset my password?"}]}
+ALICE = {"authorization": "Bearer alice"}
+EXACT: dict[str, Any] = {
+    "semcache": {"match": "exact"},
+    "vector_store": {"use": "memory"},
+    "response_store": {"use": "memory"},
+    "http": {"debug_token": "let-me-see"},
+}
+
+
+class Chat:
+    """An upstream that counts its calls and says who called."""
+
+    def __init__(self) -> None:
+        self.callers: list[str | None] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        request = Request(scope, receive)
+        self.callers.append(request.headers.get("authorization"))
+        message = {"role": "assistant", "content": f"answer {len(self.callers)}"}
+        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        await JSONResponse(body | {"choices": choices, "usage": usage})(scope, receive, send)
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+@pytest.fixture
+def upstream(served: Serving, chat: Chat) -> str:
+    return served(chat)
+
+
+def ask(url: str, headers: dict[str, str] | None = None) -> str:
+    return httpx.post(url + PATH, json=BODY, headers=headers or {}).headers.get("cache-status", "none")
+
+
+def test_a_repeated_request_hits(upstream: str, served: Serving) -> None:
+    proxy = served(create_app(upstream, config=EXACT))
+    assert ask(proxy, ALICE) == "semcache; fwd=miss"
+    assert ask(proxy, ALICE).startswith("semcache; hit; ttl=")
+
+
+def test_on_loopback_a_caller_without_identity_uses_the_cache(upstream: str, served: Serving) -> None:
+    proxy = served(create_app(upstream, config=EXACT, loopback=True))
+    assert ask(proxy) == "semcache; fwd=miss"
+    assert ask(proxy).startswith("semcache; hit")
+
+
+def test_elsewhere_a_caller_without_identity_bypasses_it(upstream: str, served: Serving) -> None:
+    proxy = served(create_app(upstream, config=EXACT))
+    assert [ask(proxy), ask(proxy)] == ["semcache; fwd=bypass; detail=no-identity"] * 2
+
+
+def test_a_header_that_the_proxy_injects_is_nobodys_identity(upstream: str, served: Serving, chat: Chat) -> None:
+    forward = ForwardOptions(injected=inject_headers({"Authorization": "Bearer ours"}))
+    proxy = served(create_app(upstream, config=EXACT, forward=forward))
+    assert ask(proxy) == "semcache; fwd=bypass; detail=no-identity"
+    assert ask(proxy, ALICE) == "semcache; fwd=miss"
+    assert ask(proxy, {"authorization": "Bearer bob"}) == "semcache; fwd=miss"
+    assert chat.callers == ["Bearer ours"] * 3
+
+
+def test_two_upstreams_never_share_an_answer(upstream: str, served: Serving) -> None:
+    first = Upstream.parse(upstream)
+    second = Upstream.parse(upstream + "/other/")
+    assert (first.url, second.url) == (upstream, upstream + "/other")
+
+
+def test_health_is_answered_without_the_upstream(served: Serving) -> None:
+    proxy = served(create_app("http://127.0.0.1:9", config=EXACT))
+    assert httpx.get(proxy + "/.semcache/health").json() == {"status": "ok", "cache": "open"}
+
+
+def test_statistics_are_open_on_loopback(upstream: str, served: Serving) -> None:
+    proxy = served(create_app(upstream, config=EXACT, loopback=True))
+    ask(proxy, ALICE)
+    ask(proxy, ALICE)
+    stats = httpx.get(proxy + "/.semcache/stats").json()
+    assert (stats["hits"]["exact"], stats["misses"], stats["requests"], stats["hit_rate"]) == (1, 1, 2, 0.5)
+    assert stats["tokens_saved"] == 2
+
+
+def test_statistics_want_the_debug_token_elsewhere(upstream: str, served: Serving) -> None:
+    stats = served(create_app(upstream, config=EXACT)) + "/.semcache/stats"
+    assert httpx.get(stats).status_code == 403
+    assert httpx.get(stats, headers={"semcache-debug": "guess"}).status_code == 403
+    assert httpx.get(stats, headers={"semcache-debug": "let-me-see"}).status_code == 200
+
+
+def test_the_debug_token_does_not_reach_the_upstream(
+    served: Serving, upstream: str, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append(dict(Request(scope).headers))
+        await chat(scope, receive, send)
+
+    proxy = served(create_app(served(look), config=EXACT))
+    answer = httpx.post(proxy + PATH, json=BODY, headers=ALICE | {"semcache-debug": "let-me-see"})
+    assert answer.headers["semcache-reason"]
+    assert "semcache-debug" not in seen[0]
+
+
+def test_a_config_and_a_cache_together_are_refused(upstream: str) -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        create_app(upstream, config=EXACT, cache=SemanticCache.from_config(EXACT))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("llm.example", "must begin with http"),
+        ("ftp://llm.example", "must begin with http"),
+        ("https://", "name a host"),
+        ("https://user:pw@llm.example", "--set-header"),
+        ("https://llm.example/v1?key=1", "query"),
+    ],
+)
+def test_an_upstream_that_is_none_is_refused_with_the_remedy(url: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        create_app(url, config=EXACT)
+    assert "pw" not in str(refused.value)
+
+
+def test_what_cannot_be_a_header_is_refused_without_its_value() -> None:
+    with pytest.raises(ConfigError) as refused:
+        inject_headers({"authorization": "s3cret\r\nx: y"})
+    assert "s3cret" not in str(refused.value)

@@ -1,0 +1,226 @@
+"""``semcache serve`` and ``semcache demo``, as somebody types them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from semcache_core.errors import ConfigError
+from semcache_proxy.commands.serve import is_loopback, read_headers, serve
+from semcache_proxy.demo.exchange import Seen
+from semcache_proxy.demo.play import curl_line, play, staged
+from semcache_proxy.demo.report import show
+from semcache_proxy.demo.script import STEPS
+
+CONFIG = """
+[semcache]
+match = "exact"
+[vector_store]
+use = "memory"
+[response_store]
+use = "memory"
+"""
+
+
+@contextlib.contextmanager
+def command(name: str, *arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a command of the proxy in a process of its own; killed at the end if it still runs."""
+    program = f"from semcache_proxy.commands.{name} import {name}; {name}()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+# -- serve ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_stream_is_finished_before_a_terminated_proxy_ends(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    go_on = threading.Event()
+
+    def slow(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+            go_on.wait(20)
+            connection.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=slow, args=(listener,)).start()
+        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with command("serve", "--upstream", upstream, "--port", str(port), cwd=tmp_path) as process:
+            wait_for(f"http://127.0.0.1:{port}/.semcache/health")
+            with httpx.stream("GET", f"http://127.0.0.1:{port}/v1/stream") as answer:
+                pieces = answer.iter_bytes()
+                assert next(pieces) == b"half"
+                process.send_signal(signal.SIGTERM)
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+                go_on.set()
+                assert b"".join(pieces) == b"more"
+            process.wait(20)
+
+
+def test_serve_says_where_requests_go(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    port = free_port()
+    with command("serve", "--upstream", "http://127.0.0.1:9/base/", "--port", str(port), cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+    assert line == f"semcache: http://127.0.0.1:{port}/PATH -> http://127.0.0.1:9/base/PATH\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--upstream", "llm.example"], "must begin with http:// or https://"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "authorization"], "NAME: VALUE"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env=NOT_SET_ANYWHERE}"], "NOT_SET_ANYWHERE"),
+        (["--upstream", "http://127.0.0.1:9", "--config", "missing.toml"], "missing.toml"),
+    ],
+)
+def test_serve_refuses_what_cannot_work(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(serve, arguments)
+    assert result.exit_code != 0
+    assert told in result.output
+
+
+def test_a_variable_in_a_header_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_KEY", "s3cret")
+    assert read_headers(("Authorization: Bearer {env=LLM_KEY}",)) == ((b"authorization", b"Bearer s3cret"),)
+
+
+def test_a_secret_that_is_no_header_value_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_KEY", "s3cret\n")
+    monkeypatch.setenv("LLM_KEY_WITH_LINES", "s3\ncret")
+    assert read_headers(("authorization: {env=LLM_KEY}",)) == ((b"authorization", b"s3cret"),)
+    with pytest.raises(ConfigError) as refused:
+        read_headers(("authorization: {env=LLM_KEY_WITH_LINES}",))
+    assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_a_loopback_address_is_for_this_machine_only(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "llm.example"])
+def test_any_other_address_is_not(host: str) -> None:
+    assert not is_loopback(host)
+
+
+# -- demo -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Console:
+    return Console(file=StringIO(), width=160)
+
+
+def played(console: Console, *without: str) -> dict[str, Seen]:
+    with staged(console, upstream=None, model="demo", key=None, without=without) as stage:
+        return dict(zip((step.shows for step in STEPS), play(console, stage, STEPS), strict=True))
+
+
+def test_the_demo_shows_what_hits_and_what_misses(quiet: Console) -> None:
+    seen = played(quiet)
+    assert {shows: (answer.outcome, answer.reason) for shows, answer in seen.items()} == {
+        "a new question": ("MISS", "empty-scope"),
+        "the same again": ("HIT", "exact"),
+        "in other words": ("HIT", "semantic"),
+        "the same, streamed": ("HIT", "exact"),
+        "the same, another caller": ("MISS", "empty-scope"),
+        "a question with a number": ("MISS", "below-threshold"),
+        "another number in it": ("MISS", "numbers"),
+    }
+    assert seen["in other words"].similarity is not None
+    assert 0.93 <= seen["in other words"].similarity < 1
+    assert seen["the same, streamed"].text == seen["a new question"].text
+    assert seen["the same, streamed"].saved == seen["a new question"].tokens
+    assert seen["a new question"].milliseconds > 600 > seen["in other words"].milliseconds
+
+
+def test_without_its_guard_the_demo_gives_the_wrong_answer_to_another_number(quiet: Console) -> None:
+    swapped = played(quiet, "text-guard")["another number in it"]
+    assert (swapped.outcome, swapped.reason) == ("HIT", "semantic")
+
+
+def test_every_cell_of_the_table_is_what_an_answer_said() -> None:
+    console = Console(file=StringIO(), width=160)
+    told = Seen(
+        status=200, outcome="HIT", reason="made-up", similarity=0.777, milliseconds=12.34, tokens=4321, text="x"
+    )
+    show(console, STEPS[:1], [told])
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(cell in printed for cell in ("HIT", "made-up", "0.777", "12.3 ms", "4321"))
+
+
+def test_an_answer_that_is_no_success_says_so_in_the_table() -> None:
+    console = Console(file=StringIO(), width=160)
+    refused = Seen(status=401, outcome="MISS", reason="-", similarity=None, milliseconds=1, tokens=None, text="")
+    show(console, STEPS[:1], [refused])
+    assert "MISS (401)" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_proxy_of_the_demo_can_be_kept_and_asked_with_curl(tmp_path: Path) -> None:
+    with command("demo", "--keep", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("curl "))
+        url = re.search(r"http://\S+", line)
+        body = re.search(r"-d '(.*)'", line)
+        key = re.search(r"Bearer [\w-]+", line)
+        assert url
+        assert body
+        assert key
+        headers = {"authorization": key[0], "content-type": "application/json"}
+        assert httpx.post(url[0], content=body[1], headers=headers).headers["x-cache"] == "HIT"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_a_real_credential_is_not_printed_with_the_curl_line(quiet: Console) -> None:
+    with staged(quiet, upstream="http://127.0.0.1:9", model="m", key="sk-s3cret", without=("text-guard",)) as stage:
+        assert "s3cret" not in curl_line(stage)
+        assert "$OPENAI_API_KEY" in curl_line(stage)
