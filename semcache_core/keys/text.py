@@ -59,15 +59,20 @@ def exact_only_reason(text: str, policy: Policy) -> str | None:
     """
     if not text:
         return "empty-text"
-    content = 0
-    for words, found in enumerate(_WORD.finditer(_unmarked(text)), 1):
-        if words > policy.max_words:
-            return "long-text"
-        content += found[0].casefold() not in STOP_WORDS
-    if content < policy.min_words:
+    plain = _unmarked(text.casefold())
+    # The beginning of a very long text is enough to know that it is one.
+    enough = 16 * policy.max_words
+    words = _WORD.findall(plain, 0, enough)
+    if len(plain) > enough and len(words) <= policy.max_words:
+        words = _WORD.findall(plain)
+    if len(words) > policy.max_words:
+        return "long-text"
+    if sum([word not in STOP_WORDS for word in words]) < policy.min_words:
         return "few-words"
-    if policy.volatile and _volatile(policy.volatile).search(text):
-        return "volatile"
+    if policy.volatile:
+        pattern, heads = _volatile(policy.volatile)
+        if not (heads and heads.isdisjoint(words)) and pattern.search(text):
+            return "volatile"
     return None
 
 
@@ -79,6 +84,12 @@ def _unmarked(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _volatile(phrases: tuple[str, ...]) -> re.Pattern[str]:
+def _volatile(phrases: tuple[str, ...]) -> tuple[re.Pattern[str], frozenset[str]]:
+    """Return the pattern of the phrases and the words they begin with: a text without one needs no search.
+
+    No words at all where a phrase has none: then every text is searched.
+    """
     spaced = sorted((r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases if phrase.split()), key=len)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(reversed(spaced)) or '(?!)'})(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(reversed(spaced)) or '(?!)'})(?!\w)", re.IGNORECASE)
+    heads = [_WORD.findall(_unmarked(phrase.casefold()))[:1] for phrase in phrases]
+    return pattern, frozenset(word[0] for word in heads) if all(heads) else frozenset()
