@@ -14,6 +14,7 @@ import numpy as np
 
 from semcache_core.protocols import (
     SupportsNotices,
+    SupportsPeek,
     SupportsScan,
     SupportsScopes,
     SupportsSecret,
@@ -26,6 +27,7 @@ START = 4_102_444_800.0
 """The kit's present: 1 January 2100. Later than any server's clock, so nothing ends but by the ``now`` it is given."""
 
 POWERS: tuple[type, ...] = (
+    SupportsPeek,
     SupportsStamps,
     SupportsScopes,
     SupportsScan,

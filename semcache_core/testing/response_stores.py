@@ -12,7 +12,15 @@ from typing import ClassVar, final
 
 import pytest
 
-from semcache_core.protocols import ResponseStore, SupportsScan, SupportsSecret, SupportsStamps, SupportsSweep
+from semcache_core.errors import NotOpenError
+from semcache_core.protocols import (
+    ResponseStore,
+    SupportsPeek,
+    SupportsScan,
+    SupportsSecret,
+    SupportsStamps,
+    SupportsSweep,
+)
 from semcache_core.types import Stored
 
 from ._contract import GuardedContract, promise
@@ -261,18 +269,52 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
 
     @promise
     async def test_a_scan_walks_every_entry_once_by_id(self, store: ResponseStore) -> None:
-        scan = self._scan(store)
+        if not isinstance(store, SupportsScan):
+            pytest.skip("does not promise SupportsScan")
         names = {ident(f"{n}"): f"{n}".encode() for n in range(25)}
         for n in range(25):
             await self.put(store, f"{n}", f"{n}".encode())
         walked: list[tuple[bytes, bytes]] = []
-        page = await scan.scan(limit=10)
+        page = await store.scan(limit=10)
         while page:
             assert len(page) <= 10
             walked += [(id, stored.data) for id, stored in page]
-            page = await scan.scan(after=page[-1][0], limit=10)
+            page = await store.scan(after=page[-1][0], limit=10)
         assert walked == sorted(names.items())
-        assert await scan.count() == 25
+        assert await store.count() == 25
+
+    @promise
+    async def test_a_scan_tells_the_tags_of_each_entry(self, store: ResponseStore) -> None:
+        if not isinstance(store, SupportsScan):
+            pytest.skip("does not promise SupportsScan")
+        await self.put(store, "a", tags=("red", "green"))
+        await self.put(store, "b")
+        tags = {id: sorted(stored.tags) for id, stored in await store.scan()}
+        assert tags == {ident("a"): sorted((ident("red"), ident("green"))), ident("b"): []}
+
+    @promise
+    async def test_a_peek_tells_what_get_would(self, store: ResponseStore) -> None:
+        if not isinstance(store, SupportsPeek):
+            pytest.skip("does not promise SupportsPeek")
+        await self.put(store, "a", tags=("red",), keep_until=START + 10)
+        if isinstance(store, SupportsStamps):
+            await store.stamp([ident("red")], at=START)
+        for name, now in (("a", START + 9), ("a", START + 10), ("missing", START)):
+            assert store.peek(ident(name), now=now) == await self.got(store, name, now=now)
+        await self.put(store, "a", b"new")
+        assert store.peek(ident("a"), now=START) == await self.got(store, "a")
+
+    def test_a_peek_outside_the_block_raises_not_open(self) -> None:
+        async def body() -> None:
+            async with self.opened() as store:
+                if not isinstance(store, SupportsPeek):
+                    pytest.skip("does not promise SupportsPeek")
+            for unusable in (store, self.make()):
+                assert isinstance(unusable, SupportsPeek)
+                with pytest.raises(NotOpenError):
+                    unusable.peek(ident("a"), now=START)
+
+        self.run(body)
 
     @promise
     async def test_a_sweep_deletes_what_has_expired_and_nothing_else(self, store: ResponseStore) -> None:
@@ -309,10 +351,4 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
     def _stamps(store: ResponseStore) -> SupportsStamps:
         if not isinstance(store, SupportsStamps):
             pytest.skip("does not promise SupportsStamps")
-        return store
-
-    @staticmethod
-    def _scan(store: ResponseStore) -> SupportsScan:
-        if not isinstance(store, SupportsScan):
-            pytest.skip("does not promise SupportsScan")
         return store

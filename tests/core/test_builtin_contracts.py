@@ -14,6 +14,7 @@ from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.protocols import (
     KeyExtractor,
     ResponseStore,
+    SupportsPeek,
     SupportsScan,
     SupportsScopes,
     SupportsSecret,
@@ -40,7 +41,7 @@ class TestMemoryVectors(VectorStoreContract):
 
 
 class TestMemoryResponses(ResponseStoreContract):
-    promises = (SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
+    promises = (SupportsPeek, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
 
     def make(self) -> ResponseStore:
         return MemoryResponseStore(MemoryResponseStore.Options())

@@ -170,8 +170,15 @@ class DictResponses(Opened):
             self.place.stamps[tag] = max(at, self.place.stamps.get(tag, at))
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, Stored]]:
-        ids = sorted(id for id in self.entries if id > after)[:limit]
-        return [(id, Stored(data=self.entries[id][0], stamp=self.newest(self.entries[id][2]))) for id in ids]
+        return [(id, self.scanned(id)) for id in sorted(id for id in self.entries if id > after)[:limit]]
+
+    def scanned(self, id: bytes) -> Stored:
+        data, _, tags = self.entries[id]
+        return Stored(data=data, stamp=self.newest(tags), tags=tags)
+
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
+        self.check_open()
+        return self.found(id, now)
 
     async def count(self) -> int:
         return len(self.entries)

@@ -11,7 +11,14 @@ from typing import Any, ClassVar
 import pytest
 
 from semcache_core.errors import StoreUnavailable
-from semcache_core.protocols import ResponseStore, SupportsScan, SupportsSecret, SupportsStamps, SupportsSweep
+from semcache_core.protocols import (
+    ResponseStore,
+    SupportsPeek,
+    SupportsScan,
+    SupportsSecret,
+    SupportsStamps,
+    SupportsSweep,
+)
 from semcache_core.testing import ResponseStoreContract
 from semcache_core.types import Stored
 
@@ -33,7 +40,7 @@ def caught_by(*names: str) -> Any:
 
 class TestRight(ResponseStoreContract):
     shared = True
-    promises = (SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
+    promises = (SupportsPeek, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
     store: ClassVar[type[DictResponses]] = DictResponses
 
     @cached_property
@@ -281,8 +288,25 @@ class KeepsTheOldTags(DictResponses):
 @caught_by("test_a_scan_walks_every_entry_once_by_id")
 class ScansInTheOrderOfWriting(DictResponses):
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, Stored]]:
-        ids = [id for id in self.entries if id > after][:limit]
-        return [(id, Stored(data=self.entries[id][0])) for id in ids]
+        return [(id, self.scanned(id)) for id in self.entries if id > after][:limit]
+
+
+@caught_by("test_a_scan_tells_the_tags_of_each_entry")
+class ScansWithoutTags(DictResponses):
+    def scanned(self, id: bytes) -> Stored:
+        return Stored(data=self.entries[id][0])
+
+
+@caught_by("test_a_peek_tells_what_get_would")
+class PeeksAtExpiredEntries(DictResponses):
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
+        return super().peek(id, now=now - 5)
+
+
+@caught_by("test_a_peek_outside_the_block_raises_not_open")
+class PeeksAfterItWasClosed(DictResponses):
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
+        return super().peek(id, now=now) if self.is_open else None
 
 
 @caught_by("test_a_sweep_deletes_what_has_expired_and_nothing_else")
@@ -299,14 +323,14 @@ class MakesASecretForEachHandle(DictResponses):
         return repr(self).encode() * 2
 
 
-@caught_by("test_use_before_open_raises_not_open")
+@caught_by("test_use_before_open_raises_not_open", "test_a_peek_outside_the_block_raises_not_open")
 class WorksWithoutBeingOpened(DictResponses):
     def __init__(self, place: Shelf) -> None:
         super().__init__(place)
         self.is_open = True
 
 
-@caught_by("test_use_after_close_raises_not_open")
+@caught_by("test_use_after_close_raises_not_open", "test_a_peek_outside_the_block_raises_not_open")
 class WorksAfterItWasClosed(DictResponses):
     async def __aexit__(self, *error: Any) -> bool | None:
         return None
@@ -345,6 +369,7 @@ def test_every_promise_has_a_store_that_breaks_it() -> None:
 
 def test_a_store_without_powers_skips_what_it_does_not_promise() -> None:
     class Plain(DictResponses):
+        peek = None
         stamp = None
         scan = None
         sweep = None
@@ -357,6 +382,9 @@ def test_a_store_without_powers_skips_what_it_does_not_promise() -> None:
 
     assert broken(Contract) == set()
     assert skipped(Contract) == {
+        "test_a_peek_outside_the_block_raises_not_open",
+        "test_a_peek_tells_what_get_would",
+        "test_a_scan_tells_the_tags_of_each_entry",
         "test_a_scan_walks_every_entry_once_by_id",
         "test_a_set_replaces_the_tags",
         "test_a_stamp_binds_only_what_carries_its_tag",
