@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DoNotCache", "Lookup", "SemanticCache", "Stats", "cached"]
 
-_HOMES = {"SemanticCache": "cache", "Lookup": "cache", "DoNotCache": "functions", "cached": "functions", "Stats": "observe"}
+_HOMES = {
+    "SemanticCache": "cache",
+    "Lookup": "cache",
+    "DoNotCache": "functions",
+    "cached": "functions",
+    "Stats": "observe",
+}
 
 
 def __getattr__(name: str) -> Any:

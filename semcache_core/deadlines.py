@@ -43,7 +43,8 @@ class _Resumed:
 async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
     """Return what the coroutine returns; raise TimeoutError if that takes longer than ``seconds``.
 
-    The timer is armed only if the coroutine suspends: a call that is answered from memory pays nothing for its deadline.
+    The timer is armed only if the coroutine suspends: a call that is answered from memory pays nothing for its
+    deadline.
     """
     try:
         yielded = coroutine.send(None)
@@ -147,7 +148,7 @@ class Dependency:
         except TextTooLong:
             breaker.succeeded()
             raise
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: whatever it raises is that dependency's fault
+        except Exception as error:
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):

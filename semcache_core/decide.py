@@ -18,7 +18,7 @@ JUDGED_ABOVE = 0.03
 """Costly verifiers are asked from the threshold up to this much above it."""
 
 
-class Directives(Struct):
+class Directives(Struct, frozen=True, kw_only=True):
     """What the caller asked for besides the request itself. The default asks for nothing."""
 
     lookup: bool = True
@@ -45,7 +45,7 @@ class Directives(Struct):
         return self.lookup and self.store and not self.off
 
 
-class Found(Struct):
+class Found(Struct, frozen=True, kw_only=True):
     """What the engine found for a query, and why."""
 
     outcome: Outcome
@@ -140,5 +140,10 @@ def serves(
 
 def _served(outcome: Outcome, record: Record, now: float, source: Source) -> Found:
     return Found(
-        outcome=outcome, reason=source, source=source, similarity=1.0 if source == "exact" else None, record=record, now=now
+        outcome=outcome,
+        reason=source,
+        source=source,
+        similarity=1.0 if source == "exact" else None,
+        record=record,
+        now=now,
     )

@@ -3,7 +3,7 @@
 A flight is a log of items that its leader publishes and its waiters read from the first one, each at its own pace, so a
 late joiner misses nothing and a slow reader holds nobody up. The rules:
 
-* the leader of a failed flight takes nobody down: the next waiter leads once, and if that fails too, all others go alone;
+* the leader of a failed flight takes nobody down: the next waiter leads once, and if that fails too, all go alone;
 * a waiter that sees nothing for its patience goes alone;
 * a complete answer that could not be stored marks its key *hit-for-miss*: for a while equal requests pass at once;
 * after a stamp, flights begun before it are not joined any more.
@@ -32,7 +32,19 @@ class FlightFailed(Exception):
 class Flight(Generic[T]):
     """One upstream call and everybody who waits for it."""
 
-    __slots__ = ("_alone", "_doors_open", "_ended", "_failure", "_flights", "_items", "_key", "_news", "failures", "led", "waiting")
+    __slots__ = (
+        "_alone",
+        "_doors_open",
+        "_ended",
+        "_failure",
+        "_flights",
+        "_items",
+        "_key",
+        "_news",
+        "failures",
+        "led",
+        "waiting",
+    )
 
     def __init__(self, flights: Flights[T] | None, key: bytes, *, failures: int = 0) -> None:
         self._flights = flights

@@ -1,8 +1,8 @@
 """How long an answer lives. Pure: time and chance are passed in.
 
-An entry is *fresh* until ``expires_at``, which is fixed at birth and never slides; *stale* for a window after it, in which
-it may serve a caller who accepts that; and *dead* at once when anything it is tagged with was stamped at or after its
-birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-error).
+An entry is *fresh* until ``expires_at``, which is fixed at birth and never slides; *stale* for a window after it, in
+which it may serve a caller who accepts that; and *dead* at once when anything it is tagged with was stamped at or
+after its birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-error).
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def parse_duration(value: object) -> Duration:
 
 
 def expiry(born_at: float, ttl: Duration, *, jitter: float, draw: float) -> float | None:
-    """Return when an entry born at ``born_at`` expires. ``draw`` in [0, 1) is the chance that shortens it, never more than
-    by the share ``jitter``."""
+    """Return when an entry born at ``born_at`` expires. ``draw`` in [0, 1) is the chance that shortens it, never more
+    than by the share ``jitter``.
+    """
     return None if ttl is None else born_at + ttl * (1.0 - jitter * draw)
 
 

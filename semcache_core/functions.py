@@ -1,7 +1,8 @@
 """``@cached``: a function whose answers come from the cache.
 
-The key of a cached function holds its module, its qualified name and ``version=``, so two functions never share an answer.
-One parameter is the prompt, which may be worded differently; every other argument is context and must be equal.
+The key of a cached function holds its module, its qualified name and ``version=``, so two functions never share an
+answer. One parameter is the prompt, which may be worded differently; every other argument is context and must be
+equal.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _USUAL_PROMPTS = ("prompt", "query", "question")
 KeyFunction = Callable[..., str | tuple[str, object]]
 
 
-class DoNotCache(Exception):  # noqa: N818  a signal to the cache, not an error
+class DoNotCache(Exception):
     """Raise ``DoNotCache(value)`` or return it from a cached function: the caller gets ``value``, nothing is stored."""
 
     def __init__(self, value: object = None) -> None:
@@ -72,8 +73,8 @@ def cached(
     then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
     lower than the cache's. ``version`` is changed when the function's answers change meaning.
 
-    Raises TypeError at decoration if no parameter is the prompt, or for a generator; at the first call if ``self`` or an
-    argument is no JSON and cannot be part of a key.
+    Raises TypeError at decoration if no parameter is the prompt, or for a generator; at the first call if ``self`` or
+    an argument is no JSON and cannot be part of a key.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -81,7 +82,7 @@ def cached(
         named = CachedFunction(
             function.__module__, function.__qualname__, "" if version is None else repr(version), threshold
         )
-        options = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
+        options: dict[str, Any] = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
 
         def is_on() -> bool:
             return enabled() if callable(enabled) else enabled
@@ -93,9 +94,8 @@ def cached(
                 if not is_on():
                     return _without_signal(await _catching_async(function, args, kwargs))
                 called = caller.read(args, kwargs)
-                return await cache.get_or_call(
-                    called.prompt, functools.partial(function, *args, **kwargs), context=called.context, **options  # type: ignore[arg-type]
-                )
+                turn = await cache.begin(called.prompt, context=called.context, **options)
+                return await turn.run(functools.partial(function, *args, **kwargs))
 
             return cast("Callable[P, R]", answer_async)
 
@@ -118,7 +118,9 @@ class _Caller:
 
     def __init__(self, function: Callable[..., Any], *, key: str | KeyFunction | None) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"@cached: {function.__qualname__} is a generator; cache a function that returns its answer whole")
+            raise TypeError(
+                f"@cached: {function.__qualname__} is a generator; cache a function that returns its answer whole"
+            )
         self._signature = inspect.signature(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._compute = key if callable(key) else None
@@ -147,8 +149,8 @@ class _Caller:
             msgspec.json.encode(part)
         except (TypeError, ValueError, msgspec.MsgspecError) as error:
             raise TypeError(
-                f"@cached: argument {name!r} of {self._name} is {type(value).__name__}, which is no JSON and cannot be part of "
-                "a key; give it a __semcache_key__() method, or say with key= what tells two calls apart"
+                f"@cached: argument {name!r} of {self._name} is {type(value).__name__}, which is no JSON and cannot be "
+                "part of a key; give it a __semcache_key__() method, or say with key= what tells two calls apart"
             ) from error
         return part
 
@@ -166,8 +168,8 @@ def _prompt_parameter(signature: inspect.Signature, function: Callable[..., Any]
     if len(texts) == 1:
         return texts[0]
     raise TypeError(
-        f"@cached: cannot tell which parameter of {function.__qualname__} is the prompt: none is called prompt, query or "
-        f"question, and {len(texts)} are annotated str; name it with key="
+        f"@cached: cannot tell which parameter of {function.__qualname__} is the prompt: none is called prompt, query "
+        f"or question, and {len(texts)} are annotated str; name it with key="
     )
 
 

@@ -18,8 +18,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from .plugin import Component
-    from .types import Event, Record
-    from .types import Query
+    from .types import Event, Query, Record
 
 hookspec = pluggy.HookspecMarker("semcache")
 
@@ -76,10 +75,10 @@ def semcache_commands() -> Iterable[Component]:  # type: ignore[empty-body]
 def semcache_may_store(query: Query, entry: Record) -> bool | None:
     """Say whether an answer may be stored, after the core's own admission has agreed.
 
-    Called once for each answer, before it is written, off the caller's path. ``query`` is what was asked (digests and the
-    hole's text), ``entry`` the record about to be written. ``False`` vetoes; ``True`` and ``None`` agree. Every
-    implementation is asked until one vetoes; one that raises vetoes too, because an answer that nobody could judge is not
-    stored.
+    Called once for each answer, before it is written, off the caller's path. ``query`` is what was asked (digests and
+    the hole's text), ``entry`` the record about to be written. ``False`` vetoes; ``True`` and ``None`` agree. Every
+    implementation is asked until one vetoes; one that raises vetoes too, because an answer that nobody could judge is
+    not stored.
     """
 
 
@@ -88,6 +87,6 @@ def semcache_observe(event: Event) -> None:
     """Hear of a decision or a fault: metrics, logs, traces.
 
     Called on the event loop, once for each event, so it must return at once: hand slow work to a queue of your own. The
-    result is ignored. An exception is counted (``stats().observer_errors``) and goes no further. Events carry no prompt,
-    no answer and no credential.
+    result is ignored. An exception is counted (``stats().observer_errors``) and goes no further. Events carry no
+    prompt, no answer and no credential.
     """

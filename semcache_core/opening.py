@@ -71,7 +71,7 @@ async def open_cache(
     )
     engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
     stack.push_async_callback(engine.close)
-    engine.spawn(engine.sweep())
+    engine.spawn(engine.upkeep.sweep(clock=clock))
 
     digests = Digests(_identity_secret(config, responses))
     policy = config.policy(None, embedder)
@@ -119,6 +119,6 @@ def _identity_secret(config: Config, responses: object) -> bytes:
     if isinstance(responses, SupportsSecret):
         return responses.identity_secret()
     raise ConfigError(
-        "http.identity_secret is missing: this response store is shared over a network, so everybody who uses it needs the "
-        'same secret; set identity_secret = { env = "SEMCACHE_SECRET" } under [http], and semcache.namespace'
+        "http.identity_secret is missing: this response store is shared over a network, so everybody who uses it needs "
+        'the same secret; set identity_secret = { env = "SEMCACHE_SECRET" } under [http], and semcache.namespace'
     )

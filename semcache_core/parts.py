@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from .deadlines import Dependency
 from .protocols import (
     Embedder,
     ResponseStore,
@@ -15,6 +16,7 @@ from .protocols import (
     VectorStore,
     Verifier,
 )
+from .settings import LimitOptions
 from .stamps import StampedByEntries
 from .types import Query, Record
 
@@ -31,7 +33,7 @@ class Parts:
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
     verifiers: Sequence[Verifier] = ()
-    vetoes: Sequence[Callable[[Query, Record], bool | None]] = field(default=())
+    vetoes: Sequence[Callable[[Query, Record], object]] = field(default=())
     """Implementations of ``semcache_may_store``."""
 
     @classmethod
@@ -42,22 +44,52 @@ class Parts:
         vectors: VectorStore,
         responses: ResponseStore,
         verifiers: Sequence[Verifier] = (),
-        vetoes: Sequence[Callable[[Query, Record], bool | None]] = (),
+        vetoes: Sequence[Callable[[Query, Record], object]] = (),
     ) -> Parts:
         """Look for the extra powers of opened components and return them all."""
-        stamped: ResponseStore = responses
-        if not isinstance(responses, SupportsStamps):
-            stamped = stamps = StampedByEntries(responses)
-        else:
-            stamps = responses
+        stamped = responses if isinstance(responses, SupportsStamps) else StampedByEntries(responses)
         return cls(
             embedder=embedder,
             vectors=vectors,
             responses=stamped,
-            stamps=stamps,
+            stamps=stamped,
             peek=stamped if isinstance(stamped, SupportsPeek) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
             verifiers=verifiers,
             vetoes=vetoes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """The deadline and the breaker of all that is behind the cache. Writes have their own: a full disk stops no reads."""
+
+    responses: Dependency
+    vectors: Dependency
+    embed: Dependency
+    judges: Dependency
+    write_responses: Dependency
+    write_vectors: Dependency
+
+    @classmethod
+    def of(
+        cls, limits: LimitOptions, *, clock: Callable[[], float], on_fault: Callable[[str, BaseException], None]
+    ) -> Dependencies:
+        """Return one for each stage, as ``limits`` says."""
+        deadlines = {
+            "responses": limits.response_deadline,
+            "vectors": limits.vector_deadline,
+            "embed": limits.embed_deadline,
+            "judges": limits.judge_deadline,
+            "write_responses": limits.response_deadline,
+            "write_vectors": limits.vector_deadline,
+        }
+        return cls(
+            **{
+                stage: Dependency(
+                    stage, deadline=deadline, open_for=limits.breaker_open, clock=clock, on_fault=on_fault
+                )
+                for stage, deadline in deadlines.items()
+            }
         )

@@ -19,7 +19,8 @@ import pluggy
 
 __all__ = ["API_VERSION", "Component", "hookimpl"]
 
-#: The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api = (1, 0)``.
+# : The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
+# (1, 0)``.
 API_VERSION = (1, 0)
 
 hookimpl = pluggy.HookimplMarker("semcache")
@@ -30,8 +31,8 @@ hookimpl = pluggy.HookimplMarker("semcache")
 class Component:
     """A descriptor of something a plugin offers: enough to list it, without importing it.
 
-    ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one line for
-    ``semcache plugins``.
+    ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one
+    line for ``semcache plugins``.
     """
 
     name: str

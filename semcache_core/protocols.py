@@ -209,7 +209,7 @@ class SupportsSecret(Protocol):
     """
 
     def identity_secret(self) -> bytes:
-        """Return at least 32 random bytes, the same for everybody who shares this store's contents. Called once open."""
+        """Return at least 32 random bytes, the same for all who share this store's contents. Called once open."""
         ...
 
 

@@ -42,7 +42,9 @@ class StampedByEntries:
         stamps = dict(zip(tags, await self._store.get(tags, now=now), strict=True))
         newest = {tag: _STAMP.unpack(held.data)[0] for tag, held in stamps.items() if held is not None}
         return [
-            None if held is None else Stored(data=held[1], stamp=max((newest[t] for t in held[0] if t in newest), default=None))
+            None
+            if held is None
+            else Stored(data=held[1], stamp=max((newest[t] for t in held[0] if t in newest), default=None))
             for held in found
         ]
 

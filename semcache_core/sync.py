@@ -1,7 +1,8 @@
 """The blocking facade: the same calls for code that is not async.
 
-One thread runs one event loop, and the cache is opened on it at first use. Blocking calls work anywhere, inside a running
-loop too (they block it). The thread is a daemon and the cache is closed at exit, so the interpreter ends cleanly.
+One thread runs one event loop, and the cache is opened on it at first use. Blocking calls work anywhere, inside a
+running loop too (they block it). The thread is a daemon and the cache is closed at exit, so the interpreter ends
+cleanly.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class BlockingCache:
         self._running_loop()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def lookup(
@@ -68,10 +71,10 @@ class BlockingCache:
         """See ``SemanticCache.get_or_call``; ``call`` is a plain function and runs in the thread that calls this."""
         turn = self._run(self._cache.begin(prompt, refresh=refresh, **options))
         if not turn.leads:
-            return turn.value  # type: ignore[no-any-return]
+            return self._run(turn.run(call))  # type: ignore[no-any-return]
         try:
             answer = call()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised again in the caller's thread, unless it is a signal
             return self._run(turn.failed(error))  # type: ignore[no-any-return]
         return self._run(turn.answered(answer))  # type: ignore[no-any-return]
 
@@ -117,8 +120,8 @@ class BlockingCache:
                 return self._loop
             if self._cache.is_open:
                 raise WrongLoopError(
-                    "this cache was opened with 'async with' and belongs to that event loop: await its calls there, or use "
-                    "cache.sync alone, which opens the cache on a loop of its own"
+                    "this cache was opened with 'async with' and belongs to that event loop: await its calls there, or "
+                    "use cache.sync alone, which opens the cache on a loop of its own"
                 )
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=_run_loop, args=(loop,), name="semcache-sync", daemon=True)

@@ -39,7 +39,9 @@ def unpack(kind: str, payload: bytes) -> object:
 
 
 def _is_plain(value: object, depth: int) -> bool:
-    """Say whether JSON keeps ``value`` as it is: exact types only, since a subclass or a tuple would come back as another."""
+    """Say whether JSON keeps ``value`` as it is: exact types only, since a subclass or a tuple would come back as
+    another.
+    """
     kind = type(value)
     if kind in _SCALARS:
         return True

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .deadlines import Dependency
 from .embeddings import Embeddings
 from .errors import DependencyError
-from .protocols import ResponseStore, VectorStore
+from .parts import Dependencies, Parts
+from .settings import LimitOptions
 from .types import Point, Query, Record, Vector
 
 _BATCH = 64
@@ -37,21 +37,16 @@ class Writes:
 
     def __init__(
         self,
-        *,
-        responses: ResponseStore,
-        vectors: VectorStore,
-        response_dependency: Dependency,
-        vector_dependency: Dependency,
+        parts: Parts,
+        dependencies: Dependencies,
         embeddings: Embeddings | None,
+        *,
+        limits: LimitOptions,
         on_fault: Callable[[str, BaseException], None],
-        most: int,
-        most_bytes: int,
     ) -> None:
-        self._responses, self._vectors = responses, vectors
-        self._to_responses, self._to_vectors = response_dependency, vector_dependency
-        self._embeddings = embeddings
+        self._parts, self._dependencies, self._embeddings = parts, dependencies, embeddings
         self._on_fault = on_fault
-        self._most, self._most_bytes = most, most_bytes
+        self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
         self._waiting: dict[bytes, Job] = {}
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
         self._bytes = 0
@@ -96,9 +91,11 @@ class Writes:
 
     async def write(self, jobs: Sequence[Job]) -> bool:
         """Write ``jobs`` now; return False if any of them could not be written whole."""
-        written = await asyncio.gather(*(self._write_response(job) for job in jobs)) if len(jobs) > 1 else [
-            await self._write_response(jobs[0])
-        ]
+        written = (
+            await asyncio.gather(*(self._write_response(job) for job in jobs))
+            if len(jobs) > 1
+            else [await self._write_response(jobs[0])]
+        )
         semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
         return await self._index(semantic) and all(written)
 
@@ -126,8 +123,8 @@ class Writes:
 
     async def _write_response(self, job: Job) -> bool:
         try:
-            await self._to_responses.call(
-                self._responses.set(job.query.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+            await self._dependencies.write_responses.call(
+                self._parts.responses.set(job.query.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
             )
         except DependencyError:
             return False
@@ -138,7 +135,7 @@ class Writes:
         if not points:
             return not jobs
         try:
-            await self._to_vectors.call(self._vectors.upsert(points))
+            await self._dependencies.write_vectors.call(self._parts.vectors.upsert(points))
         except DependencyError:
             return False
         return len(points) == len(jobs)

@@ -33,7 +33,9 @@ async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> A
     clock, observer, registry = FrozenClock(), RecordingObserver(), Registry.installed()
     registry.add(observer, distribution="tests")
     embedder = components.pop("embedder", None) or CountingEmbedder()
-    cache = SemanticCache(load(MEMORY | (config or {})), registry=registry, clock=clock, embedder=embedder, **components)
+    cache = SemanticCache(
+        load(MEMORY | (config or {})), registry=registry, clock=clock, embedder=embedder, **components
+    )
     async with cache:
         yield Rig(cache, embedder, clock, observer)
 

@@ -16,7 +16,16 @@ def record(*, born_at: float = 100.0, expires_at: float | None = 200.0) -> Recor
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("7d", 604800.0), ("1h", 3600.0), ("90s", 90.0), ("500ms", 0.5), ("1.5m", 90.0), (30, 30.0), (0, 0.0), ("never", None)],
+    [
+        ("7d", 604800.0),
+        ("1h", 3600.0),
+        ("90s", 90.0),
+        ("500ms", 0.5),
+        ("1.5m", 90.0),
+        (30, 30.0),
+        (0, 0.0),
+        ("never", None),
+    ],
 )
 def test_durations_are_read_as_people_write_them(written: object, seconds: float | None) -> None:
     assert parse_duration(written) == seconds

@@ -23,7 +23,18 @@ def test_a_value_comes_back_equal_and_of_the_same_types(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [(1, 2), {1: "a"}, {"a": (1,)}, float("nan"), {"a": float("inf")}, {1, 2}, object(), "\ud800", OrderedDict(a=1), bytearray(b"x")],
+    [
+        (1, 2),
+        {1: "a"},
+        {"a": (1,)},
+        float("nan"),
+        {"a": float("inf")},
+        {1, 2},
+        object(),
+        "\ud800",
+        OrderedDict(a=1),
+        bytearray(b"x"),
+    ],
 )
 def test_a_value_that_would_come_back_different_is_refused(value: object) -> None:
     with pytest.raises(NotStorable):

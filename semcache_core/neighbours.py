@@ -1,0 +1,169 @@
+"""The semantic half of a lookup: embed, search the scope, read the candidates, verify, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from . import wire
+from .decide import Directives, Found, Ladder, serves
+from .embeddings import Embeddings
+from .errors import DependencyError, TextTooLong
+from .keys.digests import veto_id
+from .parts import Dependencies, Parts
+from .settings import Policy
+from .types import Match, Query, Record, Stored, Struct, Vector
+from .upkeep import Upkeep
+from .writes import Writes
+
+NEIGHBOURS = 5
+"""How many candidates a search returns: a verifier may turn the first ones down."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """One question as it is compared: what is asked, under which rules, and when."""
+
+    query: Query
+    policy: Policy
+    directives: Directives
+    now: float
+
+    @property
+    def threshold(self) -> float:
+        """The route's threshold, or the caller's where that is higher."""
+        return max(self.policy.threshold, self.directives.threshold or 0.0)
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """An entry near enough to be considered."""
+
+    entry_id: bytes
+    similarity: float
+    record: Record
+    stamp: float | None
+    vetoed: bool
+
+
+class Neighbours:
+    """Finds the entry that was made for the same question in other words, if there is one."""
+
+    def __init__(
+        self, parts: Parts, dependencies: Dependencies, embeddings: Embeddings, writes: Writes, upkeep: Upkeep
+    ) -> None:
+        self._parts, self._dependencies = parts, dependencies
+        self._embeddings, self._writes, self._upkeep = embeddings, writes, upkeep
+
+    async def find(self, asked: Asked) -> Found:
+        """Return the nearest entry that may answer, or why none may. Never raises for what fails behind the cache."""
+        query = asked.query
+        try:
+            vector = await self._embeddings.of(query.partition, query.text)
+        except TextTooLong:
+            return Found(outcome="miss", reason="long-text")
+        except DependencyError:
+            return Found(outcome="miss", reason="embedder-unavailable")
+        try:
+            ranked = await self._ranked(asked, vector)
+            found = await self._best(asked, ranked)
+        except DependencyError:
+            return Found(outcome="miss", reason="store-unavailable", vector=vector)
+        return msgspec.structs.replace(found, vector=vector) if found.outcome == "miss" else found
+
+    async def _ranked(self, asked: Asked, vector: Vector) -> list[Match]:
+        """Search the store and the answers that wait to be written: in their own process these are visible."""
+        threshold = asked.threshold
+        matches = {
+            match.id: match
+            for match in await self._dependencies.vectors.call(
+                self._parts.vectors.search(
+                    vector, scope=asked.query.store_scope, limit=NEIGHBOURS, floor=threshold, now=asked.now
+                )
+            )
+        }
+        for job in self._writes.beside(asked.query.store_scope):
+            other = await self._writes.vector_of(job)
+            if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
+                matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)
+        return sorted(matches.values(), key=lambda match: -match.similarity)[:NEIGHBOURS]
+
+    async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
+        if not ranked:
+            return Found(outcome="miss", reason="below-threshold")
+        ladder = Ladder(asked.threshold)
+        for candidate in await self._candidates(asked, ranked):
+            if not ladder.reaches(candidate.similarity):
+                break
+            if candidate.vetoed:
+                ladder.turned_down("vetoed")
+                continue
+            found = serves(
+                candidate.record,
+                now=asked.now,
+                stamp=candidate.stamp,
+                policy=asked.policy,
+                directives=asked.directives,
+                source="semantic",
+            )
+            if found.record is None:
+                ladder.passed_over(found.reason)
+            elif await self._is_verified(asked.query.text, candidate, ladder):
+                return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
+        return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
+
+    async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
+        """Read the candidates and this text's vetoes of them, in one trip; what is not of this scope is left out."""
+        query, ids = asked.query, [match.id for match in ranked]
+        vetoes = [veto_id(query, id) for id in ids]
+        stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
+        candidates, orphans = [], []
+        for match, entry, veto in zip(ranked, stored[: len(ids)], stored[len(ids) :], strict=True):
+            job = self._writes.peek(match.id)
+            if job is None and entry is None:
+                orphans.append(match.id)
+                continue
+            record = job.record if job is not None else self._decoded(match.id, entry)
+            if (
+                record is not None
+                and not record.exact_only
+                and record.partition == query.partition
+                and record.scope == query.scope
+            ):
+                stamp = entry.stamp if job is None and entry is not None else None
+                candidates.append(
+                    Candidate(
+                        entry_id=match.id,
+                        similarity=match.similarity,
+                        record=record,
+                        stamp=stamp,
+                        vetoed=veto is not None,
+                    )
+                )
+        if orphans:
+            self._upkeep.prune(orphans)
+        return candidates
+
+    def _decoded(self, entry_id: bytes, entry: Stored | None) -> Record | None:
+        try:
+            return None if entry is None else wire.decode(entry.data)
+        except (wire.NewerVersion, wire.Undecodable) as error:
+            self._upkeep.unreadable(entry_id, error)
+            return None
+
+    async def _is_verified(self, text: str, candidate: Candidate, ladder: Ladder) -> bool:
+        """Ask every verifier in turn; a verifier that fails or takes too long rejects."""
+        similarity = candidate.similarity
+        for verifier in self._parts.verifiers:
+            if verifier.costly and not ladder.is_doubtful(similarity):
+                continue
+            call = verifier.verify(text, candidate.record.text)
+            try:
+                verdict = await (self._dependencies.judges.call(call) if verifier.costly else call)
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: an error is a reject
+                self._upkeep.fault("verify", error)
+                ladder.turned_down("verifier-error")
+                return False
+            similarity = ladder.weigh(verdict, similarity)
+            if similarity < 0:
+                return False
+        return True

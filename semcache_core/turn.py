@@ -1,0 +1,161 @@
+"""One question on its way to an answer: what happens between a miss and the answer's storage."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from .decide import Found
+from .engine import Engine
+from .flights import Flight, FlightFailed
+from .freshness import expiry, parse_duration
+from .functions import DoNotCache
+from .settings import Duration, Policy
+from .types import Query, Record
+from .values import NotStorable, pack, unpack
+
+
+class Turn:
+    """A question that has an answer (``value``), or that it is this caller's turn to fetch one for (``leads``)."""
+
+    __slots__ = ("_born_at", "_engine", "_flight", "_found", "_policy", "_query", "_tags", "is_stale", "leads", "value")
+
+    def __init__(self, engine: Engine, query: Query | None, policy: Policy, tags: Sequence[str], found: Found) -> None:
+        self._engine, self._policy, self._tags, self._found = engine, policy, tags, found
+        self._query = query
+        """None: the question cannot be put into a key, so its answer is not stored."""
+        self._born_at = engine.clock()
+        self._flight: Flight[tuple[str, bytes]] = engine.flights.solo()
+        self.is_stale = found.outcome == "stale"
+        """There is an answer, and it is time for a new one."""
+        self.leads = found.record is None or policy.mode == "observe"
+        self.value: Any = None
+        if found.record is not None and not self.leads:
+            self.value = unpack(found.record.kind, found.record.payload)
+
+    async def board(self) -> None:
+        """Join the flight that fetches this answer already, or become the one who does."""
+        engine, query = self._engine, self._query
+        while query is not None:
+            flight, leads = engine.flights.board(query.flight)
+            if leads:
+                self._flight = flight
+                break
+            try:
+                async for kind, payload in flight.items(patience=engine.limits.waiter_patience):
+                    self.value, self.leads = unpack(kind, payload), False
+                    return
+            except FlightFailed as failed:
+                if not failed.alone:
+                    continue
+            # It failed twice, brought nothing that may be shared, or took too long: ask upstream alone.
+            break
+        self._born_at = engine.clock()
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        """Return the answer: the one there is, or what ``call`` returns."""
+        if self.is_stale:
+            self._engine.spawn(self._refresh(call))
+        if not self.leads:
+            return self.value
+        answering = asyncio.ensure_future(self._answer(call))
+        try:
+            return await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            # Others may wait for this call: it then outlives the one who began it.
+            if self._flight.others:
+                self._engine.adopt(answering)
+            else:
+                self._flight.close_doors()
+                answering.cancel()
+            raise
+
+    async def answered(self, answer: Any) -> Any:
+        """Take the answer: share it, store it, and return it to the caller."""
+        if isinstance(answer, DoNotCache):
+            self._flight.land(refused=True)
+            return answer.value
+        try:
+            kept = await self._kept(answer)
+            if kept is not None:
+                self._flight.publish((kept.kind, kept.payload))
+            self._flight.land(refused=kept is None)
+        finally:
+            self._flight.fail()
+        return answer
+
+    async def failed(self, error: BaseException) -> Any:
+        """Take the failure of the call: raise it, or return what stands in for an answer."""
+        if isinstance(error, DoNotCache):
+            return await self.answered(error)
+        self._flight.fail()
+        fallback = self._found.fallback
+        if fallback is not None and isinstance(error, Exception):
+            return unpack(fallback.kind, fallback.payload)
+        raise error
+
+    async def _refresh(self, call: Callable[[], Any]) -> None:
+        """Fetch a new answer in place of a stale one, unless somebody does already."""
+        if self._query is not None:
+            self._flight, leads = self._engine.flights.board(self._query.flight)
+            if leads:
+                self._born_at = self._engine.clock()
+                await self._answer(call)
+
+    async def _answer(self, call: Callable[[], Any]) -> Any:
+        try:
+            if inspect.iscoroutinefunction(call):
+                answer = await call()
+            else:
+                answer = await asyncio.to_thread(call)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+        except BaseException as error:  # noqa: BLE001  raised again unless it is a signal or a stale answer stands in
+            return await self.failed(error)
+        return await self.answered(answer)
+
+    async def _kept(self, answer: Any) -> Record | None:
+        """Store the answer and return its record; None if it may not be stored."""
+        engine, query, policy = self._engine, self._query, self._policy
+        if query is None:
+            return None
+        record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
+        if record is None:
+            return None
+        kept = await engine.keep(query, record, policy=policy, tags=self._tags, vector=self._found.vector)
+        return record if kept else None
+
+
+def record_of(query: Query, value: object, policy: Policy, *, born_at: float, cost: float = 0.0) -> Record | None:
+    """Return ``value`` as the record of ``query``; None if it may not be stored."""
+    if policy.ttl == 0 or policy.mode == "off":
+        return None
+    try:
+        kind, payload = pack(value)
+    except NotStorable:
+        return None
+    return Record(
+        partition=query.partition,
+        scope=query.scope,
+        exact=query.exact,
+        text=query.text if query.exact_only is None else "",
+        kind=kind,
+        payload=payload,
+        born_at=born_at,
+        expires_at=expiry(born_at, policy.ttl, jitter=policy.jitter, draw=random.random()),  # noqa: S311  no secret
+        exact_only=query.exact_only is not None,
+        cost=cost,
+        fields=query.fields,
+    )
+
+
+def with_ttl(policy: Policy, ttl: str | Duration | msgspec.UnsetType) -> Policy:
+    """Return the policy with a ttl of the caller's own, if there is one. Raises ValueError."""
+    if isinstance(ttl, msgspec.UnsetType):
+        return policy
+    return msgspec.structs.replace(policy, ttl=None if ttl is None else parse_duration(ttl))

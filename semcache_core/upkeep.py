@@ -1,0 +1,90 @@
+"""What happens off every caller's path: background tasks, deleting, mending and sweeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from . import wire
+from .errors import DependencyError
+from .observe import Observatory
+from .parts import Dependencies, Parts
+from .writes import Writes
+
+_SWEEP_EVERY = 60.0
+
+
+class Upkeep:
+    """Owns the background tasks of a cache. Where nothing may outlive a request it starts none."""
+
+    def __init__(
+        self, parts: Parts, dependencies: Dependencies, writes: Writes, observatory: Observatory, *, background: bool
+    ) -> None:
+        self._parts, self._dependencies, self._writes, self._observatory = parts, dependencies, writes, observatory
+        self.background = background
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run ``work`` in the background if anything may outlive the request; what it raises is a fault."""
+        if not self.background:
+            work.close()
+            return
+        task = asyncio.create_task(self._guarded(work))
+        task.add_done_callback(lambda _: work.close())  # For a task that is cancelled before it begins.
+        self.adopt(task)
+
+    def adopt(self, task: asyncio.Future[Any]) -> None:
+        """Keep hold of a task that outlives the request it began in."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End every background task."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def forget(self, entry_id: bytes) -> None:
+        """Delete one entry: the vector first, then the response. Raises DependencyError."""
+        self._writes.forget(entry_id)
+        await self._forget_vectors((entry_id,))
+        await self._dependencies.responses.call(self._parts.responses.delete((entry_id,)))
+
+    def prune(self, ids: Sequence[bytes]) -> None:
+        """Delete vectors without a response: an entry was evicted, or its writer died between the two."""
+        self.spawn(self._forget_vectors(ids))
+
+    def unreadable(self, entry_id: bytes, error: wire.NewerVersion | wire.Undecodable) -> str:
+        """Take note of an entry that does not decode and return the reason code of the miss."""
+        if isinstance(error, wire.NewerVersion):
+            return "newer-version"
+        self._observatory.fault("decode", error)
+        self.spawn(self.forget(entry_id))
+        return "undecodable"
+
+    def fault(self, stage: str, error: BaseException) -> None:
+        """Count and tell a failure behind the cache."""
+        self._observatory.fault(stage, error)
+
+    async def sweep(self, *, clock: Callable[[], float]) -> None:
+        """Delete what has expired, about once a minute, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY)
+            for store in self._parts.sweepers:
+                try:
+                    await store.sweep(now=clock())
+                except Exception as error:  # noqa: BLE001  the edge to plugin code: it is tried again in a minute
+                    self._observatory.fault("sweep", error)
+
+    async def _forget_vectors(self, ids: Sequence[bytes]) -> None:
+        await self._dependencies.vectors.call(self._parts.vectors.delete(ids))
+
+    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        except DependencyError:
+            return  # Counted where it was raised.
+        except Exception as error:  # noqa: BLE001  the edge of the request: nobody waits for this task
+            self._observatory.fault("background", error)
