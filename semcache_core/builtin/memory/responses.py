@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from semcache_core.errors import NotOpenError
 from semcache_core.protocols import Options
+from semcache_core.settings import Bytes
 from semcache_core.types import Stored
 
 from .slots import MISSING, Slots
@@ -32,7 +33,7 @@ class MemoryResponseOptions(Options, frozen=True):
     """``[response_store] use = "memory"``."""
 
     max_bytes: Annotated[
-        int, Meta(ge=1, description="Memory that answers may take, in bytes; least recently used go first.")
+        Bytes, Meta(ge=1, description="Memory that answers may take; least recently used go first.")
     ] = 512 * 1024 * 1024
 
 

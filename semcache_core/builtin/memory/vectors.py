@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from semcache_core.errors import NotOpenError
 from semcache_core.protocols import Options
+from semcache_core.settings import Bytes
 from semcache_core.types import Match, Point, Space, Vector
 
 from .index import VectorIndex
@@ -23,7 +24,7 @@ class MemoryVectorOptions(Options, frozen=True):
     """``[vector_store] use = "memory"``."""
 
     max_bytes: Annotated[
-        int, Meta(ge=1, description="Memory that vectors may take, in bytes; least recently used go first.")
+        Bytes, Meta(ge=1, description="Memory that vectors may take; least recently used go first.")
     ] = 512 * 1024 * 1024
 
 
