@@ -10,7 +10,7 @@ from .classes import NAMED, SETS
 from .lists import listed
 from .opposites import PARTICLES, pairs
 from .synonyms import groups
-from .units import NUMBER_WORDS, ORDINALS
+from .units import NUMBER_WORDS, ORDINALS, UNITS
 from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
 
 FROM, TO = 1, 2
@@ -30,6 +30,8 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     named: bool = False
     opposites: frozenset[str] = _NOTHING
     number: int | None = None
+    tells: bool = False  # says something that the other text may lack
+    plain: bool = False  # needs none of the reader's special cases
     role: int = 0  # of what follows: FROM, TO, or none
 
 
@@ -134,16 +136,21 @@ def look_up(form: str) -> Word:
     key = _KEYS.get(root, root)
     function, frame = name in FUNCTION, name in FRAME or root in _FRAME
     sets = frozenset(_SETS.get(root) or _SETS.get(key) or ())
+    opposites = frozenset(_OPPOSITES.get(key, ()))
+    is_open = not function and not frame and not ordinal
+    number = NUMBER_WORDS.get(form)
     return Word(
         form=form,
         stem=root,
         key=key,
-        open=not function and not frame and not ordinal,
+        open=is_open,
         frame=frame,
         negates=form in NEGATORS,
         sets=sets,
         named=not sets.isdisjoint(NAMED),
-        opposites=frozenset(_OPPOSITES.get(key, ())),
-        number=NUMBER_WORDS.get(form),
+        opposites=opposites,
+        number=number,
+        tells=is_open or bool(opposites) or bool(sets),
+        plain=number is None and not ordinal and form not in NEGATORS and form not in UNITS and form != "to",
         role=FROM if form in SOURCE else TO if form in TARGET else 0,
     )

@@ -77,8 +77,7 @@ _FIGURE = re.compile(
 # The common case, tried first: figures, and a word that makes no quantity, date or time of them.
 _BARE = re.compile(r"(\d{1,15})(?:(?:[?!,;)]|\.(?!\w))(?!\d)|(?= ([a-zA-Z']+)(?![\w/]))|\Z)")
 _CONTINUES = (
-    UNITS.keys()
-    | SCALES.keys()
+    SCALES.keys()
     | {s + "s" for s in SCALES}
     | MONTHS.keys()
     | set(listed("of per degree degrees a p am pm o'clock c f"))
@@ -95,7 +94,8 @@ def figures(text: str, found: list[Literal]) -> str:
     out: list[str] = []
     done = 0
     while hit is not None and len(found) < _MAX_FOUND:
-        start, end, item = _figure_at(text, done, hit.start())
+        digit = hit.start()
+        start, end, item = _simple(text, done, digit) or _figure_at(text, done, digit)
         out.append(text[done:start])
         words, literal = item
         out.append(f" {words} ")
@@ -106,6 +106,19 @@ def figures(text: str, found: list[Literal]) -> str:
         hit = _DIGIT.search(text, done)
     out.append(text[done:])
     return "".join(out)
+
+
+def _simple(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Literal | None]] | None:
+    """Read figures between spaces, with or without a unit, or return None where they may be part of something else."""
+    bare = _BARE.match(text, digit) if digit == 0 or text[digit - 1] == " " else None
+    if bare is None or _after_month(text, done, digit):
+        return None
+    word = (bare[2] or "").lower()
+    if word in _CONTINUES:
+        return None
+    if word in UNITS:
+        return digit, bare.end(2), ("", quantity(bare[1], negative=False, scale=None, unit=word, money=None))
+    return digit, bare.end(1), ("", Literal("numbers", bare[1], bare[1]))
 
 
 def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Literal | None]]:
@@ -120,9 +133,6 @@ def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, L
         dated = _FIGURE.match(text, before.start())
         if dated is not None and dated.lastgroup in ("md", "my"):
             return before.start(), dated.end(), ("", _literal(dated)[1])
-    bare = _BARE.match(text, digit) if start == digit else None
-    if bare is not None and (bare[2] or "").lower() not in _CONTINUES:
-        return start, bare.end(1), ("", Literal("numbers", bare[1], bare[1]))
     match = _FIGURE.match(text, start)
     if match is None or match.end() <= digit:
         start = digit
@@ -170,7 +180,8 @@ _EXTENSIONS = (  # IANA media types: the file name extensions that questions nam
 _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
 
 _ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?")
-_SYMBOL_HINT = re.compile(r"[`@_\\~#/+]| -|[a-zA-Z]\.[a-zA-Z]|[a-z][A-Z]")
+_SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
+_DOTTED = re.compile(r"\.[a-zA-Z]")
 _SYMBOL = re.compile(
     rf"""
     (?P<code>```.{{1,4000}}?```|`[^`\n]{{1,400}}`)
@@ -201,7 +212,7 @@ def operators(text: str, found: list[Literal]) -> None:
 
 def symbols(text: str, found: list[Literal]) -> str:
     """Take URLs, addresses, code, file names and operators out of the text, appending them to ``found``."""
-    if _SYMBOL_HINT.search(text) is None:
+    if _SYMBOL_HINT.search(text) is None and _DOTTED.search(text) is None and " -" not in text:
         return text
 
     def replace(match: re.Match[str]) -> str:

@@ -1,0 +1,50 @@
+"""What ``text-guard`` costs: microseconds a pair of texts that it has not seen before.
+
+    python benchmarks/guard.py FILE.txt          # one prompt a line
+
+The pairs are neighbours in length, which is the worst case: nothing about them is decided early by their size.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from semcache_core.builtin.text_guard import compare
+from semcache_core.builtin.text_guard.parse import parse
+
+PAIRS = 3000
+
+
+def costs(texts: Sequence[str], *, rounds: int = 3) -> list[float]:
+    """Return the seconds of each comparison of two fresh texts, the best of some rounds, sorted."""
+    drawn = random.Random(7).sample(texts, min(len(texts), PAIRS))
+    ordered = sorted(drawn, key=len)
+    best = [float("inf")] * (len(ordered) - 1)
+    for _ in range(rounds):
+        for place, (one, other) in enumerate(pairwise(ordered)):
+            parse.cache_clear()
+            begun = time.perf_counter()
+            compare(one, other)
+            best[place] = min(best[place], time.perf_counter() - begun)
+    return sorted(best)
+
+
+def report(streams: Iterable[Sequence[str]]) -> str:
+    """Return a line a stream with the cost of a pair."""
+    lines = [f"\ntext-guard, us a pair{'words':>9}{'median':>9}{'p95':>9}"]
+    for texts in streams:
+        seconds = costs(texts)
+        words = statistics.median(len(text.split()) for text in texts)
+        median, p95 = 1e6 * statistics.median(seconds), 1e6 * seconds[int(0.95 * len(seconds))]
+        lines.append(f"{'':<21}{words:>9.0f}{median:>9.1f}{p95:>9.1f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(report([Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]))
