@@ -16,7 +16,7 @@ from semcache_core.config.components import Assembly, Made
 from semcache_core.errors import ConfigError, SemcacheError
 from semcache_core.protocols import Embedder
 from semcache_core.registry import NOUNS, Registry
-from semcache_core.settings import Policy, Secret
+from semcache_core.settings import CacheOptions, Policy, Secret
 
 from .group import Failed
 from .output import add_rows, console, table, value_text
@@ -114,5 +114,5 @@ def _print_policies(out: Console, config: Config, embedder: Embedder) -> None:
 
 
 def _policy_cells(policy: Policy) -> list[str]:
-    kinds = {field.name: inspect.type_info(field.type) for field in msgspec.structs.fields(type(policy))}
+    kinds = {field.name: inspect.type_info(field.type) for field in msgspec.structs.fields(CacheOptions)}
     return [value_text(getattr(policy, name), kinds[name]) for name in _ROUTE_SHOWS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import click
@@ -10,6 +9,8 @@ import click
 from semcache_core.errors import ConfigError, PluginError, SemcacheError
 from semcache_core.refusals import core_version
 from semcache_core.registry import Offer, Registry
+
+_REGISTRY = "semcache_core.registry"
 
 
 class Failed(click.ClickException):
@@ -29,19 +30,14 @@ class Misused(Failed):
 class Program(click.Group):
     """A group whose commands are the installed ones; listing them imports none of them."""
 
-    @cached_property
-    def registry(self) -> Registry:
-        """What is installed, found out once a run."""
-        return Registry.installed()
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every command's name, written ``distribution/name`` where two distributions offer it."""
-        return [self._name(offer) for offer in self.registry.offers("commands")]
+        return [_name(ctx, offer) for offer in _registry(ctx).offers("commands")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command. Raises Misused where there is none, or where it does not work."""
         try:
-            command = self.registry.load("commands", cmd_name)
+            command = _registry(ctx).load("commands", cmd_name)
         except SemcacheError as error:
             raise Misused(str(error)) from error
         if not isinstance(command, click.Command):
@@ -50,7 +46,7 @@ class Program(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from their summaries, without importing them."""
-        rows = [(self._name(offer), offer.component.summary) for offer in self.registry.offers("commands")]
+        rows = [(_name(ctx, offer), offer.component.summary) for offer in _registry(ctx).offers("commands")]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -63,10 +59,19 @@ class Program(click.Group):
         except SemcacheError as error:
             raise Failed(str(error)) from error
 
-    def _name(self, offer: Offer) -> str:
-        name = offer.component.name
-        others = [each for each in self.registry.offers("commands") if each.component.name == name]
-        return f"{offer.distribution}/{name}" if len(others) > 1 else name
+
+def _registry(ctx: click.Context) -> Registry:
+    """Return what is installed, found out once a run."""
+    if _REGISTRY not in ctx.meta:
+        ctx.meta[_REGISTRY] = Registry.installed()
+    registry: Registry = ctx.meta[_REGISTRY]
+    return registry
+
+
+def _name(ctx: click.Context, offer: Offer) -> str:
+    name = offer.component.name
+    others = [each for each in _registry(ctx).offers("commands") if each.component.name == name]
+    return f"{offer.distribution}/{name}" if len(others) > 1 else name
 
 
 @click.command(

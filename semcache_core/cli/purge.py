@@ -73,7 +73,7 @@ def select(
 
 
 def moment(text: str, *, now: float) -> float:
-    """Return the time that ``2026-01-31``, ``2026-01-31T12:00+02:00`` or ``7d`` (ago) names, seconds since the epoch."""
+    """Return when ``2026-01-31``, ``2026-01-31T12:00+02:00`` or ``7d`` (ago) was, seconds since the epoch."""
     try:
         if re.fullmatch(r"[\d.]+ ?[a-z]+", text):
             return now - (parse_duration(text) or 0.0)

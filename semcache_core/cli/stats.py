@@ -85,6 +85,7 @@ def _asked(url: str) -> Any:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  checked above
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        error.close()
         hint = f"; set {TOKEN_VARIABLE}" if error.code == 403 else ""
         raise Failed(f"{address} answered {error.code} {error.reason}{hint}") from error
     except (OSError, ValueError) as error:
