@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.builtin.memory.slots import MISSING
+from semcache_core.builtin.sqlite import SqliteResponseStore, SqliteVectorStore
 from semcache_core.builtin.text_guard import TextGuard
 from semcache_core.extractors.json_body import JsonBody, JsonOptions
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.protocols import (
     KeyExtractor,
     ResponseStore,
+    SupportsNotices,
     SupportsPeek,
     SupportsScan,
     SupportsScopes,
@@ -54,6 +60,43 @@ class TestMemoryResponses(ResponseStoreContract):
         assert store._slots.add(id, keep_until=keep_until) == len(store._data)
         store._data.append(data)
         store._tags.append(None)
+
+
+class OneFile:
+    """Gives each test a file of its own, which all components of the test share."""
+
+    path: str
+
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> None:
+        self.path = str(tmp_path / "cache" / "semcache.db")
+
+
+class TestSqliteVectors(OneFile, VectorStoreContract):
+    shared = True
+    promises = (SupportsScopes, SupportsSweep, SupportsNotices)
+
+    def make(self) -> VectorStore:
+        return SqliteVectorStore(SqliteVectorStore.Options(path=self.path))
+
+
+class TestSqliteResponses(OneFile, ResponseStoreContract):
+    shared = True
+    promises = (SupportsPeek, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret, SupportsNotices)
+
+    def make(self) -> ResponseStore:
+        return SqliteResponseStore(SqliteResponseStore.Options(path=self.path))
+
+    async def read_raw(self, store: ResponseStore, id: bytes) -> bytes | None:
+        with sqlite3.connect(self.path) as door:
+            row = door.execute("SELECT data FROM responses WHERE id = ?", (id,)).fetchone()
+        door.close()
+        return None if row is None else row[0]
+
+    async def write_raw(self, store: ResponseStore, id: bytes, data: bytes, *, keep_until: float | None) -> None:
+        with sqlite3.connect(self.path) as door:
+            door.execute("INSERT INTO responses (id, data, keep_until) VALUES (?, ?, ?)", (id, data, keep_until))
+        door.close()
 
 
 class TestTextGuard(VerifierContract):

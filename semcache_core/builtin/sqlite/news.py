@@ -1,0 +1,116 @@
+"""What other processes changed in the vectors: read in the thread, by sequence numbers and tombstones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import numpy as np
+
+from semcache_core.types import Point, Space, Struct
+
+BATCH = 512
+"""Vectors taken over between two turns of the event loop: about a millisecond."""
+
+_SINCE = "SELECT seq, scope, id, keep_until, vector FROM vectors WHERE seq > ? AND space = ? ORDER BY seq LIMIT ?"
+_OF_SCOPE = (
+    "SELECT seq, scope, id, keep_until, vector FROM vectors "
+    "WHERE space = ? AND scope = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
+_GONE_SINCE = "SELECT id FROM gone WHERE seq > ? AND space = ?"
+_HEADS = (
+    "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'vectors'), 0), "
+    "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'gone'), 0)"
+)
+_PREPARE = (
+    "INSERT INTO spaces (fingerprint, dimensions, prepared) "
+    "VALUES (?, ?, (SELECT coalesce(max(prepared), 0) + 1 FROM spaces)) "
+    "ON CONFLICT (fingerprint, dimensions) DO UPDATE SET prepared = excluded.prepared"
+)
+
+
+class Heads(Struct, frozen=True):
+    """How far a process has seen: the last vector, the last tombstone, and the file's data version then."""
+
+    vectors: int = 0
+    gone: int = 0
+    version: int = -1
+    """SQLite's count of other connections' commits; -1 asks for a look whatever it says."""
+
+
+class Batch(Struct, frozen=True):
+    """Some vectors in the order in which they were written."""
+
+    points: Sequence[Point]
+    last: int
+    """The sequence number of the last one."""
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be more."""
+        return len(self.points) == BATCH
+
+
+class News(Struct, frozen=True):
+    """What the file holds beyond the heads. Tombstones count before points: what was written again is there again."""
+
+    heads: Heads
+    batch: Batch
+    gone: Sequence[bytes] = ()
+    anew: bool = False
+    """Tombstones were missed that are no longer kept: nothing in memory can be relied on."""
+
+
+class Prepared(Struct, frozen=True):
+    """A space as it stands in the file: its number, the scopes that hold something, and how far that is seen."""
+
+    number: int
+    scopes: frozenset[bytes]
+    heads: Heads
+
+
+def prepare(connection: sqlite3.Connection, space: Space) -> Prepared:
+    """Select the space, which makes it the one prepared last; in a transaction."""
+    key = (space.fingerprint, space.dimensions)
+    connection.execute(_PREPARE, key)
+    (number,) = connection.execute("SELECT space FROM spaces WHERE fingerprint = ? AND dimensions = ?", key).fetchone()
+    vectors, gone = connection.execute(_HEADS).fetchone()
+    return Prepared(number=number, scopes=scopes_of(connection, number), heads=Heads(vectors=vectors, gone=gone))
+
+
+def scopes_of(connection: sqlite3.Connection, space: int) -> frozenset[bytes]:
+    """Return the scopes that hold a vector."""
+    rows = connection.execute("SELECT DISTINCT scope FROM vectors WHERE space = ?", (space,))
+    return frozenset(scope for (scope,) in rows)
+
+
+def read_scope(connection: sqlite3.Connection, *, space: int, scope: bytes, after: int) -> Batch:
+    """Return the next vectors of a scope."""
+    return _batch(connection.execute(_OF_SCOPE, (space, scope, after, BATCH)), after=after)
+
+
+def read_news(connection: sqlite3.Connection, *, space: int, heads: Heads) -> News | None:
+    """Return, as one snapshot, what happened beyond ``heads``; None where no other connection has written."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    if version == heads.version:
+        return None
+    connection.execute("BEGIN")
+    try:
+        (first_gone,) = connection.execute("SELECT min(seq) FROM gone").fetchone()
+        _, last_gone = connection.execute(_HEADS).fetchone()
+        gone = [id for (id,) in connection.execute(_GONE_SINCE, (heads.gone, space))]
+        batch = _batch(connection.execute(_SINCE, (heads.vectors, space, BATCH)), after=heads.vectors)
+    finally:
+        connection.execute("COMMIT")
+    missed = last_gone > heads.gone and (first_gone is None or first_gone > heads.gone + 1)
+    seen = Heads(vectors=batch.last, gone=last_gone, version=-1 if batch.full else version)
+    return News(heads=seen, gone=gone, batch=batch, anew=missed)
+
+
+def _batch(rows: sqlite3.Cursor, *, after: int) -> Batch:
+    points: list[Point] = []
+    last = after
+    for seq, scope, id, keep_until, vector in rows:
+        points.append(Point(id=id, scope=scope, vector=np.frombuffer(vector, np.float32), keep_until=keep_until))
+        last = seq
+    return Batch(points=points, last=last)

@@ -1,0 +1,36 @@
+"""What both stores are told: which file, and how large it may grow."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from semcache_core.protocols import Options
+
+
+class FileOptions(Options, frozen=True):
+    """The options of the shared file; give both stores the same."""
+
+    path: Annotated[str, Meta(description="The file. Stores and processes that name the same one share it.")] = (
+        ".semcache/semcache.db"
+    )
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=65536,
+            description="Bytes of the file, answers and vectors together; what was used least recently goes first.",
+        ),
+    ] = 1024 * 1024 * 1024
+
+
+class SqliteResponseOptions(FileOptions, frozen=True):
+    """``[response_store] use = "sqlite"``."""
+
+
+class SqliteVectorOptions(FileOptions, frozen=True):
+    """``[vector_store] use = "sqlite"``."""
+
+    max_memory: Annotated[
+        int, Meta(ge=1, description="Bytes of memory for vectors; scopes searched least recently leave it first.")
+    ] = 256 * 1024 * 1024

@@ -1,0 +1,166 @@
+"""The ``sqlite`` response store: answers in the shared file, read anew each time, so that no process can be behind."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from semcache_core.types import Stored
+
+from .options import SqliteResponseOptions
+from .shared import SharedFile
+
+BATCH = 500
+"""Rows deleted in one transaction of a sweep."""
+TOUCHES = 1000
+"""Uses written down between two ticks at most: the order of eviction is near enough, and hits are not slowed."""
+STAMPS_KEPT = 10_000
+"""Past this many stamps, a sweep forgets those that nothing stored carries."""
+STAMP_GRACE = 3600.0
+"""Seconds a stamp stays although nothing carries its tag: a flight begun before it may still want to store."""
+
+_STAMP = "(SELECT max(at) FROM json_each(responses.tags) JOIN stamps ON stamps.tag = json_each.value)"
+_GET = f"SELECT data, keep_until, used, {_STAMP} FROM responses WHERE id = ?"  # noqa: S608
+_SCAN = f"SELECT id, data, {_STAMP}, tags FROM responses WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+_NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM responses)"
+_SET = f"INSERT OR REPLACE INTO responses (id, keep_until, used, tags, data) VALUES (?, ?, {_NEXT_USE}, ?, ?)"  # noqa: S608
+_TOUCH = f"UPDATE responses SET used = {_NEXT_USE} WHERE id = ?"  # noqa: S608
+_SPREAD = "SELECT (SELECT min(used) FROM responses), (SELECT max(used) FROM responses)"
+_SWEEP = "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses WHERE keep_until <= ? LIMIT ?)"
+_FORGET_STAMPS = (
+    "DELETE FROM stamps WHERE at < ? AND tag NOT IN "
+    "(SELECT json_each.value FROM responses, json_each(responses.tags) WHERE responses.tags IS NOT NULL)"
+)
+
+
+class SqliteResponseStore:
+    """Answers in one SQLite file. A read is one statement on the event loop; everything else is the thread's.
+
+    There is no cache of answers in this process: a read costs a few microseconds more than a bare SELECT, and what is
+    not kept cannot be out of date.
+    """
+
+    Options = SqliteResponseOptions
+
+    def __init__(self, options: SqliteResponseOptions) -> None:
+        self._file = SharedFile(options, owner="response store")
+        self._file.after_writes = self._measure
+        self._touched: dict[bytes, None] = {}
+        """Entries hit since the last tick: their uses are written down together, never by the hit."""
+        self._oldest = self._newest = 0
+
+    async def __aenter__(self) -> Self:
+        await self._file.open(each_tick=self._tick, replaced=self._look)
+        await self._look()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._file.is_open:
+            self._write_touches()
+        await self._file.close()
+
+    def peek(self, id: bytes, *, now: float) -> Stored | None:
+        row = self._file.read(_GET, (id,))
+        if row is None:
+            return None
+        data, keep_until, used, stamp = row
+        if keep_until is not None and keep_until <= now:
+            return None
+        # What is among the newest sixteenth needs no better place, so a busy entry is written now and then only.
+        if self._newest - used > (self._newest - self._oldest) // 16 and len(self._touched) < TOUCHES:
+            self._touched[id] = None
+        return Stored(data=data, stamp=stamp)
+
+    async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
+        self._file.check_open()
+        return [self.peek(id, now=now) for id in ids]
+
+    async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        row = (id, keep_until, _tag_list(tags), bytes(data))
+        await self._file.run(lambda connection: _execute(connection, _SET, row), writes=True)
+
+    async def delete(self, ids: Sequence[bytes]) -> None:
+        rows = [(id,) for id in ids]
+        await self._file.run(
+            lambda connection: _execute_many(connection, "DELETE FROM responses WHERE id = ?", rows), writes=True
+        )
+
+    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
+        rows = [(tag.hex(), at) for tag in tags]
+        statement = "INSERT INTO stamps VALUES (?, ?) ON CONFLICT (tag) DO UPDATE SET at = max(at, excluded.at)"
+        await self._file.run(lambda connection: _execute_many(connection, statement, rows), writes=True)
+
+    async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
+        rows = await self._file.run(lambda connection: connection.execute(_SCAN, (after, limit)).fetchall())
+        return [(id, Stored(data=data, stamp=stamp, tags=_read_tags(tags))) for id, data, stamp, tags in rows]
+
+    async def count(self) -> int:
+        (rows,) = await self._file.run(
+            lambda connection: connection.execute("SELECT count(*) FROM responses").fetchone()
+        )
+        return int(rows)
+
+    async def sweep(self, *, now: float) -> int:
+        swept = 0
+        while True:
+            # One batch a transaction: other writers, here and in other processes, get their turn in between.
+            count = await self._file.run(
+                lambda connection: connection.execute(_SWEEP, (now, BATCH)).rowcount, writes=True
+            )
+            swept += count
+            if count < BATCH:
+                break
+        await self._file.run(lambda connection: _forget_stamps(connection, before=now - STAMP_GRACE), writes=True)
+        return swept
+
+    def identity_secret(self) -> bytes:
+        self._file.check_open()
+        return self._file.secret
+
+    def notices(self) -> Sequence[str]:
+        return self._file.take_notices()
+
+    async def _tick(self) -> None:
+        self._write_touches()
+        await self._look()
+
+    def _write_touches(self) -> None:
+        if self._touched:
+            rows = [(id,) for id in self._touched]
+            self._touched = {}
+            self._file.run_later(lambda connection: _execute_many(connection, _TOUCH, rows))
+
+    async def _look(self) -> None:
+        await self._file.run(self._measure)
+
+    def _measure(self, connection: sqlite3.Connection) -> None:
+        """Note the oldest and the newest use; runs in the thread."""
+        oldest, newest = connection.execute(_SPREAD).fetchone()
+        self._oldest, self._newest = oldest or 0, newest or 0
+
+
+def _tag_list(tags: Sequence[bytes]) -> str | None:
+    return json.dumps([tag.hex() for tag in tags]) if tags else None
+
+
+def _read_tags(tags: str | None) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(tag) for tag in json.loads(tags)) if tags else ()
+
+
+def _execute(connection: sqlite3.Connection, statement: str, row: tuple[object, ...]) -> None:
+    connection.execute(statement, row)
+
+
+def _execute_many(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    connection.executemany(statement, rows)
+
+
+def _forget_stamps(connection: sqlite3.Connection, *, before: float) -> None:
+    (stamps,) = connection.execute("SELECT count(*) FROM stamps").fetchone()
+    if stamps > STAMPS_KEPT:
+        connection.execute(_FORGET_STAMPS, (before,))

@@ -1,0 +1,80 @@
+"""Keeping the file within its bound: what was used least recently goes first, and leaves tombstones."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .schema import TOMBSTONES_KEPT
+
+_BATCH = 64
+"""Entries deleted in one transaction at most: other processes wait for about a millisecond."""
+_AIM = 0.99
+"""Deleting goes on to this share of the bound, so that not every write has to make room."""
+
+
+def make_room(connection: sqlite3.Connection, *, max_bytes: int) -> bool:
+    """Delete until the pages in use fit ``max_bytes``; return whether anything went. The file reuses freed pages."""
+    if used_bytes(connection) <= max_bytes:
+        return False
+    # In a small file 64 entries may be most of it.
+    entries = max(1, min(_BATCH, max_bytes // 2**20))
+    went = False
+    while used_bytes(connection) > max_bytes * _AIM and _delete_some(connection, entries):
+        went = True
+    return went
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of the pages that hold something."""
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(size * (pages - free))
+
+
+def _delete_some(connection: sqlite3.Connection, entries: int) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        deleted = (
+            _old_spaces(connection, entries)
+            or _least_recently_used(connection, entries)
+            or _vectors_without_responses(connection, entries)
+        )
+        connection.execute(
+            "DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?",
+            (TOMBSTONES_KEPT,),
+        )
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return deleted
+
+
+def _old_spaces(connection: sqlite3.Connection, entries: int) -> bool:
+    """Vectors of every embedder but the one prepared last: most often nobody will ask for them again."""
+    return _deleted(
+        connection,
+        "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors WHERE space IN "
+        "(SELECT space FROM spaces WHERE prepared < (SELECT max(prepared) FROM spaces)) LIMIT ?)",
+        (entries,),
+    )
+
+
+def _least_recently_used(connection: sqlite3.Connection, entries: int) -> bool:
+    """Entries by last use, each with its vectors."""
+    rows = connection.execute("SELECT id FROM responses ORDER BY used LIMIT ?", (entries,)).fetchall()
+    connection.executemany("DELETE FROM vectors WHERE id = ?", rows)
+    connection.executemany("DELETE FROM responses WHERE id = ?", rows)
+    return bool(rows)
+
+
+def _vectors_without_responses(connection: sqlite3.Connection, entries: int) -> bool:
+    """The oldest vectors, where the responses live in another store."""
+    return _deleted(
+        connection, "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors ORDER BY seq LIMIT ?)", (entries,)
+    )
+
+
+def _deleted(connection: sqlite3.Connection, statement: str, parameters: tuple[int, ...]) -> bool:
+    return connection.execute(statement, parameters).rowcount > 0

@@ -1,0 +1,183 @@
+"""A store's hold on the shared file: a reader on the event loop, a worker thread, a watch on other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from semcache_core.errors import NotOpenError, StoreUnavailable
+
+from .file import identity, is_damage, mark_damaged, open_file, open_reader, unavailable
+from .options import FileOptions
+from .room import make_room
+from .worker import Worker
+
+T = TypeVar("T")
+
+TICK = 0.25
+"""Seconds between two looks at what other processes did."""
+
+
+class SharedFile:
+    """Opens, watches and closes the file for one store. Failures are StoreUnavailable; when closed, NotOpenError."""
+
+    def __init__(self, options: FileOptions, *, owner: str) -> None:
+        self._options = options
+        self._owner = owner
+        self._path = Path(options.path)
+        self._process = 0
+        self._worker: Worker | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._identity: tuple[int, int] | None = None
+        self._damaged = False
+        self._notices: list[str] = []
+        self._made_room = False
+        self.secret = b""
+        self.after_writes: Callable[[sqlite3.Connection], None] = _nothing
+        """Called in the thread after each commit."""
+
+    async def open(self, *, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]]) -> None:
+        """Open the file. ``each_tick`` runs four times a second, ``replaced`` when another file lies under the path."""
+        self._path = Path(os.path.abspath(os.path.expanduser(self._options.path)))  # noqa: ASYNC240  no I/O in it
+        self._process = os.getpid()
+        worker = Worker(f"semcache-{self._owner}", after_writes=self._after_writes)
+        worker.start()
+        self._worker = worker
+        try:
+            await self._connect()
+        except BaseException:
+            self._worker = None
+            await worker.stop()
+            raise
+        self._watching = asyncio.create_task(self._watch(each_tick, replaced), name=f"semcache-{self._owner}-watch")
+
+    async def close(self) -> None:
+        """Finish the writes that wait, stop the watch and the thread. Closing twice is harmless."""
+        watching, worker, reader = self._watching, self._worker, self._reader
+        self._watching = self._worker = self._reader = None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
+        if reader is not None:
+            reader.close()
+        if worker is not None:
+            await worker.stop()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open in this process: an open store does not survive a fork."""
+        return self._worker is not None and self._process == os.getpid()
+
+    def check_open(self) -> None:
+        """Raise NotOpenError unless the file is open."""
+        if not self.is_open:
+            raise self._not_open()
+
+    def take_notices(self) -> Sequence[str]:
+        """Return what the operator should know, each once."""
+        told, self._notices = self._notices, []
+        return told
+
+    def take_made_room(self) -> bool:
+        """Say whether the thread has evicted anything since this was last asked."""
+        made, self._made_room = self._made_room, False
+        return made
+
+    def read(self, statement: str, parameters: Sequence[object]) -> Any:
+        """Return one row at once, on the loop, or None. Raises NotOpenError, StoreUnavailable (busy is that, too)."""
+        if self._process != os.getpid() or self._worker is None:
+            raise self._not_open()
+        if self._reader is None:
+            raise unavailable(self._path, sqlite3.OperationalError("could not be opened again"))
+        try:
+            return self._reader.execute(statement, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    async def run(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        writes: bool = False,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
+        """Run ``work`` in the thread, ``then`` on the loop; ``writes``: in a transaction, committed on return."""
+        try:
+            return await self._submit(work, writes=writes, then=then)
+        except (sqlite3.Error, OverflowError) as error:
+            raise self._failed(error) from error
+
+    def run_later(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Write ``work`` in the background; a failure is nobody's business but the next try's."""
+        self._submit(work, writes=True, then=None)
+
+    def _submit(
+        self, work: Callable[[sqlite3.Connection], T], *, writes: bool, then: Callable[[T], None] | None
+    ) -> asyncio.Future[T]:
+        worker = self._worker
+        if worker is None or not self.is_open:
+            raise self._not_open()
+        return worker.submit(lambda: work(worker.connection), writes=writes, then=then)
+
+    async def _connect(self) -> None:
+        """Open the file, or what now lies in its place, in the thread; then the reader."""
+        worker = self._worker
+        if worker is None:
+            raise self._not_open()
+
+        def connect() -> None:
+            worker.drop()
+            opened = open_file(self._path, secret=self.secret or None)
+            worker.use(opened.connection)
+            self._identity, self._damaged = opened.identity, False
+            self.secret = self.secret or opened.secret
+            self._notices.extend(opened.notices)
+
+        await worker.submit(connect)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        try:
+            self._reader = open_reader(self._path)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    async def _watch(self, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                if self._damaged or self._reader is None or identity(self._path) != self._identity:
+                    # Set aside by another process, or deleted: whoever goes on with the old one shares with nobody.
+                    await self._connect()
+                    await replaced()
+                await each_tick()
+            except StoreUnavailable:
+                # Tried again in a moment. A request that needs the file hears of it itself.
+                continue
+
+    def _after_writes(self) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        self.after_writes(worker.connection)
+        if make_room(worker.connection, max_bytes=self._options.max_bytes):
+            self._made_room = True
+
+    def _failed(self, error: Exception) -> StoreUnavailable:
+        if is_damage(error):
+            mark_damaged(self._path)
+            self._damaged = True
+        return unavailable(self._path, error)
+
+    def _not_open(self) -> NotOpenError:
+        where = "" if self._process in (0, os.getpid()) else " in this process: open it after the fork, not before"
+        return NotOpenError(f"{self._owner} 'sqlite' is not open{where}; use it inside `async with`")
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """The default of ``after_writes``."""
