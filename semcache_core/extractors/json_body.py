@@ -83,7 +83,7 @@ class JsonBody(JsonAnswers):
             root = [parse(request.body)]
             self._rules.rewrite(root)
             drop(root, (*self._ignore, *route.ignore))
-            hole = self._take_text(root, route.text or self._text)
+            hole = self._take_text(root, self._text if route.text is None else route.text)
         except Ambiguous as ambiguous:
             return Bypass(reason=ambiguous.reason)
         template = request.method.encode() + b" " + _canonical(root[0])
