@@ -97,9 +97,10 @@ class Slots:
         """
         while True:
             while self._queue:
-                tick, slot = self._queue.pop()
+                tick, slot = self._queue[-1]
                 if self.used[slot] == tick:
                     return slot
+                self._queue.pop()
             used = np.frombuffer(self.used, dtype=np.int64)
             batch = min(len(self), 64 + len(self) // 16)
             slots = np.argpartition(used, batch - 1)[:batch]

@@ -37,6 +37,7 @@ class MemoryVectorStore:
         self._max_bytes = options.max_bytes
         self._space: Space | None = None
         self._index: VectorIndex | None = None
+        """None before a space is prepared: a cache without an embedder never does, and then there is nothing here."""
         self._opened = False
 
     async def __aenter__(self) -> Self:
@@ -68,18 +69,23 @@ class MemoryVectorStore:
         return self._ready().search(vector, scope=scope, limit=limit, floor=floor, now=now)
 
     async def delete(self, ids: Sequence[bytes]) -> None:
-        index = self._ready()
-        for id in ids:
-            index.discard(id)
+        index = self._held()
+        if index is not None:
+            for id in ids:
+                index.discard(id)
 
     async def count(self) -> int:
-        return len(self._ready())
+        index = self._held()
+        return 0 if index is None else len(index)
 
     def has_scope(self, scope: bytes) -> bool:
-        return self._ready().has_scope(scope)
+        index = self._held()
+        return index is not None and index.has_scope(scope)
 
     async def sweep(self, *, now: float) -> int:
-        index, swept = self._ready(), 0
+        index, swept = self._held(), 0
+        if index is None:
+            return 0
         expired = index.slots.expired(now)
         for start in range(0, len(expired), SWEEP_BATCH):
             for slot in expired[start : start + SWEEP_BATCH]:
@@ -91,11 +97,17 @@ class MemoryVectorStore:
                 await asyncio.sleep(0)
         return swept
 
-    def _ready(self) -> VectorIndex:
-        if self._index is None:
+    def _held(self) -> VectorIndex | None:
+        if not self._opened:
             raise _not_open()
         return self._index
 
+    def _ready(self) -> VectorIndex:
+        index = self._held()
+        if index is None:
+            raise NotOpenError("vector store 'memory' has no space yet: call `prepare` first")
+        return index
+
 
 def _not_open() -> NotOpenError:
-    return NotOpenError("vector store 'memory' is not open, or has no space yet: use `async with`, then `prepare`")
+    return NotOpenError("vector store 'memory' is not open: use it inside `async with`")
