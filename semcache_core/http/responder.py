@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from semcache_core.decide import Found
 from semcache_core.http import status
-from semcache_core.http.exchange import Asking, Call, Replay, ask, replayed
+from semcache_core.http.exchange import Asking, Call, ask
 from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, Send
+from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.site import Desk, Route
 from semcache_core.http.upstream import Upstream, scope_without_directives
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.http.waiting import Ending, wait_for
-from semcache_core.types import Bypass, Decision, Headers
+from semcache_core.types import Bypass, Headers
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
@@ -59,13 +60,13 @@ def _asked(
     desk: Desk, route: Route, scope: Scope, body: bytes, *, path: bytes, who: str | None, now: float
 ) -> Asking | Bypass | None:
     call = Call(
-        method=scope["method"],
-        scheme=scope.get("scheme", "http"),
-        mount=scope.get("root_path", ""),
-        path=path,
-        query=scope.get("query_string", b""),
-        headers=scope["headers"],
-        who=who,
+        scope["method"],
+        scope.get("scheme", "http"),
+        scope.get("root_path", ""),
+        path,
+        scope.get("query_string", b""),
+        tuple(scope["headers"]),
+        who,
     )
     try:
         return ask(desk, route, call, body, now=now)
@@ -141,17 +142,7 @@ async def _bypassed(
     app: App, desk: Desk, route: Route, scope: Scope, incoming: Incoming, send: Send, *, reason: str, started: float
 ) -> None:
     """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
-    now = desk.engine.clock()
-    desk.engine.observatory.decided(
-        Decision(
-            outcome="bypass",
-            reason=reason,
-            namespace=desk.namespace,
-            route=route.policy.route,
-            at=now,
-            elapsed=now - started,
-        )
-    )
+    desk.engine.bypassed(reason, policy=route.policy, started=started, namespace=desk.namespace)
     if desk.options.status_headers:
         send = _Marked(send, status.bypassed(reason)).send
     await app(scope_without_directives(scope), incoming.receive, send)

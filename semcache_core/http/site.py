@@ -54,6 +54,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     generic: bool
     obeys: bool
     """Whether the Cache-Control of answers counts here."""
+    zero_usage: bool
+    """Whether hits report no usage."""
 
 
 class Site:
@@ -73,7 +75,6 @@ class Site:
         self.digests = digests
         self.extractors = extractors
         self.policies = policies
-        self.aliases = Aliases(config.limits.alias_cache)
         self.proofs = Proofs()
 
     def desk(self, place: Place) -> Desk:
@@ -111,7 +112,9 @@ class Desk:
         )
         self.nobody = self.keys.credential(())
         """The credential of a request that has none."""
-        self.aliases, self.proofs = site.aliases, site.proofs
+        # Its own: two drivers may tell callers apart in two ways.
+        self.aliases = Aliases(site.config.limits.alias_cache)
+        self.proofs = site.proofs
         self.shared = options.identity == "shared"
         self.allow: frozenset[str] = frozenset(options.allow_directives)
         self.keep = frozenset(name.lower().encode("latin-1") for name in options.keep_headers)
@@ -148,6 +151,7 @@ class Desk:
             policy=policy,
             generic=extractor.generic,
             obeys=obeys,
+            zero_usage=policy.usage_on_hit == "zero",
         )
 
     def _claimant(self, method: str, path: bytes) -> str | None:

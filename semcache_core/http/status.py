@@ -59,7 +59,7 @@ def stale_on_error(status: int, found_age: float, *, shown: Shown) -> Headers:
     return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
 
 
-def hit(found: Found, *, handle: str, shown: Shown) -> Headers:
+def hit(found: Found, *, handle: bytes, shown: Shown) -> Headers:
     """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale.
 
     ``handle`` names the entry to callers of its partition.
@@ -67,7 +67,7 @@ def hit(found: Found, *, handle: str, shown: Shown) -> Headers:
     ttl = b"" if found.lives is None or not shown.times else b"; ttl=%d" % _floor(found.lives)
     told = b"semcache; hit" + ttl + (b"; detail=semantic" if found.source == "semantic" else b"")
     mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
-    fields = ((_NAME, told), mark, *_age(found.age, shown), (b"semcache-entry", handle.encode()))
+    fields = ((_NAME, told), mark, *_age(found.age, shown), (b"semcache-entry", handle))
     return fields + _matched(found) if shown.matched else fields
 
 

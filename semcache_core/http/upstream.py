@@ -10,9 +10,10 @@ from semcache_core.decide import Found
 from semcache_core.flights import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import STRIPPED, Replay, replayed
+from semcache_core.http.exchange import STRIPPED
 from semcache_core.http.messages import Message
 from semcache_core.http.recording import Kept, Recording
+from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.types import Headers
@@ -200,7 +201,7 @@ class Upstream:
             now=now,
         )
         try:
-            replay = replayed(visit.asking, found, now=now, fresh_id="", upstream_status=code)
+            replay = replayed(visit.asking, found, now=now, upstream_status=code)
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
             return False

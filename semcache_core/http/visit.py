@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from semcache_core.decide import Found
-from semcache_core.http.exchange import Asking, Replay
+from semcache_core.http.exchange import Asking
 from semcache_core.http.messages import App, Incoming, Scope, Send, again, nowhere
+from semcache_core.http.replay import Replay
 
 
 class Visit:

@@ -1,12 +1,12 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
 keys = HttpKeys(Digests(secret), options=settings.http)
+alias = keys.alias(place, headers, body, generic=...)  # a repeat of the same bytes is known by this
+known = aliases.get(alias)                             # Known: the query without reading it, or Bypass
 caller = keys.admit(target, headers, now=now)          # Caller, or Bypass: forward and say why
-alias = keys.alias(target, caller, body)               # a repeat of the same bytes is known by this
-known = aliases.get(alias)                             # Known: the query without parsing, or Bypass
 key = extractor.extract(request)                       # Key, Bypass, None
 query = keys.query(key, target, caller, policy=policy)
-aliases.put(alias, known_as(key, query))
+aliases.put(alias, keys.known_as(key, query, caller))
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .digests import Digests, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .text import exact_only_reason, fold, split_after
 
-__all__ = ["Aliases", "Caller", "HttpKeys", "Known", "Target", "known_as"]
+__all__ = ["Aliases", "Caller", "HttpKeys", "Known", "Target"]
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -108,9 +108,15 @@ class HttpKeys:
         """
         return doubtful_path(target.path) or self._rule.sift(headers, generic=target.generic, now=now, who=who)
 
-    def alias(self, target: Target, caller: Caller, body: bytes) -> bytes:
-        """Return the digest by which a repeat of the very same request is known without parsing it: 16 bytes."""
-        return self.digests.alias(target, caller, body)
+    def alias(
+        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], body: bytes, *, generic: bool
+    ) -> bytes:
+        """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
+
+        ``place`` is where it goes: whatever of it makes the target. Headers that are ignored do not count; the others
+        do as they stand, in their order.
+        """
+        return self.digests.alias(place, self._rule.telling(headers, generic=generic), body)
 
     def partition(self, target: Target, caller: Caller) -> bytes:
         """Return who asks and where: 16 bytes."""
@@ -146,6 +152,19 @@ class HttpKeys:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of the query's partition only."""
         return self.digests.handle(query.partition, entry_id)
 
+    def known_as(self, key: Key, query: Query, caller: Caller) -> Known:
+        """Return what to remember of a request."""
+        return Known(
+            query.namespace,
+            query.partition,
+            query.exact,
+            query.entry_id,
+            key.streamed,
+            key.needs,
+            self.handle(query, query.entry_id).encode(),
+            self._rule.ends(caller),
+        )
+
 
 class Known(msgspec.Struct, frozen=True):
     """What is remembered of a request whose bytes were seen before: digests and mode, no text."""
@@ -156,6 +175,10 @@ class Known(msgspec.Struct, frozen=True):
     entry_id: bytes
     streamed: bool
     needs: frozenset[str]
+    handle: bytes
+    """``Semcache-Entry`` of its own entry."""
+    ends: float | None
+    """When the caller's credential ends, and this with it: seconds since the epoch; None: nobody knows of an end."""
 
     def query(self, parsed: Callable[[], Query]) -> Query:
         """Return the query; ``parsed`` makes it from the request, and is called only if no exact answer is found."""
@@ -167,11 +190,6 @@ class Known(msgspec.Struct, frozen=True):
             lambda: parsed().nearby,
             lambda: parsed().fields,
         )
-
-
-def known_as(key: Key, query: Query) -> Known:
-    """Return what to remember of a request."""
-    return Known(query.namespace, query.partition, query.exact, query.entry_id, key.streamed, key.needs)
 
 
 class Aliases:

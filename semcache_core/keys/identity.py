@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -92,6 +93,17 @@ class IdentityRule:
         if not self._replaced:
             return ()
         return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
+
+    def telling(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
+        """Return the headers that are not ignored, as they stand."""
+        role_of = (self._generic if generic else self._llm).known.get
+        # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
+        return [header for header in headers if role_of(header[0], Role.KEYED)]
+
+    def ends(self, caller: Caller) -> float | None:
+        """Return when the first of the caller's credentials ends, as far as it says so itself."""
+        ends = [self._expiries.of(value) for name, value in caller.identity if b"eyJ" in value and name != b"cookie"]
+        return min((end for end in ends if end is not None), default=None)
 
     def sift(
         self, headers: Iterable[Header], *, generic: bool, now: float, who: str | bytes | None = None
@@ -195,6 +207,7 @@ def _name(header: Header) -> bytes:
 _DOUBTFUL = re.compile(rb"//|/(?:\.|%2[eE]){1,2}(?:/|\Z)|%2[fF]|%5[cC]|\\")
 
 
+@lru_cache(maxsize=1024)
 def doubtful_path(path: bytes) -> Bypass | None:
     """Refuse a raw path that two servers may take for two places: dot segments, ``//``, encoded slashes."""
     return _PATH if _DOUBTFUL.search(path) else None

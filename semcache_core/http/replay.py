@@ -1,0 +1,102 @@
+"""A found entry as the answer of one caller. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from semcache_core.decide import Found
+from semcache_core.http import headers as rules
+from semcache_core.http import status
+from semcache_core.http.exchange import Asking
+from semcache_core.protocols import Answer, Framing
+from semcache_core.types import Headers
+
+_PIECE = 16 * 1024
+_PRIVATE = (b"cache-control", b"private, no-store")
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """An answer from the cache, ready to be sent. There is always a chunk, if only an empty one."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    chunks: Sequence[bytes]
+
+
+def replayed(
+    asking: Asking, found: Found, *, now: float, fresh_id: str = "", upstream_status: int | None = None
+) -> Replay | str:
+    """Return the found entry framed for this caller, or a reason code why it does not fit.
+
+    ``fresh_id``: random text for a semantic hit. ``upstream_status``: the failure that the entry stands in for
+    (stale-if-error).
+    """
+    record, route = found.record, asking.route
+    if record is None or record.kind != "http":
+        return "mismatch"
+    try:
+        answer = _decode_answer(record.payload)
+    except msgspec.MsgspecError:
+        return "undecodable"
+    if answer.vary and not rules.matches(answer.vary, asking.headers):
+        return "vary"
+    framing = Framing(
+        streamed=asking.streamed,
+        needs=asking.needs,
+        exact=found.source == "exact",
+        fresh_id=fresh_id,
+        now=now,
+        zero_usage=route.zero_usage,
+    )
+    reply = route.answers.reply(answer, framing)
+    if reply is None:
+        return "mode-missing"
+    chunks = reply.chunks if len(reply.chunks) == 1 else _in_pieces(reply.chunks)
+    headers = list(answer.headers)
+    if reply.content_type:
+        _settle_content_type(headers, reply.content_type)
+    if len(chunks) == 1:
+        headers.append((b"content-length", b"%d" % len(chunks[0])))
+    if not route.generic:
+        headers.append(_PRIVATE)
+    headers += _told(asking, found, upstream_status)
+    return Replay(answer.status, headers, chunks)
+
+
+def _told(asking: Asking, found: Found, upstream_status: int | None) -> Headers:
+    if upstream_status is not None:
+        return status.stale_on_error(upstream_status, found.age, shown=asking.shown)
+    handle = asking.handle
+    if found.entry_id is not None and found.entry_id != asking.query.entry_id:
+        handle = asking.desk.keys.handle(asking.query, found.entry_id).encode()
+    return status.hit(found, handle=handle, shown=asking.shown)
+
+
+def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:
+    """Keep the stored content type where it says the same kind, with its parameters; replace it otherwise."""
+    kind = content_type.partition(b";")[0]
+    for at, (name, value) in enumerate(headers):
+        if name == b"content-type":
+            if not value.startswith(kind):
+                headers[at] = (name, content_type)
+            return
+    headers.append((b"content-type", content_type))
+
+
+def _in_pieces(chunks: Sequence[bytes]) -> list[bytes]:
+    """Join small chunks: one send for each word of a long answer would cost more than the answer."""
+    pieces: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= _PIECE:
+            pieces.append(b"".join(waiting))
+            waiting, size = [], 0
+    if waiting or not pieces:
+        pieces.append(b"".join(waiting))
+    return pieces
