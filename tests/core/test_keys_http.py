@@ -342,7 +342,7 @@ TRANSPORT = st.lists(
 
 
 @given(BODIES, DELIVERY, TRANSPORT, st.randoms(use_true_random=False), st.sampled_from([None, 2]), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_transport_ignored_fields_white_space_and_key_order_never_change_a_key(
     body: dict[str, Any],
     delivery: dict[str, Any],
@@ -369,14 +369,14 @@ def shuffled(members: dict[str, Any], rng: random.Random) -> dict[str, Any]:
 
 
 @given(BODIES, BODIES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_two_different_bodies_never_share_an_entry(one: dict[str, Any], other: dict[str, Any]) -> None:
     assume(ordered(one) != ordered(other))
     assert query(one).entry_id != query(other).entry_id
 
 
 @given(BODIES, st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_change_but_the_final_text_changes_the_scope(body: dict[str, Any], data: st.DataObject) -> None:
     other = copy.deepcopy(body)
     name = data.draw(st.sampled_from([*sorted(other), "another_member"]))
@@ -427,8 +427,8 @@ CREDENTIALS = st.lists(
 ).map(lambda headers: [HOST, (b"x-auth-token", b"t"), *headers])
 
 
-@given(BODIES, CREDENTIALS, CREDENTIALS)
-@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([chat(), chat(user="u"), chat(stream=True)]), CREDENTIALS, CREDENTIALS)
+@settings(max_examples=200, deadline=None)
 def test_two_identities_never_share_a_partition_entry_flight_veto_or_alias(
     body: dict[str, Any], one: Headers, other: Headers
 ) -> None:
@@ -463,7 +463,7 @@ BAD = [
 
 
 @given(st.sampled_from(VALID), st.data())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_no_mutation_of_a_valid_body_makes_an_extractor_raise(body: bytes, data: st.DataObject) -> None:
     mutant = bytearray(body)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -482,7 +482,7 @@ def test_no_mutation_of_a_valid_body_makes_an_extractor_raise(body: bytes, data:
 
 
 @given(VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_json_value_makes_an_extractor_raise(value: Any) -> None:
     for body in (value, {"messages": value}, {"messages": [value]}, {"messages": [{"role": "user", "content": value}]}):
         for members in (
