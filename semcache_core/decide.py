@@ -10,7 +10,7 @@ import msgspec
 
 from . import freshness
 from .settings import Duration, Policy
-from .types import Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
+from .types import Accept, Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
 
 AFTER_REJECT = 0.02
 """After a reject another candidate may serve only at the threshold and this much more."""
@@ -106,15 +106,15 @@ class Ladder:
 
     def weigh(self, verdict: Verdict, similarity: float) -> float:
         """Return the similarity that is left after ``verdict``; below 0: turned down."""
-        if isinstance(verdict, Reject):
-            self.turned_down(verdict.reason)
-            return -1.0
+        if isinstance(verdict, Accept):
+            return similarity
         if isinstance(verdict, Penalty):
             similarity -= verdict.amount
-            if not self.reaches(similarity):
-                self.turned_down(verdict.reason)
-                return -1.0
-        return similarity
+            if self.reaches(similarity):
+                return similarity
+        # Whatever is no verdict at all rejects too: a judge that says None has not accepted.
+        self.turned_down(verdict.reason if isinstance(verdict, (Penalty, Reject)) else "verifier-error")
+        return -1.0
 
 
 def serves(

@@ -128,6 +128,9 @@ class Engine:
         except TimeoutError as error:
             self.observatory.fault("lookup", error)
             found = Found(outcome="miss", reason="lookup-deadline")
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: a store that answers nonsense is a miss
+            self.observatory.fault("lookup", error)
+            found = Found(outcome="miss", reason="store-unavailable")
         if found.outcome == "miss" and fallback is not None:
             return msgspec.structs.replace(found, reason=reason, fallback=fallback, now=now)
         return found
@@ -137,14 +140,16 @@ class Engine:
             return query.exact_only
         if self._neighbours is None or policy.match == "exact" or directives.exact_only or not query.text:
             return "exact-mode"
-        scopes = self.parts.scopes
-        if (
-            scopes is not None
-            and not scopes.has_scope(query.store_scope)
-            and not self._writes.beside(query.store_scope)
-        ):
-            return "empty-scope"
-        return None
+        return "empty-scope" if self._is_empty(query.store_scope) else None
+
+    def _is_empty(self, store_scope: bytes) -> bool:
+        if self.parts.scopes is None:
+            return False
+        try:
+            return not self.parts.scopes.has_scope(store_scope) and not self._writes.beside(store_scope)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
+            self.observatory.fault("vectors", error)
+            return False
 
     # -- writing --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,9 @@ from .writes import Writes
 NEIGHBOURS = 5
 """How many candidates a search returns: a verifier may turn the first ones down."""
 
+_LARGEST_COSINE = 1.01
+"""A similarity beyond it is no cosine, even of vectors kept in half precision."""
+
 
 class Asked(Struct, frozen=True, kw_only=True):
     """One question as it is compared: what is asked, under which rules, and when."""
@@ -85,7 +88,9 @@ class Neighbours:
             other = await self._writes.vector_of(job)
             if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
                 matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)
-        return sorted(matches.values(), key=lambda match: -match.similarity)[:NEIGHBOURS]
+        # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
+        cosines = (match for match in matches.values() if threshold <= match.similarity <= _LARGEST_COSINE)
+        return sorted(cosines, key=lambda match: -match.similarity)[:NEIGHBOURS]
 
     async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
         if not ranked:

@@ -122,16 +122,16 @@ class FlakyStore:
         store.delay("delete", 0.1)
         store.heal()
 
-    ``calls`` counts by method name.
+    ``calls`` counts by method name. ``without`` hides methods: a store behind a network, for example, cannot ``peek``.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, *, without: Sequence[str] = ()) -> None:
         self.inner = inner
         self.calls: Counter[str] = Counter()
         self._trouble: dict[str, _Trouble] = {}
         # Set on the instance, and not by __getattr__: a protocol with runtime checks looks no further than that.
         for name in dir(inner):
-            if not name.startswith("_") and callable(inspect.getattr_static(inner, name)):
+            if not name.startswith("_") and name not in without and callable(inspect.getattr_static(inner, name)):
                 setattr(self, name, self._wrapped(name, getattr(inner, name)))
 
     def fail(self, *methods: str, error: Exception | None = None, times: int | None = None) -> None:

@@ -29,9 +29,13 @@ class Rig:
 
 @asynccontextmanager
 async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> AsyncIterator[Rig]:
-    """Open a cache on memory stores with a frozen clock; ``components`` replace what the configuration names."""
+    """Open a cache on memory stores with a frozen clock; ``components`` replace what the configuration names.
+
+    ``plugins`` are further objects with hooks.
+    """
     clock, observer, registry = FrozenClock(), RecordingObserver(), Registry.installed()
-    registry.add(observer, distribution="tests")
+    for number, plugin in enumerate([observer, *components.pop("plugins", ())]):
+        assert registry.add(plugin, distribution=f"tests-{number}"), registry.failures
     embedder = components.pop("embedder", None) or CountingEmbedder()
     cache = SemanticCache(
         load(MEMORY | (config or {})), registry=registry, clock=clock, embedder=embedder, **components
