@@ -131,16 +131,11 @@ class Assembly:
         return None
 
     def _make(self, kind: Kind, choice: Choice) -> None:
-        where = self._config.where(choice.named_at)
         try:
-            factory = self._registry.load(kind, choice.use, where=where)
-            offer = self._registry.find(kind, choice.use)
-            options = self._options(kind, choice, factory, offer)
-            if options is not None:
-                component = factory(options)
-                if isinstance(component, SupportsRules):
-                    component.follow(self._config.routes, self._config.normalise)
-                self.made.append(Made(kind, choice, offer, options, component))
+            offer = self._registry.find(kind, choice.use, where=self._config.where(choice.named_at))
+            made = self._finished(kind, choice, offer)
+            if made is not None:
+                self.made.append(made)
         except PluginError as error:
             self._broken = self._broken or error
             self.problems.note(str(error))
@@ -148,14 +143,26 @@ class Assembly:
             # Also what a constructor says about its options, or an extractor about a route.
             self.problems.note(str(error))
 
-    def _options(self, kind: Kind, choice: Choice, factory: Any, offer: Offer) -> msgspec.Struct | None:
+    def _finished(self, kind: Kind, choice: Choice, offer: Offer) -> Made | None:
+        """Return the component, or None where its options are wrong. Raises ConfigError, PluginError."""
+        factory = self._registry.load(kind, choice.use, where=self._config.where(choice.named_at))
+        named = f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}"
         struct = getattr(factory, "Options", None)
         if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
-            raise PluginError(
-                f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}: "
-                f"{offer.component.factory} has no Options, a frozen msgspec.Struct"
-            )
-        return to_struct(struct, choice.options, path=choice.path, problems=self.problems)
+            raise PluginError(f"{named}: {offer.component.factory} has no Options, a frozen msgspec.Struct")
+        try:
+            options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
+            if options is None:
+                return None
+            component = factory(options)
+            if isinstance(component, SupportsRules):
+                component.follow(self._config.routes, self._config.normalise)
+        except ConfigError:
+            raise
+        except Exception as error:
+            # Not its text, which may quote a password; the cause stays attached.
+            raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
+        return Made(kind, choice, offer, options, component)
 
     def _check_shared_store(self) -> None:
         """A store that others reach needs a secret and a namespace that all of them agree on."""

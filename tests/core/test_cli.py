@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
+from semcache_core.refusals import core_version
 
 WORDS = """
 from semcache_core.plugin import Component, hookimpl
@@ -259,7 +260,14 @@ def test_check_masks_whatever_comes_from_a_variable_and_passwords_in_addresses(
 def test_check_without_a_file_says_what_the_defaults_would_run(run: Run) -> None:
     settings = _settings(run("check").output)
 
-    assert settings["vector_store.use"] == ['"sqlite"', "(vector", "store,", "semcache-core", "0.1.0)", "default"]
+    assert settings["vector_store.use"] == [
+        '"sqlite"',
+        "(vector",
+        "store,",
+        "semcache-core",
+        f"{core_version()})",
+        "default",
+    ]
 
 
 def test_check_opens_nothing_unless_it_is_asked_to(run: Run) -> None:

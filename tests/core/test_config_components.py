@@ -60,12 +60,22 @@ class WithoutOptions:
     pass
 
 
+class Raising:
+    """A component whose own code fails."""
+
+    Options = StoreOptions
+
+    def __init__(self, options: StoreOptions) -> None:
+        raise KeyError(options.dsn.reveal())
+
+
 class Plugin:
     @hookimpl
     def semcache_response_stores(self) -> list[Component]:
         return [
             Component("net", f"{__name__}:NetworkedStore"),
             Component("bare", f"{__name__}:WithoutOptions"),
+            Component("raising", f"{__name__}:Raising"),
             Component("gone", "no_such_library:Store"),
         ]
 
@@ -194,6 +204,14 @@ def test_a_component_that_cannot_be_imported_is_a_plugin_error_with_its_cause(re
 def test_a_factory_without_options_is_the_plugins_fault(registry: Registry) -> None:
     with pytest.raises(PluginError, match=r"'bare' of test-stores 2: .*:WithoutOptions has no Options"):
         load(_net() | {"response_store": {"use": "bare"}}).components(registry)
+
+
+def test_a_component_whose_own_code_fails_is_the_plugins_fault_and_quotes_no_option(registry: Registry) -> None:
+    with pytest.raises(PluginError) as caught:
+        load(_net(dsn="hunter2") | {"response_store": {"use": "raising", "dsn": "hunter2"}}).components(registry)
+
+    assert str(caught.value) == ("response store 'raising' of test-stores 2 cannot be made: its code raised KeyError")
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_a_store_that_others_reach_needs_a_secret_and_a_namespace(registry: Registry) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from semcache_core.protocols import Options
+from semcache_core.settings import Bytes
 
 
 class FileOptions(Options, frozen=True):
@@ -16,11 +17,8 @@ class FileOptions(Options, frozen=True):
         ".semcache/semcache.db"
     )
     max_bytes: Annotated[
-        int,
-        Meta(
-            ge=65536,
-            description="Bytes of the file, answers and vectors together; what was used least recently goes first.",
-        ),
+        Bytes,
+        Meta(ge=65536, description="Size of the file, answers and vectors together; least recently used go first."),
     ] = 1024 * 1024 * 1024
 
 
@@ -32,5 +30,5 @@ class SqliteVectorOptions(FileOptions, frozen=True):
     """``[vector_store] use = "sqlite"``."""
 
     max_memory: Annotated[
-        int, Meta(ge=1, description="Bytes of memory for vectors; scopes searched least recently leave it first.")
+        Bytes, Meta(ge=1, description="Memory for vectors; scopes searched least recently leave it first.")
     ] = 256 * 1024 * 1024
