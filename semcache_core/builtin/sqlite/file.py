@@ -19,7 +19,6 @@ from . import schema
 
 WRITE_PATIENCE = 2.0
 """Seconds a write waits for another process to finish its own."""
-_MAGIC = b"SQLite format 3\0"
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -119,9 +118,8 @@ def _problem(path: Path) -> str | None:
         return None
     if _marker(path).exists():
         return "is damaged"
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            return "is not a database"
+    # Only SQLite may open the file: closing any other descriptor of it drops the locks that this process's connections
+    # hold (POSIX), and the next process to leave would take itself for the last and delete the log under them.
     connection = sqlite3.connect(path, isolation_level=None, timeout=WRITE_PATIENCE)
     try:
         if schema.is_empty(connection) or schema.is_ours(connection):
@@ -129,7 +127,7 @@ def _problem(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return "is damaged"
+        return "is not a database" if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else "is damaged"
     finally:
         connection.close()
     return "was made by another version"
