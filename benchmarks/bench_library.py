@@ -1,6 +1,6 @@
 """Library figures: exact hits from memory at 1k, 10k and 100k entries, semantic hits, and the cost of a miss.
 
-    python benchmarks/library.py [--quick]
+    python benchmarks/bench_library.py [--smoke]
 
 Each figure stands beside a ceiling taken in the same run: BLAKE2b over the same prompt and a dict lookup for exact
 hits, a bare tokenizer and onnxruntime call for semantic ones. Keys are asked in random order, every one is distinct,
@@ -151,13 +151,13 @@ def show(name: str, pairs: list[tuple[float, float]]) -> None:
     print(f"{name:44} {statistics.median(ceilings) * 1e6:8.2f}u {statistics.median(ours) * 1e6:8.2f}u {ratio:5.1f}x")
 
 
-async def main(*, quick: bool) -> None:
+async def main(*, smoke: bool) -> None:
     """Print every figure."""
-    await exact([1_000] if quick else [1_000, 10_000, 100_000])
-    await semantic(50 if quick else 300)
+    await exact([1_000] if smoke else [1_000, 10_000, 100_000])
+    await semantic(50 if smoke else 300)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke run")
-    asyncio.run(main(quick=parser.parse_args().quick))
+    parser.add_argument("--smoke", action="store_true", help="small sizes, for a smoke run")
+    asyncio.run(main(smoke=parser.parse_args().smoke))
