@@ -73,14 +73,20 @@ def parse(body: bytes) -> Any:
         raise Ambiguous("ambiguous-json") from None
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(value)
-    # The decoder keeps the last of two equal names and reads -0 as 0. Neither can have happened where encoding the
-    # value gives the very bytes that came in, which is the case for nearly every SDK.
+    return value if _is_faithful(value, body) else _parse_exactly(body)
+
+
+def _is_faithful(value: Any, body: bytes) -> bool:
+    """Say whether encoding the value gives the very bytes that came in, as it does for nearly every SDK.
+
+    If so, the decoder lost nothing: it keeps the last of two equal names, and reads -0 as 0.
+    """
     try:
-        if in_order(value) == body:
-            return value
+        plain = in_order(value)
     except OverflowError:
-        pass  # An integer beyond 64 bits; the exact parser keeps it as a literal.
-    return _parse_exactly(body)
+        return False  # An integer beyond 64 bits, in some releases; the exact parser keeps it as a literal.
+    # White space between the members is lost rightly. Escaped letters never come back, so there it is not worth a try.
+    return plain == body or (b"\\u" not in body and plain == msgspec.json.format(body, indent=-1))
 
 
 def _check_depth(value: Any) -> None:
