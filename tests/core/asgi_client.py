@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semcache_core import SemanticCache
+from semcache_core.config import load
 from semcache_core.http.asgi import SemanticCacheASGI
+from semcache_core.http.site import Place
+from semcache_core.registry import Registry
+from semcache_core.testing import CountingEmbedder, FrozenClock, RecordingObserver
+from semcache_core.types import Decision
 
 KEY = (b"authorization", b"Bearer alice")
 CONFIG: Mapping[str, Any] = {
-    "semcache": {"jitter": 0.0, "match": "exact"},
+    "semcache": {"jitter": 0.0},
     "vector_store": {"use": "memory"},
     "response_store": {"use": "memory"},
     "key_extractors": {"use": ["openai-chat", "json"]},
@@ -25,7 +30,10 @@ CONFIG: Mapping[str, Any] = {
 
 def configured(**tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return the test configuration with some tables' members replaced."""
-    return {**CONFIG, **{name: {**CONFIG.get(name, {}), **table} if isinstance(table, Mapping) else table for name, table in tables.items()}}
+    merged = dict(CONFIG)
+    for name, table in tables.items():
+        merged[name] = {**CONFIG.get(name, {}), **table} if isinstance(table, Mapping) else table
+    return merged
 
 
 @dataclass
@@ -260,17 +268,40 @@ def events_of(body: bytes) -> list[Any]:
     return [data.decode() if data == b"[DONE]" else json.loads(data) for data in datas]
 
 
+@dataclass
+class Rig:
+    """A cache in front of a scripted application, open; ``client`` asks through it."""
+
+    client: Client
+    upstream: Upstream
+    cache: SemanticCache
+    clock: FrozenClock
+    heard: RecordingObserver
+    embedder: CountingEmbedder
+
+    @property
+    def decisions(self) -> list[tuple[str, str]]:
+        """Outcome and reason of every decision, in order."""
+        return [(event.outcome, event.reason) for event in self.heard.events if isinstance(event, Decision)]
+
+    async def asked_twice(self, **options: Any) -> str | None:
+        """Ask the same question twice; return X-Cache of the second answer."""
+        await self.client.chat(**options)
+        return (await self.client.chat(**options)).cache
+
+
 @asynccontextmanager
-async def cached(
-    answer: Any = None, *, clock: Callable[[], float] | None = None, driver: Mapping[str, Any] | None = None, **tables: Any
-) -> AsyncIterator[tuple[Client, Upstream]]:
-    """Open a cache in front of a scripted application, and give a client and that application."""
-    config = configured(**tables)
-    cache = SemanticCache.from_config(config)
-    if clock is not None:
-        cache._clock = clock
-    upstream = answer if isinstance(answer, Upstream) else Upstream(answer)
+async def serving(
+    answer: Any = None, *, place: Place | None = None, identity: Any = None, components: Any = None, **tables: Any
+) -> AsyncIterator[Rig]:
+    """Open a cache in front of ``answer`` (an answer, or a whole application). ``tables`` change the configuration."""
+    upstream = answer if isinstance(answer, Upstream) or getattr(answer, "is_app", False) else Upstream(answer)
+    clock, heard, embedder = FrozenClock(), RecordingObserver(), CountingEmbedder()
+    registry = Registry.installed()
+    assert registry.add(heard, distribution="tests"), registry.failures
+    cache = SemanticCache(
+        load(configured(**tables)), registry=registry, clock=clock, embedder=embedder, **(components or {})
+    )
     async with cache:
-        client = Client(SemanticCacheASGI(upstream, cache=cache, **(driver or {})))
-        client.cache = cache  # type: ignore[attr-defined]
-        yield client, upstream
+        app = SemanticCacheASGI(upstream, cache=cache, place=place or Place(), identity=identity)
+        yield Rig(Client(app), upstream, cache, clock, heard, embedder)
