@@ -122,7 +122,10 @@ def _problem(path: Path) -> str | None:
     # hold (POSIX), and the next process to leave would take itself for the last and delete the log under them.
     connection = sqlite3.connect(path, isolation_level=None, timeout=WRITE_PATIENCE)
     try:
-        if schema.is_empty(connection) or schema.is_ours(connection):
+        if schema.is_empty(connection):
+            return None
+        if schema.is_ours(connection):
+            schema.probe(connection)
             return None
     except sqlite3.DatabaseError as error:
         if not is_damage(error):

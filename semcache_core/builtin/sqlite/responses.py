@@ -53,8 +53,7 @@ class SqliteResponseStore:
         self._oldest = self._newest = 0
 
     async def __aenter__(self) -> Self:
-        await self._file.open(each_tick=self._tick, replaced=self._look)
-        await self._look()
+        await self._file.open(each_tick=self._tick)
         return self
 
     async def __aexit__(

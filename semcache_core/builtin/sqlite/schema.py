@@ -77,6 +77,13 @@ def is_empty(connection: sqlite3.Connection) -> bool:
     return bool(objects == 0)
 
 
+def probe(connection: sqlite3.Connection) -> None:
+    """Read a little of every table, so that a damaged file is found when it is opened. Raises sqlite3.DatabaseError."""
+    read_secret(connection)
+    for table in ("responses", "stamps", "spaces", "vectors", "gone"):
+        connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608  names of our own
+
+
 def read_secret(connection: sqlite3.Connection) -> bytes:
     """Return the secret that the file keeps."""
     (secret,) = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()

@@ -39,9 +39,11 @@ class SharedFile:
         self._made_room = False
         self.secret = b""
         self.after_writes: Callable[[sqlite3.Connection], None] = _nothing
-        """Called in the thread after each commit."""
+        """Called in the thread, when the file has been opened and after each commit."""
 
-    async def open(self, *, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]]) -> None:
+    async def open(
+        self, *, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Open the file. ``each_tick`` runs four times a second, ``replaced`` when another file lies under the path."""
         self._path = Path(os.path.abspath(os.path.expanduser(self._options.path)))  # noqa: ASYNC240  no I/O in it
         self._process = os.getpid()
@@ -134,27 +136,31 @@ class SharedFile:
             worker.drop()
             opened = open_file(self._path, secret=self.secret or None)
             worker.use(opened.connection)
+            self.after_writes(opened.connection)
             self._identity, self._damaged = opened.identity, False
             self.secret = self.secret or opened.secret
             self._notices.extend(opened.notices)
 
-        await worker.submit(connect)
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
         try:
+            await worker.submit(connect)
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
             self._reader = open_reader(self._path)
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
-    async def _watch(self, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]]) -> None:
+    async def _watch(
+        self, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]] | None
+    ) -> None:
         while True:
             await asyncio.sleep(TICK)
             try:
                 if self._damaged or self._reader is None or identity(self._path) != self._identity:
                     # Set aside by another process, or deleted: whoever goes on with the old one shares with nobody.
                     await self._connect()
-                    await replaced()
+                    if replaced is not None:
+                        await replaced()
                 await each_tick()
             except StoreUnavailable:
                 # Tried again in a moment. A request that needs the file hears of it itself.

@@ -134,12 +134,12 @@ class Worker:
             for job in group:
                 self._do([job])
             return
-        self._on_loop(_deliver, group, results)
         if group[0].writes:
             try:
                 self._after_writes()
             except Exception:  # noqa: BLE001, S110  housekeeping: it is tried again after the next write
                 pass
+        self._on_loop(_deliver, group, results)
 
     def _commit(self, group: Sequence[Job[Any]]) -> list[Any]:
         connection = self.connection
