@@ -61,6 +61,16 @@ _IGNORED = frozenset(
 )
 _IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
 _IGNORED_BY_LLMS = frozenset({b"accept", b"accept-language", b"content-type"})
+# What SDKs, browsers and proxies send: judged beforehand, so that made-up names cannot crowd them out of memory.
+_USUAL = b"""
+    host authorization cookie accept accept-language content-type content-encoding
+    api-key x-api-key openai-organization openai-project openai-beta
+    cf-ray cf-connecting-ip cf-ipcountry cf-visitor x-b3-traceid x-b3-spanid x-b3-sampled x-datadog-trace-id
+    x-datadog-parent-id x-datadog-sampling-priority sec-fetch-dest sec-fetch-mode sec-fetch-site sec-ch-ua
+    sec-ch-ua-mobile sec-ch-ua-platform x-stainless-arch x-stainless-async x-stainless-helper-method x-stainless-lang
+    x-stainless-os x-stainless-package-version x-stainless-raw-response x-stainless-read-timeout
+    x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
+""".split()
 _REMEMBERED = 1024  # Names, and bytes of a name: callers choose names, so neither may grow this for ever.
 
 Identity = Literal["default", "shared", "caller"] | tuple[str, ...]
@@ -94,6 +104,8 @@ class Roles:
         self._llm = llm
         self.known: dict[bytes, Role] = {}
         """The roles of names already met. Look here first; ``of`` fills it."""
+        for name in (*_IGNORED, *_USUAL, *self._named, *self._ignored):
+            self.of(name)
 
     def of(self, name: bytes) -> Role:
         """Return the role of a lower-case header name."""

@@ -405,6 +405,14 @@ def test_header_names_that_callers_make_up_are_not_remembered_for_ever() -> None
     assert len(keys._rule._llm.known) <= 1024
 
 
+def test_header_names_that_callers_make_up_never_crowd_out_the_usual_ones() -> None:
+    keys, body = keys_for(), b"{}"
+    for number in range(3000):
+        keys.admit(TARGET, [AUTH, (b"x-%d" % number, b"")], now=NOW)
+    one, other = ([AUTH, (b"x-request-id", value), (b"x-stainless-os", value)] for value in (b"1", b"2"))
+    assert keys.alias(("p",), one, body, generic=False) == keys.alias(("p",), other, body, generic=False)
+
+
 # -- handles and credentials --------------------------------------------------------------------------------------
 
 
