@@ -75,7 +75,7 @@ def to_value(annotation: Any, value: object, *, path: str, problems: Problems) -
             strict=not isinstance(value, Variable | Secret),
             dec_hook=_secret_from,
         )
-    except (msgspec.ValidationError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
         inside = re.search(r" - at `\$(.+)`$", str(error))
         if inside is None:
             problems.add(path, _mistake(kind, value))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions
+from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
 from semcache_core.suggest import did_you_mean, listed
 
 from .convert import to_struct
@@ -92,13 +92,14 @@ class _Loader:
         if not isinstance(table, Mapping):
             self.problems.add(name, 'expected a table, for example use = "name"')
             return None
-        use = table.get("use")
+        use = _name(table.get("use"))
         if not isinstance(use, str) or not use:
             near = did_you_mean("use", [key for key in table if key != "use"])
-            self.problems.add(f"{name}.use", f"is missing: the name of an installed component{near}")
+            wrong = "is missing" if "use" not in table else "is no name"
+            self.problems.add(f"{name}.use", f"{wrong}: expected the name of an installed component{near}")
             return None
         options = {key: value for key, value in table.items() if key != "use"}
-        return Choice(use=str(use), path=name, named_at=f"{name}.use", options=options)
+        return Choice(use=use, path=name, named_at=f"{name}.use", options=options)
 
     def _several(self, name: str, default: tuple[str, ...]) -> tuple[Choice, ...]:
         """Read ``[key_extractors]`` and its like: a list of names, and a table of options for any of them."""
@@ -106,8 +107,10 @@ class _Loader:
         if not isinstance(table, Mapping):
             self.problems.add(name, 'expected a table, for example use = ["name"]')
             return ()
-        use = table.get("use", list(default))
-        if not isinstance(use, list | tuple) or not all(isinstance(each, str) for each in use):
+        named = table.get("use", default)
+        listed_names = isinstance(named, list | tuple)
+        use = [known for each in named if (known := _name(each)) is not None] if listed_names else []
+        if not listed_names or len(use) != len(named):
             self.problems.add(f"{name}.use", 'expected a list of names, for example ["name"]')
             return ()
         if len(set(use)) != len(use):
@@ -155,6 +158,13 @@ class _Loader:
 
 def _default_store(table: str) -> Choice:
     return Choice(use=DEFAULT_STORE, path=table, named_at=f"{table}.use", options={})
+
+
+def _name(value: object) -> str | None:
+    """Return a component's name, which may have come from a variable; None for what is no name."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    return str(value) if isinstance(value, str) else None
 
 
 def _bare(use: str) -> str:

@@ -89,10 +89,13 @@ def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
 
     def resolve(value: Any, path: str) -> Any:
         match value:
-            case {"env": str(name), **rest} if not rest:
+            # A table of the configuration itself is none, whatever stands in it.
+            case {"env": str(name), **rest} if not rest and "." in path:
                 return _secret(name, path)
             case Mapping():
-                return {name: resolve(item, f"{path}.{name}" if path else name) for name, item in value.items()}
+                return {
+                    str(name): resolve(item, f"{path}.{name}" if path else str(name)) for name, item in value.items()
+                }
             case list() | tuple():
                 return [resolve(item, f"{path}[{place}]") for place, item in enumerate(value)]
             case _:

@@ -57,6 +57,21 @@ def test_a_secret_may_stand_wherever_a_string_stands() -> None:
     assert config.http.ignore_headers == ("x-a", "x-b")
 
 
+def test_a_components_name_may_come_from_a_variable() -> None:
+    config = _load_text(
+        '[embedder]\nuse = { env = "EMBEDDER" }\n[verifiers]\nuse = [{ env = "GUARD" }]\n',
+        {"EMBEDDER": "onnx", "GUARD": "text-guard"},
+    )
+
+    assert config.embedder is not None
+    assert config.embedder.use == "onnx"
+    assert [choice.use for choice in config.verifiers] == ["text-guard"]
+
+
+def test_a_table_whose_only_key_is_env_is_no_reference() -> None:
+    assert _error('[semcache]\nenv = "prod"\n').startswith("my.toml: semcache.env: unknown option")
+
+
 def test_a_missing_variable_is_named_with_its_key_path_and_a_suggestion() -> None:
     message = _error('[vector_store]\nuse = "x"\nauth = { password = { env = "DB_PASWORD" } }\n', {"DB_PASSWORD": "p"})
 
@@ -156,10 +171,10 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         ("[http]\nstatus_headers = 1\n", "http.status_headers: expected true or false, got 1"),
         ("[http]\ncookies = [1]\n", "http.cookies[0]: does not fit; expected a list, each a string"),
         ("semcache = 3\n", "my.toml: semcache: expected a table, got 3"),
-        ("[embedder]\nmodel = 'x'\n", "my.toml: embedder.use: is missing: the name of an installed component"),
+        ("[embedder]\nmodel = 'x'\n", "my.toml: embedder.use: is missing: expected the name of an installed component"),
         (
             "[embedder]\nuze = 'x'\n",
-            "my.toml: embedder.use: is missing: the name of an installed component; did you mean 'uze'?",
+            "my.toml: embedder.use: is missing: expected the name of an installed component; did you mean 'uze'?",
         ),
         ("vector_store = 'x'\n", 'my.toml: vector_store: expected a table, for example use = "name"'),
         ("[verifiers]\nuse = 'x'\n", 'my.toml: verifiers.use: expected a list of names, for example ["name"]'),
