@@ -47,7 +47,7 @@ def check(file: Path | None, opens: bool) -> None:
     else:
         out.print("Components were made, not opened; --open also opens them and shows the thresholds.", style="dim")
     for notice in assembly.notices:
-        out.print(f"notice: {notice}", style="yellow", markup=False)
+        out.print(f"notice: {notice}", style="yellow", markup=False, soft_wrap=True)
     if problems:
         click.echo(f"\nwould not run, {len(problems)} problem{'s' if len(problems) > 1 else ''}:", err=True)
         for problem in problems:

@@ -455,6 +455,21 @@ def test_purge_by_namespace_leaves_the_others(run: Run) -> None:
     assert not _found("where do parcels go to", namespace="other")
 
 
+@pytest.mark.parametrize("what", [("--everything",), ("--tag", "geo")])
+def test_a_process_that_is_running_never_serves_what_was_purged(run: Run, what: tuple[str, ...]) -> None:
+    async def serve() -> list[bool]:
+        async with SemanticCache.from_toml("my.toml") as cache:
+            await cache.store("what is the capital of France", "Paris", tags=["geo"])
+            before = await cache.lookup("what is the capital of France")
+            await asyncio.to_thread(run, "purge", *what, "--yes", "--config", "my.toml")
+            await asyncio.sleep(1.0)
+            exact = await cache.lookup("what is the capital of France")
+            near = await cache.lookup("what is the capital of France please")
+            return [bool(found) for found in (before, exact, near)]
+
+    assert asyncio.run(serve()) == [True, False, False]
+
+
 def test_purge_before_takes_dates_and_ages(run: Run) -> None:
     _fill(what_is_the_capital_of_France={})
 
