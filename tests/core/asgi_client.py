@@ -108,7 +108,9 @@ class Client:
         await exchange.run()
         return exchange.response
 
-    async def chat(self, text: str = "What is the capital of France?", *, headers: Any = (), **members: Any) -> Response:
+    async def chat(
+        self, text: str = "What is the capital of France?", *, headers: Any = (), **members: Any
+    ) -> Response:
         return await self.send("/v1/chat/completions", chat(text, **members), headers=headers)
 
 
@@ -200,7 +202,9 @@ def says(
         whole = completion() if body is None else body
         data = whole if isinstance(whole, bytes) else json.dumps(whole).encode()
         parts = [data] if pieces is None else list(pieces)
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), *headers]})
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), *headers]}
+        )
         for part in parts[:-1]:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": parts[-1], "more_body": False})
@@ -292,13 +296,20 @@ class Rig:
 
 @asynccontextmanager
 async def serving(
-    answer: Any = None, *, place: Place | None = None, identity: Any = None, components: Any = None, **tables: Any
+    answer: Any = None,
+    *,
+    place: Place | None = None,
+    identity: Any = None,
+    components: Any = None,
+    plugins: Any = (),
+    **tables: Any,
 ) -> AsyncIterator[Rig]:
     """Open a cache in front of ``answer`` (an answer, or a whole application). ``tables`` change the configuration."""
     upstream = answer if isinstance(answer, Upstream) or getattr(answer, "is_app", False) else Upstream(answer)
     clock, heard, embedder = FrozenClock(), RecordingObserver(), CountingEmbedder()
     registry = Registry.installed()
-    assert registry.add(heard, distribution="tests"), registry.failures
+    for number, plugin in enumerate([heard, *plugins]):
+        assert registry.add(plugin, distribution=f"tests-{number}"), registry.failures
     cache = SemanticCache(
         load(configured(**tables)), registry=registry, clock=clock, embedder=embedder, **(components or {})
     )
