@@ -36,6 +36,11 @@ class Job(Generic[T]):
     ) -> None:
         self.work, self.done, self.writes, self.then = work, done, writes, then
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that asked: where no server start-up was, each request may have one of its own."""
+        return self.done.get_loop()
+
     def deliver(self, result: T) -> None:
         """Apply the result and wake who waits. A caller that was cancelled does not undo what was done."""
         try:
@@ -61,7 +66,6 @@ class Worker:
         self._name = name
         self._after_writes = after_writes
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
         self._connection: sqlite3.Connection | None = None
 
@@ -85,9 +89,8 @@ class Worker:
             self._connection = None
 
     def start(self) -> None:
-        """Start the thread; results come back to the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._ended = self._loop.create_future()
+        """Start the thread; each result comes back to the loop that asked."""
+        self._ended = asyncio.get_running_loop().create_future()
         # A daemon: a cache that nobody closed must not keep the interpreter alive, and SQLite survives a sudden end.
         threading.Thread(target=self._main, name=self._name, daemon=True).start()
 
@@ -118,18 +121,21 @@ class Worker:
                 break
             group = [job]
             while job.writes and waiting and (after := waiting[0]) is not None and after.writes:
+                if after.loop is not job.loop:
+                    break
                 waiting.popleft()
                 group.append(after)
             self._do(group)
         self.drop()
-        self._on_loop(self._end)
+        if self._ended is not None:
+            _on_loop(self._ended.get_loop(), self._end)
 
     def _do(self, group: Sequence[Job[Any]]) -> None:
         try:
             results = self._commit(group) if group[0].writes else [group[0].work()]
         except Exception as error:  # noqa: BLE001  the thread outlives every job; the error goes to who asked
             if len(group) == 1 or not _is_own_fault(error):
-                self._on_loop(_fail, group, error)
+                _on_loop(group[0].loop, _fail, group, error)
                 return
             for job in group:
                 self._do([job])
@@ -139,7 +145,7 @@ class Worker:
                 self._after_writes()
             except Exception:  # noqa: BLE001, S110  housekeeping: it is tried again after the next write
                 pass
-        self._on_loop(_deliver, group, results)
+        _on_loop(group[0].loop, _deliver, group, results)
 
     def _commit(self, group: Sequence[Job[Any]]) -> list[Any]:
         connection = self.connection
@@ -153,15 +159,15 @@ class Worker:
                 connection.execute("ROLLBACK")
         return results
 
-    def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
-        # The loop may have been closed under a cache that nobody closed.
-        with contextlib.suppress(RuntimeError):
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(call, *arguments)
-
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
+    # The loop may have been closed under a cache that nobody closed.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 def _is_own_fault(error: Exception) -> bool:
