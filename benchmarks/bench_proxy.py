@@ -100,8 +100,9 @@ def app_of(role: str, target: str) -> ASGIApp:
 
 def serve(role: str, target: str, descriptor: int) -> None:
     """Serve one role on a socket that the parent opened."""
-    config = uvicorn.Config(app_of(role, target), fd=descriptor, log_level="critical", **AS_PROXY)
-    uvicorn.Server(config).run()
+    # Not uvicorn's own fd=: it takes the socket for a Unix one and leaves Nagle's algorithm on.
+    config = uvicorn.Config(app_of(role, target), log_level="critical", **AS_PROXY)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 @contextmanager
@@ -206,9 +207,9 @@ def best(measure: Callable[[], float], times: int) -> float:
 # -- the report -------------------------------------------------------------------------------------------------------
 
 
-def told(name: str, forward: Sequence[float], cached: Sequence[float], bound: float) -> None:
+def told(name: str, took: Sequence[Sequence[float]], *, bound: float) -> None:
     """Print one figure: medians in milliseconds, the difference, and what it must not exceed."""
-    plain, through = (statistics.median(took) * 1000 for took in (forward, cached))
+    plain, through = (statistics.median(seconds) * 1000 for seconds in took)
     verdict = "ok" if through - plain <= bound else "MISSED"
     print(f"{name:34} {plain:8.3f} {through:8.3f} {through - plain:+8.3f}  at most {bound:+.2f} ms  {verdict}")
 
@@ -232,9 +233,9 @@ def main() -> None:
             in_turn(lines, max(count // 20, 10), stream=False, pick=1)
             print(f"{'':34} {'forward':>8} {'cached':>8} {'more':>8}   (ms, medians of {count} each)")
             lines = [Line(forward, "/a/chat/completions"), Line(cached, "/a/chat/completions")]
-            told("miss, 1 connection", *in_turn(lines, count, stream=False, pick=1), bound=0.15)
+            told("miss, 1 connection", in_turn(lines, count, stream=False, pick=1), bound=0.15)
             lines = [Line(forward, "/b/chat/completions"), Line(cached, "/b/chat/completions")]
-            told("first byte of a stream", *in_turn(lines, count, stream=True, pick=0), bound=0.3)
+            told("first byte of a stream", in_turn(lines, count, stream=True, pick=0), bound=0.3)
             own = best(lambda: asyncio.run(crowd(there, "/chat/completions", 100)), runs)
             stampede = best(lambda: asyncio.run(crowd(cached, "/slow/chat/completions", 100)), runs)
             ratio = stampede / (0.2 + own)

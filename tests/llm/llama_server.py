@@ -20,7 +20,7 @@ def model_file() -> Path:
 
 def main() -> None:
     """Serve until standard input is closed, which happens when whoever started this ends, in whatever way."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = str(model_file())

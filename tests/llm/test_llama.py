@@ -31,7 +31,7 @@ COLOUR: Any = {
         "schema": {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]},
     },
 }
-USAGE = {"stream_options": {"include_usage": True}}
+USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 
 
 def request_of(text: str, **changed: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def ask(client: OpenAI, text: str = QUESTION, **options: Any) -> ChatCompletion:
     return completion
 
 
-def asked(client: OpenAI, text: str = QUESTION, **options: Any) -> tuple[str, str]:
+def asked(client: OpenAI, text: str = QUESTION, **options: Any) -> tuple[str | None, str]:
     """Return the answer's text and what X-Cache says."""
     raw = client.chat.completions.with_raw_response.create(
         **({"model": "small", "messages": [{"role": "user", "content": text}]} | options)
@@ -35,8 +35,9 @@ def asked(client: OpenAI, text: str = QUESTION, **options: Any) -> tuple[str, st
 
 
 def streamed(client: OpenAI, text: str = QUESTION, **options: Any) -> list[ChatCompletionChunk]:
-    messages = [{"role": "user", "content": text}]
-    return list(client.chat.completions.create(model="small", messages=messages, stream=True, **options))  # type: ignore[call-overload]
+    messages: Any = [{"role": "user", "content": text}]
+    stream: Any = client.chat.completions.create(model="small", messages=messages, stream=True, **options)
+    return list(stream)
 
 
 def text_of(chunks: Iterable[ChatCompletionChunk], choice: int = 0) -> str:
@@ -79,7 +80,7 @@ def test_the_async_client_is_answered_too(async_client: Callable[[], AsyncOpenAI
 
 
 def test_json_mode_hits_and_stays_json(client: OpenAI, upstream: Any) -> None:
-    options = {"response_format": {"type": "json_object"}}
+    options: dict[str, Any] = {"response_format": {"type": "json_object"}}
     assert asked(client, **options) == ('{"answer": 1}', "MISS")
     assert asked(client, **options) == ('{"answer": 1}', "HIT")
     assert len(upstream.calls) == 1
@@ -187,7 +188,7 @@ def test_a_paraphrase_of_a_stream_is_streamed(client: OpenAI, upstream: Any) -> 
 
 
 def test_a_stream_has_usage_only_if_asked_for(client: OpenAI, upstream: Any) -> None:
-    options = {"stream_options": {"include_usage": True}}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}}
     first, again = streamed(client, **options), streamed(client, **options)
     assert again[-1].usage == first[-1].usage
     assert again[-1].usage is not None

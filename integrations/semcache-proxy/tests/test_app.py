@@ -58,7 +58,7 @@ def upstream(served: Serving, chat: Chat) -> str:
 
 
 def ask(url: str, headers: dict[str, str] | None = None) -> str:
-    return httpx.post(url + PATH, json=BODY, headers=headers or {}).headers.get("cache-status", "none")
+    return str(httpx.post(url + PATH, json=BODY, headers=headers or {}).headers.get("cache-status", "none"))
 
 
 def test_a_repeated_request_hits(upstream: str, served: Serving) -> None:

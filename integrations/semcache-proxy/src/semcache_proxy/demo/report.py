@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,17 +16,20 @@ _COLOURS = {"HIT": "green", "STALE": "green", "MISS": "yellow", "BYPASS": "magen
 
 def show(console: Console, steps: Sequence[Step], seen: Sequence[Seen]) -> None:
     """Print the table, what its reasons mean, and what the cache saved."""
-    table = Table(title="what each HTTP answer said", title_justify="left", title_style="bold", expand=False)
-    for heading in ("request", "caller", "what was asked", "outcome", "reason"):
-        table.add_column(heading)
-    for heading in ("similarity", "first byte", "tokens saved"):
-        table.add_column(heading, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title_justify="left", title_style="bold")
+    table.title = "what each HTTP answer said"
+    table.add_column("request")
+    for heading in ("outcome", "reason"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("similarity", "latency", "tokens\nsaved"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for step, answer in zip(steps, seen, strict=True):
-        table.add_row(step.shows, step.caller, step.prompt, *_cells(answer))
+        table.add_row(f"[bold]{step.shows}[/bold]\n{step.caller}: {step.prompt}", *_cells(answer))
     console.print(table)
     for reason in dict.fromkeys(answer.reason for answer in seen):
         if reason in MEANINGS:
             console.print(f"  [bold]{reason}[/bold]: {MEANINGS[reason]}")
+    console.print("  [bold]latency[/bold]: until the first byte of the answer's body")
     hits = [answer for answer in seen if answer.saved is not None]
     saved = sum(answer.saved or 0 for answer in hits)
     console.print(f"\n{len(hits)} of {len(seen)} requests never reached the upstream; {saved} tokens saved.")
