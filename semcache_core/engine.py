@@ -176,7 +176,7 @@ class Engine:
             self._embeddings is not None and bool(query.text) and query.exact_only is None and not record.exact_only
         )
         job = Job(
-            query=query,
+            query=query.settled(),  # What waits is bounded in bytes of answers; requests may be far longer.
             record=record,
             data=wire.encode(record),
             keep_until=freshness.keep_until(record.expires_at, stale_window=policy.stale_window),

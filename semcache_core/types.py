@@ -172,6 +172,11 @@ class Query(msgspec.Struct, frozen=True, dict=True):
         """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
         return self.fields_of()
 
+    def settled(self) -> Query:
+        """Return the same query with everything worked out: it no longer holds the request that it was made from."""
+        nearby, fields = self.nearby, self.fields
+        return Query(self.namespace, self.partition, self.exact, self.entry_id, lambda: nearby, lambda: fields)
+
     @property
     def scope(self) -> bytes:
         """The canonical request without the hole's text, with the end-user fields."""

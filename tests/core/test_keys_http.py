@@ -254,6 +254,15 @@ def test_a_known_alias_gives_the_query_without_parsing() -> None:
     assert (again.store_scope, again.text, again.fields) == (full.store_scope, full.text, full.fields)
 
 
+def test_a_settled_query_is_the_same_and_lets_go_of_the_request() -> None:
+    one = query(chat(user="ann"))
+    settled = one.settled()
+    assert digests(settled) == digests(one)
+    assert (settled.text, settled.fields, settled.exact_only) == (one.text, one.fields, one.exact_only)
+    cells = [cell.cell_contents for cell in settled.nearby_of.__closure__ or ()]  # type: ignore[attr-defined]
+    assert cells == [one.nearby]
+
+
 def test_aliases_forget_the_oldest_first() -> None:
     aliases = Aliases(2)
     for name in (b"a", b"b", b"c"):
