@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from semcache_core import SemanticCache
 
 STREAMS = ("traps", "banking77", "qqp", "mqp")

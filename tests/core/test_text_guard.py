@@ -116,12 +116,33 @@ def test_texts_beyond_the_bound_are_rejected_unless_equal() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "1", "1,", "1.", "a-", "a1-", "a_", "a.", "(", "'", '"', "`", "@", "a@", "http://", "/a", "May 1 "]
+    "unit",
+    [
+        "a",
+        "1",
+        "1,",
+        "1.",
+        "a-",
+        "a1-",
+        "a_",
+        "a.",
+        "(",
+        "'",
+        '"',
+        "`",
+        "@",
+        "a@",
+        "http://",
+        "/a",
+        "May 1 ",
+        "7 am ",
+        "two hundred ",
+    ],
 )
 def test_time_grows_no_faster_than_the_text(unit: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     compare((unit * 8192)[:8190] + "x", (unit * 8192)[:8190] + "y")
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
 
 
 def test_the_component_answers_as_the_function_does() -> None:

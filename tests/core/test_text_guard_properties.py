@@ -141,6 +141,11 @@ def test_any_mixture_of_items_compares_the_same_both_ways(one: str, other: str) 
     assert compare(one, other) == compare(other, one)
 
 
+@given(st.lists(st.sampled_from(["nine", "hundred", "million", "and", "7"]), max_size=300).map(" ".join))
+def test_no_spelled_number_is_too_large(text: str) -> None:
+    assert accepted(compare(text, text + " "))
+
+
 @given(st.lists(TOKENS, max_size=12).map("".join))
 def test_a_text_answers_itself(text: str) -> None:
     assert accepted(compare(text, text + " "))

@@ -116,6 +116,8 @@ class _Reader:
                 lower = self._contracted(lower)
             word = look_up(lower)
             if word.number is not None or (spelled and (lower in SCALES or lower == "and")):
+                if len(spelled) == _MAX_SPELLED:
+                    self._close_number("")
                 spelled.append(lower)
                 start = False
                 continue
@@ -178,6 +180,7 @@ class _Reader:
 # Lower-case words without special cases, as they are written: most of every text, found in one step.
 _KNOWN: dict[str, Word] = {}
 _MAX_KNOWN = 20_000
+_MAX_SPELLED = 12  # words of one number; more is no number, and would have no bounds
 
 _STOPS = frozenset(".!?:")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))

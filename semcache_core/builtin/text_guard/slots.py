@@ -5,7 +5,7 @@ from __future__ import annotations
 from .lexicon import Word
 from .lists import listed
 from .parse import Parsed
-from .words import VERB_BEFORE
+from .words import AUXILIARIES, QUESTION_WORDS, VERB_BEFORE
 
 _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "period"))
 _LITTLE = 1  # differing words of content beside which a name more or less still counts
@@ -80,6 +80,7 @@ def related(x: str, y: str) -> bool:
 
 
 def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
+    """True if the texts are two fillings of one template: equal but for one slot, and other nouns in it."""
     x, y = a.words, b.words
     size = min(len(x), len(y))
     head = 0
@@ -89,14 +90,18 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
     while tail < size - head and x[-1 - tail].key == y[-1 - tail].key:
         tail += 1
     left, right = x[head : len(x) - tail], y[head : len(y) - tail]
-    if not left or not right or len(left) > _SLOT or len(right) > _SLOT:
+    if not left or not right or max(len(left), len(right)) > min(_SLOT, head + tail):
         return False
     fill_a, fill_b = _fill(left, b), _fill(right, a)
     if not fill_a or not fill_b or any(related(p.form, q.form) for p in fill_a for q in fill_b):
         return False
-    if related("".join([w.form for w in left]), "".join([w.form for w in right])):  # start ups, startup
+    one, other = "".join([w.form for w in left]), "".join([w.form for w in right])
+    if not (one + other).isascii():
+        # Elsewhere endings are not known: only a whole other word before the end, where the verb seldom stands.
+        return len(left) == len(right) == 1 and tail > 0 and one[0] != other[0]
+    if related(one, other):  # start ups, startup
         return False
-    if not tail and fill_a[-1].form.endswith("ed") and fill_b[-1].form.endswith("ed"):  # "how were they chosen"
+    if not tail and one.endswith("ed") and other.endswith("ed"):  # "how were they chosen"
         return False
     return not (_verb(x, head, fill_a[0]) or _verb(y, head, fill_b[0]))
 
@@ -111,4 +116,7 @@ def _verb(words: tuple[Word, ...], head: int, fill: Word) -> bool:
     """True if what stands before the filler says that it is a verb: people exchange verbs and mean the same."""
     while words[head] is not fill:
         head += 1
-    return head > 0 and words[head - 1].form in VERB_BEFORE
+    if head == 0 or words[head - 1].form not in VERB_BEFORE:
+        return False
+    # "Can hamsters ...", "why do bears ...": after an auxiliary that opens the question stands its subject.
+    return words[head - 1].form not in AUXILIARIES or (head > 1 and words[head - 2].form not in QUESTION_WORDS)

@@ -101,3 +101,8 @@ VERB_BEFORE: frozenset[str] = frozenset(
         were been am being get have has had i'm i've it's"""
     )
 )
+
+AUXILIARIES: frozenset[str] = frozenset(
+    listed("can could do does did should would will shall may might must is are was were")
+)
+QUESTION_WORDS: frozenset[str] = frozenset(listed("how why when where"))
