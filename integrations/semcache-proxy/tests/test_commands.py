@@ -103,13 +103,35 @@ def test_a_running_stream_is_finished_before_a_terminated_proxy_ends(tmp_path: P
             process.wait(20)
 
 
-def test_serve_says_where_requests_go(tmp_path: Path) -> None:
+def test_serve_says_where_requests_go_once_it_listens(tmp_path: Path) -> None:
     (tmp_path / "semcache.toml").write_text(CONFIG)
-    port = free_port()
-    with command("serve", "--upstream", "http://127.0.0.1:9/base/", "--port", str(port), cwd=tmp_path) as process:
+    with command("serve", "--upstream", "http://127.0.0.1:9/base/", "--port", "0", cwd=tmp_path) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-    assert line == f"semcache: http://127.0.0.1:{port}/PATH -> http://127.0.0.1:9/base/PATH\n"
+        line = next(line for line in process.stdout if "->" in line)
+        told = re.fullmatch(r"semcache: (http://127\.0\.0\.1:\d+)/PATH -> http://127\.0\.0\.1:9/base/PATH\n", line)
+        assert told
+        assert httpx.get(told[1] + "/.semcache/health").status_code == 200
+
+
+def test_an_interrupted_proxy_ends_without_complaint(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    with command("serve", "--upstream", "http://127.0.0.1:9", "--port", "0", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "->" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stdout.read() == ""
+
+
+def test_a_configuration_that_is_wrong_stops_the_start_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text('[embedder]\nuse = "onxn"\n')
+    with command("serve", "--upstream", "http://127.0.0.1:9", "--port", "0", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        assert process.wait(20) != 0
+    assert "embedder.use" in told
+    assert "did you mean 'onnx'?" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
+import socket
 from pathlib import Path
 
 import click
@@ -53,10 +55,9 @@ def serve(
         app = create_app(upstream, config=config, loopback=loopback, forward=forward)
     except SemcacheError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"semcache: http://{host}:{port}/PATH -> {upstream.rstrip('/')}/PATH", err=True)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
-    server = uvicorn.Server(
+    server = _Announced(
         uvicorn.Config(
             app,
             host=host,
@@ -67,12 +68,22 @@ def serve(
             **AS_PROXY,
         )
     )
-    try:
+    server.upstream = upstream.rstrip("/")
+    click.echo("semcache: opening the cache", err=True)
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        return
-    if not server.started:
-        raise click.ClickException("the proxy did not start; the reason stands above")
+
+
+class _Announced(uvicorn.Server):
+    """A server that says where it listens once it does: opening the cache may load a model first."""
+
+    upstream = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            click.echo(f"semcache: http://{self.config.host}:{port}/PATH -> {self.upstream}/PATH", err=True)
 
 
 def is_loopback(host: str) -> bool:
