@@ -11,7 +11,7 @@ import importlib
 import json
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 TOUCHES = ("open", "os.", "socket.", "sqlite3.", "subprocess.", "shutil.", "tempfile.", "urllib.", "mmap.")
@@ -26,29 +26,31 @@ def loaded_by(module: str) -> list[str]:
     return sorted(set(sys.modules) - before)
 
 
-def touched_by(factory: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the audit events of making one component: empty where making it only computes."""
+def touched_by(components: list[dict[str, Any]]) -> list[str]:
+    """Return the audit events of making each component (``name``, ``factory``, ``options``): none where it computes."""
     import msgspec
 
-    module, _, attribute = factory.partition(":")
-    component: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    # Types that msgspec does not know, such as a secret, are made from what the configuration holds.
-    given = msgspec.convert(dict(options), component.Options, dec_hook=lambda kind, value: kind(value))
     events: list[str] = []
-    armed = True
+    making = ""
 
     def listen(event: str, arguments: tuple[Any, ...]) -> None:
-        if armed and event.startswith(TOUCHES) and not _importing():
-            events.append(f"{event}({str(arguments[0])[:80] if arguments else ''})")
+        if making and event.startswith(TOUCHES) and not _importing():
+            events.append(f"{making}: {event}({str(arguments[0])[:80] if arguments else ''})")
 
     sys.addaudithook(listen)
-    threads = threading.active_count()
-    made = component(given)
-    armed = False
-    # Python 3.11 has no audit event for a new thread.
-    if threading.active_count() > threads:
-        events.append("a thread was started")
-    del made
+    for each in components:
+        module, _, attribute = each["factory"].partition(":")
+        factory: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+        # Types that msgspec does not know, such as a secret, are made from what the configuration holds.
+        given = msgspec.convert(each["options"], factory.Options, dec_hook=lambda kind, value: kind(value))
+        threads = threading.active_count()
+        making = each["name"]
+        made = factory(given)
+        making = ""
+        # Python 3.11 has no audit event for a new thread.
+        if threading.active_count() > threads:
+            events.append(f"{each['name']}: a thread was started")
+        del made
     return events
 
 

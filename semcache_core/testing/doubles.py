@@ -156,12 +156,12 @@ class FlakyStore:
 
     def _make_trouble(self, methods: tuple[str, ...], make: Callable[[], _Trouble]) -> None:
         for method in methods:
-            if not asyncio.iscoroutinefunction(getattr(self.inner, method, None)):
+            if not inspect.iscoroutinefunction(getattr(self.inner, method, None)):
                 raise ValueError(f"{type(self.inner).__name__} has no async method {method!r} that could be disturbed")
             self._trouble[method] = make()
 
     def _wrapped(self, name: str, member: Any) -> Any:
-        if not asyncio.iscoroutinefunction(member):
+        if not inspect.iscoroutinefunction(member):
             return member
 
         async def call(*arguments: Any, **options: Any) -> Any:

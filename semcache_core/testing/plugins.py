@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
 import importlib.resources
@@ -131,13 +130,12 @@ class PluginContract(Contract):
                     )
 
     def test_making_a_component_touches_nothing_outside(self) -> None:
-        registry = self._registry()
-        for _, name, component in self._offers(registry):
-            options = self.options.get(name, {})
-            touched = _fresh({"task": "touched", "factory": component.factory, "options": dict(options)})
-            assert not touched, (
-                f"{name!r}: construction must only compute; open files and connections in __aenter__: {touched}"
-            )
+        components = [
+            {"name": name, "factory": component.factory, "options": dict(self.options.get(name, {}))}
+            for _, name, component in self._offers(self._registry())
+        ]
+        touched = _fresh({"task": "touched", "components": components})
+        assert not touched, f"construction must only compute; open files and connections in __aenter__: {touched}"
 
     @final
     def _registry(self) -> Registry:
@@ -160,19 +158,15 @@ class PluginContract(Contract):
         return [(name, factory) for _, name, factory in self._factories_by_kind()]
 
 
-@functools.lru_cache(maxsize=64)
-def _asked(task: str) -> str:
+def _fresh(task: Mapping[str, Any]) -> list[str]:
+    """Ask ``_probe`` in an interpreter that has imported nothing yet."""
     # By path and with -P, so that nothing of the kit, and no folder of it, is in the way of the plugin's imports.
     probe = Path(__file__).with_name("_probe.py")
     done = subprocess.run(  # noqa: S603  our own file, our own interpreter
-        [sys.executable, "-P", str(probe), task], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-P", str(probe), json.dumps(task)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, f"a fresh interpreter failed:\n{done.stderr}"
-    return done.stdout
-
-
-def _fresh(task: Mapping[str, Any]) -> list[str]:
-    found: list[str] = json.loads(_asked(json.dumps(task)))
+    found: list[str] = json.loads(done.stdout)
     return found
 
 
