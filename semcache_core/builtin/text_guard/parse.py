@@ -92,54 +92,63 @@ class _Reader:
         self.names: set[str] = set()
         self.negators: list[int] = []  # places in ``words`` right after a negation
         self._spelled: list[str] = []
+        self._shouting: bool | None = None
 
     def read(self, tokens: list[str]) -> None:
-        start = True  # a capital says nothing at the start of a sentence, nor where most words have one
-        shouting: bool | None = None
+        """Read all tokens; most words are known as they are written and need no second look."""
         words, spelled = self.words, self._spelled
+        start = True  # a capital says nothing at the start of a sentence, nor where most words have one
         for raw in tokens:
             known = _KNOWN.get(raw)
             if known is not None and not spelled:
                 words.append(known)
                 start = False
-                continue
-            lower = raw.lower()
-            if lower in _STOPS:
+            elif raw in _STOPS:
                 start = True
-                continue
-            if "\ue000" <= lower <= "\uf8ff":
+            elif "\ue000" <= raw <= "\uf8ff":
                 self._close_number("")
-                words.append(_item(self.found[ord(lower[0]) - PLACEHOLDER]))
+                words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
                 start = False
-                continue
-            if "'" in lower:
-                lower = self._contracted(lower)
-            word = look_up(lower)
-            if word.number is not None or (spelled and (lower in SCALES or lower == "and")):
-                if len(spelled) == _MAX_SPELLED:
-                    self._close_number("")
-                spelled.append(lower)
+            else:
+                capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
+                self._read_word(raw, start=start, named=capital and not self._shouts(tokens))
                 start = False
-                continue
-            if spelled and self._close_number(lower):
-                continue
-            if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
-                self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
-            if "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper()):
-                if shouting is None:
-                    shouting = 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
-                if not shouting:
-                    word = self._named(raw, word, start=start)
-            elif word.plain and raw == lower and len(_KNOWN) < _MAX_KNOWN:
-                _KNOWN[raw] = word
-            words.append(word)
-            if word.negates or (lower == "to" and len(words) > 1 and words[-2].form == "yet"):
-                self.negators.append(len(words))
-            elif lower in ORDINALS:
-                value = str(ORDINALS[lower])
-                self.found.append(Literal("numbers", value + "th", value, soft=True))
-            start = False
         self._close_number("")
+
+    def _shouts(self, tokens: list[str]) -> bool:
+        if self._shouting is None:
+            self._shouting = 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
+        return self._shouting
+
+    def _read_word(self, raw: str, *, start: bool, named: bool) -> None:
+        words, lower = self.words, raw.lower()
+        if "'" in lower:
+            lower = self._contracted(lower)
+        word = look_up(lower)
+        if self._spells(word) or self._close_number(lower):
+            return
+        if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
+            self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
+        if named:
+            word = self._named(raw, word, start=start)
+        elif word.plain and raw == lower and len(_KNOWN) < _MAX_KNOWN:
+            _KNOWN[raw] = word
+        words.append(word)
+        if word.negates or (lower == "to" and len(words) > 1 and words[-2].form == "yet"):
+            self.negators.append(len(words))
+        elif lower in ORDINALS:
+            value = str(ORDINALS[lower])
+            self.found.append(Literal("numbers", value + "th", value, soft=True))
+
+    def _spells(self, word: Word) -> bool:
+        """Take a word of a spelled number; return False for any other."""
+        spelled = self._spelled
+        if word.number is None and not (spelled and (word.form in SCALES or word.form == "and")):
+            return False
+        if len(spelled) == _MAX_SPELLED:
+            self._close_number("")
+        spelled.append(word.form)
+        return True
 
     def _contracted(self, lower: str) -> str:
         head, _, tail = lower.rpartition("'")
