@@ -98,7 +98,7 @@ class IdentityRule:
         """Return the headers that are not ignored, as they stand."""
         role_of = (self._generic if generic else self._llm).known.get
         # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
-        return [header for header in headers if role_of(header[0], Role.KEYED)]
+        return [header for header in headers if role_of(header[0], _KEYED)]
 
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""
