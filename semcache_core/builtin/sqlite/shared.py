@@ -175,7 +175,8 @@ class SharedFile:
             self._made_room = True
 
     def _failed(self, error: Exception) -> StoreUnavailable:
-        if is_damage(error):
+        # Not where another file lies under the path by now: what looks like damage is that, and the new file is good.
+        if is_damage(error) and identity(self._path) == self._identity:
             mark_damaged(self._path)
             self._damaged = True
         return unavailable(self._path, error)
