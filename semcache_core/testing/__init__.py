@@ -17,7 +17,16 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
-        for name in ("embedders", "key_extractors", "plugins", "response_stores", "vector_stores", "verifiers")
+        for name in (
+            "_response_powers",
+            "_vector_powers",
+            "embedders",
+            "key_extractors",
+            "plugins",
+            "response_stores",
+            "vector_stores",
+            "verifiers",
+        )
     )
 )
 

@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import ClassVar, final
 
 import pytest
 
-from semcache_core.errors import NotOpenError
 from semcache_core.protocols import (
     ResponseStore,
-    SupportsPeek,
-    SupportsScan,
-    SupportsSecret,
-    SupportsStamps,
     SupportsSweep,
 )
 from semcache_core.types import Stored
 
-from ._contract import GuardedContract, promise
-from ._samples import POWERS, START, cut_off, ident, within_a_second
+from ._contract import promise
+from ._response_powers import ResponseStorePowers
+from ._samples import START, cut_off, ident, within_a_second
 
 ALL_BYTES = bytes(range(256))
 MIB = 1024 * 1024
 
 
-class ResponseStoreContract(GuardedContract[ResponseStore]):
+class ResponseStoreContract(ResponseStorePowers):
     """What the engine relies on in a response store::
 
         class TestRedisResponses(ResponseStoreContract):
@@ -49,11 +44,6 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
     Each test wants an empty place: use an autouse fixture of your class where one must be made.
     """
 
-    shared: ClassVar[bool] = False
-    """True: components made in one test see the same contents, and contents outlive a component."""
-    promises: ClassVar[tuple[type, ...]] = ()
-    """The ``Supports...`` protocols that the store has."""
-
     @abstractmethod
     async def read_raw(self, store: ResponseStore, id: bytes) -> bytes | None:
         """Return what lies under ``id`` without asking ``store.get``; None where nothing does."""
@@ -61,36 +51,6 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
     @abstractmethod
     async def write_raw(self, store: ResponseStore, id: bytes, data: bytes, *, keep_until: float | None) -> None:
         """Put an entry without tags there, without asking ``store.set``."""
-
-    @final
-    async def use(self, component: ResponseStore) -> None:
-        """Read: what the engine does most."""
-        await component.get([ident("a")], now=START)
-
-    @final
-    async def put(
-        self,
-        store: ResponseStore,
-        name: str,
-        data: bytes = b"data",
-        *,
-        keep_until: float | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> None:
-        """Store ``data`` under the id that stands for ``name``."""
-        await store.set(ident(name), data, keep_until=keep_until, tags=[ident(tag) for tag in tags])
-
-    @final
-    async def got(self, store: ResponseStore, name: str, *, now: float = START) -> Stored | None:
-        """Return what the store finds under the id that stands for ``name``."""
-        (found,) = await store.get([ident(name)], now=now)
-        return found
-
-    @final
-    async def data(self, store: ResponseStore, name: str, *, now: float = START) -> bytes | None:
-        """Return the bytes that the store finds under the id that stands for ``name``."""
-        found = await self.got(store, name, now=now)
-        return None if found is None else found.data
 
     # -- reading and writing ------------------------------------------------------------------------------------------
 
@@ -225,97 +185,6 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
         await self.put(store, "a", b"after")
         assert await self.data(store, "a") == b"after"
 
-    # -- powers -------------------------------------------------------------------------------------------------------
-
-    @promise
-    async def test_its_powers_are_the_promised_ones(self, store: ResponseStore) -> None:
-        has = {power.__name__ for power in POWERS if isinstance(store, power)}
-        assert has == {power.__name__ for power in self.promises}, "list the protocols it has in `promises`"
-
-    @promise
-    async def test_get_brings_the_newest_stamp_of_any_tag(self, store: ResponseStore) -> None:
-        stamps = self._stamps(store)
-        await stamps.stamp([ident("red")], at=START + 5)
-        await self.put(store, "a", tags=("red", "green", "blue"))
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 5)
-        await stamps.stamp([ident("blue"), ident("yellow")], at=START + 9)
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 9)
-
-    @promise
-    async def test_a_stamp_never_goes_back(self, store: ResponseStore) -> None:
-        stamps = self._stamps(store)
-        await stamps.stamp([ident("red")], at=START + 9)
-        await stamps.stamp([ident("red")], at=START + 5)
-        await self.put(store, "a", tags=("red",))
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 9)
-
-    @promise
-    async def test_a_stamp_binds_only_what_carries_its_tag(self, store: ResponseStore) -> None:
-        stamps = self._stamps(store)
-        await self.put(store, "red", tags=("red",))
-        await self.put(store, "green", tags=("green",))
-        await self.put(store, "plain")
-        await stamps.stamp([ident("red")], at=START)
-        found = await store.get([ident(name) for name in ("red", "green", "plain")], now=START)
-        assert [stored and stored.stamp for stored in found] == [START, None, None]
-
-    @promise
-    async def test_a_set_replaces_the_tags(self, store: ResponseStore) -> None:
-        stamps = self._stamps(store)
-        await self.put(store, "a", tags=("red",))
-        await self.put(store, "a", tags=("green",))
-        await stamps.stamp([ident("red")], at=START)
-        assert await self.got(store, "a") == Stored(data=b"data")
-
-    @promise
-    async def test_a_scan_walks_every_entry_once_by_id(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsScan):
-            pytest.skip("does not promise SupportsScan")
-        names = {ident(f"{n}"): f"{n}".encode() for n in range(25)}
-        for n in range(25):
-            await self.put(store, f"{n}", f"{n}".encode())
-        walked: list[tuple[bytes, bytes]] = []
-        page = await store.scan(limit=10)
-        while page:
-            assert len(page) <= 10
-            walked += [(id, stored.data) for id, stored in page]
-            page = await store.scan(after=page[-1][0], limit=10)
-        assert walked == sorted(names.items())
-        assert await store.count() == 25
-
-    @promise
-    async def test_a_scan_tells_the_tags_of_each_entry(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsScan):
-            pytest.skip("does not promise SupportsScan")
-        await self.put(store, "a", tags=("red", "green"))
-        await self.put(store, "b")
-        tags = {id: sorted(stored.tags) for id, stored in await store.scan()}
-        assert tags == {ident("a"): sorted((ident("red"), ident("green"))), ident("b"): []}
-
-    @promise
-    async def test_a_peek_tells_what_get_would(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsPeek):
-            pytest.skip("does not promise SupportsPeek")
-        await self.put(store, "a", tags=("red",), keep_until=START + 10)
-        if isinstance(store, SupportsStamps):
-            await store.stamp([ident("red")], at=START)
-        for name, now in (("a", START + 9), ("a", START + 10), ("missing", START)):
-            assert store.peek(ident(name), now=now) == await self.got(store, name, now=now)
-        await self.put(store, "a", b"new")
-        assert store.peek(ident("a"), now=START) == await self.got(store, "a")
-
-    def test_a_peek_outside_the_block_raises_not_open(self) -> None:
-        async def body() -> None:
-            async with self.opened() as store:
-                if not isinstance(store, SupportsPeek):
-                    pytest.skip("does not promise SupportsPeek")
-            for unusable in (store, self.make()):
-                assert isinstance(unusable, SupportsPeek)
-                with pytest.raises(NotOpenError):
-                    unusable.peek(ident("a"), now=START)
-
-        self.run(body)
-
     @promise
     async def test_a_sweep_deletes_what_has_expired_and_nothing_else(self, store: ResponseStore) -> None:
         if not isinstance(store, SupportsSweep):
@@ -330,25 +199,3 @@ class ResponseStoreContract(GuardedContract[ResponseStore]):
             b"data",
         ]
         assert await store.sweep(now=START) == 0
-
-    @promise
-    async def test_its_secret_is_long_and_stays_the_same(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsSecret):
-            pytest.skip("does not promise SupportsSecret")
-        secret = store.identity_secret()
-        assert len(secret) >= 32
-        assert store.identity_secret() == secret
-        if self.shared:
-            async with self.opened() as other:
-                assert isinstance(other, SupportsSecret)
-                assert other.identity_secret() == secret
-
-    def _needs_sharing(self) -> None:
-        if not self.shared:
-            pytest.skip("its contents live and die with one component (shared = False)")
-
-    @staticmethod
-    def _stamps(store: ResponseStore) -> SupportsStamps:
-        if not isinstance(store, SupportsStamps):
-            pytest.skip("does not promise SupportsStamps")
-        return store
