@@ -17,7 +17,7 @@ class BreakerOpen(DependencyError):
     """The dependency failed a moment ago and is left alone for now."""
 
 
-class _Resumed:
+class Resumed:
     """Awaits the rest of a coroutine that has already been driven to its first suspension."""
 
     __slots__ = ("_coroutine", "_yielded")
@@ -56,7 +56,7 @@ async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
 
 async def _rest_within(coroutine: Coroutine[Any, Any, T], yielded: Any, seconds: float) -> T:
     async with asyncio.timeout(seconds):
-        rest: T = await _Resumed(coroutine, yielded)
+        rest: T = await Resumed(coroutine, yielded)
         return rest
 
 

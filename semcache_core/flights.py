@@ -39,6 +39,7 @@ class Flight(Generic[T]):
         "_failure",
         "_flights",
         "_items",
+        "_joined",
         "_key",
         "_news",
         "failures",
@@ -52,6 +53,7 @@ class Flight(Generic[T]):
         self._items: list[T] = []
         self._news: asyncio.Future[None] | None = None
         self._alone: asyncio.Future[None] | None = None
+        self._joined: asyncio.Future[None] | None = None
         self._doors_open = True
         self._ended = False
         self._failure: FlightFailed | None = None
@@ -102,6 +104,19 @@ class Flight(Generic[T]):
         """Whether anybody waits for this flight."""
         return self.waiting > 0
 
+    @property
+    def may_be_joined(self) -> bool:
+        """Whether somebody could still come to wait."""
+        return self._doors_open and not self._ended
+
+    def joined(self) -> asyncio.Future[None]:
+        """Return a future that is done once somebody waits. Not to be cancelled."""
+        if self._joined is None:
+            self._joined = asyncio.get_running_loop().create_future()
+            if self.waiting:
+                self._joined.set_result(None)
+        return self._joined
+
     async def alone(self) -> None:
         """Return once nobody waits any more."""
         while self.waiting:
@@ -118,6 +133,10 @@ class Flight(Generic[T]):
         part of the answer cannot ask for it anew, so it waits as long as its leader does.
         """
         self.waiting += 1
+        if self._joined is not None:
+            if not self._joined.done():
+                self._joined.set_result(None)
+            self._joined = None
         try:
             at = 0
             while True:

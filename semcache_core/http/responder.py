@@ -39,21 +39,20 @@ async def respond(
     if isinstance(asking, Bypass):
         await _bypassed(app, desk, route, scope, incoming, send, reason=asking.reason, started=started)
         return
-    found = await _found(asking, started)
-    if found.outcome == "bypass":
-        await _bypassed(app, desk, route, scope, incoming, send, reason=found.reason, started=started)
-        return
-    replay = None
-    if found.record is not None:
-        replay, found = _framed(asking, found, started)
-    visit = Visit(app, scope, send, incoming, asking=asking, found=found, started=started)
-    if replay is None or visit.observed:
-        await _forwarded(visit)
-        return
-    visit.conclude()
-    await send_replay(send, replay)
-    if found.outcome == "stale":
-        await _refreshed(visit)
+    ending = Ending.AGAIN
+    while ending is Ending.AGAIN:
+        found = await _found(asking, started)
+        if found.outcome == "bypass":
+            await _bypassed(app, desk, route, scope, incoming, send, reason=found.reason, started=started)
+            return
+        replay = None
+        if found.record is not None:
+            replay, found = _framed(asking, found, started)
+        visit = Visit(app, scope, send, incoming, asking=asking, found=found, started=started)
+        if replay is not None and not visit.observed:
+            await _answered(visit, replay)
+            return
+        ending = await _forwarded(visit)
 
 
 def _asked(
@@ -100,26 +99,30 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 
-async def _forwarded(visit: Visit) -> None:
-    """Ask upstream, or wait for an equal request that does already."""
+async def _answered(visit: Visit, replay: Replay) -> None:
+    visit.conclude()
+    await send_replay(visit.send, replay)
+    if visit.found.outcome == "stale":
+        await _refreshed(visit)
+
+
+async def _forwarded(visit: Visit) -> Ending:
+    """Ask upstream, or wait for an equal request that does already; AGAIN if that one failed."""
     directives, engine = visit.asking.directives, visit.engine
     if directives.only_if_cached:
         visit.conclude()
         await _send_json(visit.send, 504, _ONLY_IF_CACHED)
-        return
-    flight = None
+        return Ending.SERVED
+    flight, leads = engine.flights.solo(), True
     if directives.joins and not visit.observed and visit.asking.route.policy.ttl != 0:
-        ending = Ending.AGAIN
-        while ending is Ending.AGAIN:
-            flight, leads = engine.flights.board(visit.asking.query.flight)
-            if leads:
-                break
-            ending = await wait_for(visit, flight)
-            flight = None
-        if ending is Ending.SERVED:
-            visit.conclude()
-            return
-    await Upstream(visit, flight or engine.flights.solo()).run()
+        flight, leads = engine.flights.board(visit.asking.query.flight)
+    if not leads:
+        ending = await wait_for(visit, flight)
+        if ending is not Ending.ALONE:
+            return ending
+        flight = engine.flights.solo()
+    await Upstream(visit, flight).run()
+    return Ending.SERVED
 
 
 async def _refreshed(visit: Visit) -> None:

@@ -12,6 +12,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.exchange import STRIPPED
 from semcache_core.http.messages import Message
+from semcache_core.http.outbox import Outbox
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
@@ -24,11 +25,12 @@ _OWN_ANSWER_FIELDS = frozenset({b"semcache-control"})
 class Upstream:
     """Leads one call of the application. Whatever goes wrong with recording, the caller gets the answer as it comes."""
 
-    __slots__ = ("_ended", "_flight", "_recording", "_replaced", "_shares", "_started", "_visit")
+    __slots__ = ("_ended", "_flight", "_outbox", "_recording", "_replaced", "_shares", "_started", "_visit")
 
     def __init__(self, visit: Visit, flight: Flight[Any]) -> None:
         self._visit, self._flight = visit, flight
         self._recording: Recording | None = None
+        self._outbox = Outbox(visit.send, flight, limit=visit.asking.route.policy.max_body)
         self._shares = False
         self._started = False
         self._ended = False
@@ -45,6 +47,7 @@ class Upstream:
         visit.incoming.held = self._until_alone
         try:
             await visit.app(scope_without_directives(visit.scope), visit.incoming.receive, self._on_message)
+            await self._outbox.finish()
         except Exception:
             if not self._started:
                 # Without a fallback nothing is sent: the server makes its own answer of the exception, as ever.
@@ -54,6 +57,7 @@ class Upstream:
             if not self._ended:
                 self._flight.fail()
             visit.conclude()
+            self._outbox.close()
 
     # -- what the application says --------------------------------------------------------------------------------
 
@@ -70,7 +74,7 @@ class Upstream:
             if self._recording is not None and kind != "http.response.debug":
                 self._recording.refuse("not-recordable")
                 self._flight.close_doors()
-            await self._visit.send(message)
+            await self._outbox.put(message)
 
     async def _on_start(self, message: Message) -> None:
         code: int = message["status"]
@@ -95,7 +99,7 @@ class Upstream:
             if visit.observed and visit.found.record is not None
             else status.missed(visit.found, shown=visit.asking.shown)
         )
-        await visit.send({**message, "headers": [*rules.without(sent, _OWN_ANSWER_FIELDS), *told]})
+        await self._outbox.put({**message, "headers": [*rules.without(sent, _OWN_ANSWER_FIELDS), *told]})
 
     async def _on_body(self, message: Message) -> None:
         more = message.get("more_body", False)
@@ -112,12 +116,12 @@ class Upstream:
             except Exception as error:  # noqa: BLE001  see _on_start
                 self._gave_up(error)
         if more:
-            await self._visit.send(message)
+            await self._outbox.put(message)
         elif self._flight.others:
             await self._end()
-            await self._visit.send(message)
+            await self._outbox.put(message)
         else:
-            await self._visit.send(message)
+            await self._outbox.put(message)
             await self._end()
 
     # -- what becomes of it ---------------------------------------------------------------------------------------
