@@ -126,7 +126,8 @@ def test_one_text_and_the_same_text_as_a_part_are_two_requests() -> None:
 
 def test_what_a_caller_writes_never_passes_for_a_hole() -> None:
     made = key(chat())
-    for content in ("\x00", "\\u0000", "", None, {"hole": True}, [], 0):
+    contents: list[Any] = ["\x00", "\\u0000", "", None, {"hole": True}, [], 0]
+    for content in contents:
         assert not same_scope(key(ask({"role": "user", "content": content}, USER)), key(ask(USER, USER)))
         assert key(ask({"role": "assistant", "content": content})).template != made.template
 
@@ -320,10 +321,10 @@ def test_flights_are_apart_by_mode_and_service_tier() -> None:
     "name", ["web_search_options", "search_parameters", "enable_search", "data_sources", "plugins"]
 )
 def test_answers_that_depend_on_the_world_are_bypassed(name: str) -> None:
-    for value in ({}, [], True, {"mode": "auto"}, "yes", 0):
-        assert reason(chat(**{name: value})) == "live-data"
-    for value in (None, False):
-        assert key(chat(**{name: value}))
+    asking: list[Any] = [{}, [], True, {"mode": "auto"}, "yes", 0]
+    assert {reason(chat(**{name: value})) for value in asking} == {"live-data"}
+    assert key(chat(**{name: None}))
+    assert key(chat(**{name: False}))
 
 
 @pytest.mark.parametrize(

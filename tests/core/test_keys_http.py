@@ -259,7 +259,7 @@ def test_a_settled_query_is_the_same_and_lets_go_of_the_request() -> None:
     settled = one.settled()
     assert digests(settled) == digests(one)
     assert (settled.text, settled.fields, settled.exact_only) == (one.text, one.fields, one.exact_only)
-    cells = [cell.cell_contents for cell in settled.nearby_of.__closure__ or ()]  # type: ignore[attr-defined]
+    cells = [cell.cell_contents for cell in settled.nearby_of.__closure__ or ()]
     assert cells == [one.nearby]
 
 
