@@ -124,6 +124,15 @@ def test_one_text_and_the_same_text_as_a_part_are_two_requests() -> None:
     assert not same_scope(key(chat()), key(ask(user(text(TEXT)))))
 
 
+def test_the_place_of_the_text_is_marked_by_what_no_json_can_say() -> None:
+    assert key(chat()).template.count(b"\x00") == 1
+    assert key(ask(user(text("a"), IMAGE, text("b")))).template.count(b"\x00") == 2
+    assert key(ask({"role": "assistant", "content": "\x00"})).template.count(b"\x00") == 0
+    assert (
+        key({"query": "q"}, extractor=JsonBody(JsonOptions(paths=("/ask",))), path=b"/ask").template.count(b"\x00") == 1
+    )
+
+
 def test_what_a_caller_writes_never_passes_for_a_hole() -> None:
     made = key(chat())
     contents: list[Any] = ["\x00", "\\u0000", "", None, {"hole": True}, [], 0]
@@ -257,6 +266,13 @@ def test_key_order_at_the_top_and_in_messages_and_parts_means_nothing() -> None:
     assert same_request(key(one), key(other))
     assert same_request(key(one), key(json.dumps(other, indent=3).encode()))
     assert same_request(key(one), key(json.dumps(other, separators=(",", ":"), ensure_ascii=False).encode()))
+
+
+def test_key_order_inside_tool_calls_counts() -> None:
+    calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    other = [{"type": "function", "id": "c", "function": {"name": "f", "arguments": "{}"}}]
+    one, two = (key(ask({"role": "assistant", "content": None, "tool_calls": each}, USER)) for each in (calls, other))
+    assert not same_scope(one, two)
 
 
 def test_one_conversations_last_turn_in_another_is_another_scope() -> None:
