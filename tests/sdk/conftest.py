@@ -7,6 +7,8 @@ test sees another's entries.
 from __future__ import annotations
 
 import asyncio
+import gzip
+import hashlib
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -45,6 +47,10 @@ class ScriptedUpstream:
         self.calls.clear()
         self.text: str | None = None
         self.tool_call: dict[str, str] | None = None
+        self.headers: dict[str, str] = {}
+        """Added to every answer."""
+        self.compresses = False
+        """Whole answers come as gzip where the caller takes it."""
         self.failures: list[int] = []
         """Statuses of the next answers, taken before anything else."""
         self.hold: threading.Event | None = None
@@ -60,10 +66,22 @@ class ScriptedUpstream:
 
     def app(self) -> Starlette:
         """Return the server as an ASGI app."""
-        return Starlette(routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])])
+        return Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/v1/files", self._upload, methods=["POST"]),
+            ]
+        )
+
+    async def _upload(self, request: Request) -> Response:
+        digest = hashlib.sha256()
+        async for piece in request.stream():
+            digest.update(piece)
+        return JSONResponse({"sha256": digest.hexdigest()})
 
     async def _complete(self, request: Request) -> Response:
-        body = msgspec.json.decode(await request.body())
+        sent = await request.body()
+        body = msgspec.json.decode(gzip.decompress(sent) if "content-encoding" in request.headers else sent)
         self.calls.append(Call(body, dict(request.headers)))
         number = len(self.calls)
         failure = self.failures.pop(0) if self.failures else None
@@ -74,7 +92,11 @@ class ScriptedUpstream:
             return JSONResponse({"error": {"message": "scripted", "type": "server_error"}}, status_code=failure)
         if body.get("stream"):
             return StreamingResponse(self._stream(body, number), media_type="text/event-stream")
-        return JSONResponse(self._whole(body, number), headers={"x-request-id": uuid.uuid4().hex})
+        headers = {"x-request-id": uuid.uuid4().hex, **self.headers}
+        whole = msgspec.json.encode(self._whole(body, number))
+        if self.compresses and "gzip" in request.headers.get("accept-encoding", ""):
+            whole, headers = gzip.compress(whole), headers | {"content-encoding": "gzip"}
+        return Response(whole, headers=headers, media_type="application/json")
 
     def _content(self, body: dict[str, Any], number: int, choice: int) -> str:
         if body.get("response_format", {}).get("type") in ("json_object", "json_schema"):
