@@ -63,8 +63,10 @@ class SharedFile:
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
         if watching is not None:
-            watching.cancel()
-            await asyncio.wait((watching,))
+            # Where each request had a loop of its own, the watch ended with the first one.
+            if watching.get_loop() is asyncio.get_running_loop():
+                watching.cancel()
+                await asyncio.wait((watching,))
         if reader is not None:
             reader.close()
         if worker is not None:

@@ -90,7 +90,6 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread; each result comes back to the loop that asked."""
-        self._ended = asyncio.get_running_loop().create_future()
         # A daemon: a cache that nobody closed must not keep the interpreter alive, and SQLite survives a sudden end.
         threading.Thread(target=self._main, name=self._name, daemon=True).start()
 
@@ -104,9 +103,11 @@ class Worker:
 
     async def stop(self) -> None:
         """Let the thread finish what it was given, close its connection and end."""
-        self._jobs.put(None)
-        if self._ended is not None:
-            await asyncio.shield(self._ended)
+        # Made here: the loop that started the thread may be gone, and stopping twice asks for the end only once.
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
 
     def _main(self) -> None:
         waiting: deque[Job[Any] | None] = deque()
