@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
         for name in (
+            "_answers",
             "_response_powers",
             "_vector_powers",
             "embedders",
@@ -30,6 +31,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from ._answers import AnswerSample  # noqa: E402
 from ._contract import ContractBroken  # noqa: E402
 from .doubles import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver  # noqa: E402
 from .embedders import EmbedderContract  # noqa: E402
@@ -40,6 +42,7 @@ from .vector_stores import VectorStoreContract  # noqa: E402
 from .verifiers import VerifierContract  # noqa: E402
 
 __all__ = [
+    "AnswerSample",
     "ContractBroken",
     "CountingEmbedder",
     "EmbedderContract",

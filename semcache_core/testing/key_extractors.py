@@ -18,13 +18,14 @@ from semcache_core.protocols import KeyExtractor
 from semcache_core.types import Bypass, Key, Request
 
 from . import _bodies as bodies
-from ._contract import ResourceContract, promise
+from ._answers import AnswerPromises
+from ._contract import promise
 
 Values = Mapping[str, Sequence[Any]]
 SENTINEL = "Wherefore does the zebra quarrel with the xylophone player"
 
 
-class KeyExtractorContract(ResourceContract[KeyExtractor]):
+class KeyExtractorContract(AnswerPromises):
     """What the core relies on in a key extractor::
 
         class TestAnthropic(KeyExtractorContract):
@@ -47,7 +48,6 @@ class KeyExtractorContract(ResourceContract[KeyExtractor]):
     """End-user members, each with two valid values at least: they split scopes, but no exact keys."""
     aside: ClassVar[Values] = {}
     """Members that split exact keys, but no scopes."""
-    fuzz_examples: ClassVar[int] = 200
 
     @abstractmethod
     def samples(self) -> Sequence[Request]:

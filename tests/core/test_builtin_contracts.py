@@ -30,6 +30,7 @@ from semcache_core.protocols import (
     Verifier,
 )
 from semcache_core.testing import (
+    AnswerSample,
     KeyExtractorContract,
     PluginContract,
     ResponseStoreContract,
@@ -125,6 +126,45 @@ def chat(**members: Any) -> Request:
     return Request(method="POST", path=b"/v1/chat/completions", body=json.dumps(body).encode())
 
 
+DONE = b"data: [DONE]\n\n"
+ABOUT = {"id": "chatcmpl-1", "created": 1700000000, "model": "m-1"}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+COMPLETION = {
+    **ABOUT,
+    "object": "chat.completion",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Open the settings, then « Sécurité »."},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": USAGE,
+}
+
+
+def chunk(*choices: dict[str, Any], **members: Any) -> dict[str, Any]:
+    return {**ABOUT, "object": "chat.completion.chunk", "choices": list(choices), **members}
+
+
+def delta(index: int = 0, finish: str | None = None, **members: Any) -> dict[str, Any]:
+    return {"index": index, "delta": members, "finish_reason": finish}
+
+
+CHUNKS = [
+    chunk(delta(role="assistant", content="")),
+    chunk(delta(content="Open the ")),
+    chunk(delta(content="« Sécurité » page.")),
+    chunk(delta(finish="stop")),
+    chunk(usage=USAGE),
+]
+TWO_CHOICES = [
+    chunk(delta(role="assistant", content="Hei"), delta(1, role="assistant", content="Moi")),
+    chunk(delta(1, content=" taas")),
+    chunk(delta(finish="stop"), delta(1, finish="stop")),
+]
+
+
 class TestOpenAIChat(KeyExtractorContract):
     ignored = {
         "stream": [True, False],
@@ -176,6 +216,21 @@ class TestOpenAIChat(KeyExtractorContract):
             chat(n=2, logprobs=True, user="cid", an_unknown_member={"k": [1, 2.5, None]}),
         ]
 
+    def answers(self) -> Sequence[AnswerSample]:
+        return [
+            AnswerSample(request=chat(), content_type=b"application/json", body=json.dumps(COMPLETION).encode()),
+            AnswerSample(
+                request=chat(stream=True, stream_options={"include_usage": True}),
+                content_type=b"text/event-stream; charset=utf-8",
+                body=b": ping\n\n" + b"".join(b"data: %s\n\n" % json.dumps(each).encode() for each in CHUNKS) + DONE,
+            ),
+            AnswerSample(
+                request=chat(stream=True, n=2),
+                content_type=b"text/event-stream",
+                body=b"".join(b"data: %s\r\n\r\n" % json.dumps(each).encode() for each in TWO_CHOICES) + DONE,
+            ),
+        ]
+
 
 class TestJson(KeyExtractorContract):
     ignored = {"trace_id": ["a", "b"]}
@@ -194,6 +249,14 @@ class TestJson(KeyExtractorContract):
             {"no_text": 1.5, "trace_id": "x"},
         ]
         return [Request(method="POST", path=b"/api/ask", body=json.dumps(body).encode()) for body in bodies]
+
+    def answers(self) -> Sequence[AnswerSample]:
+        (request, *_) = self.samples()
+        return [
+            AnswerSample(
+                request=request, content_type=b"application/json", body=b'{"answer": "Mercury", "n": [1, 2.0]}'
+            )
+        ]
 
 
 class TestBuiltinPlugin(PluginContract):

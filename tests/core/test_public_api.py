@@ -35,6 +35,7 @@ KIT = {
     "FlakyStore",
     "RecordingObserver",
     "ContractBroken",
+    "AnswerSample",
 }
 ERRORS = {
     "SemcacheError": "Exception",

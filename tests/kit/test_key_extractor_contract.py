@@ -11,18 +11,59 @@ from typing import Any, ClassVar
 import pytest
 
 from semcache_core.keys.canonical import Ambiguous, check_names, folded, in_order, parse, sorted_names
-from semcache_core.protocols import KeyExtractor
-from semcache_core.testing import KeyExtractorContract
+from semcache_core.protocols import Answer, AnswerHead, Framing, KeyExtractor, Recorder, Refused, Reply
+from semcache_core.settings import Policy
+from semcache_core.testing import AnswerSample, KeyExtractorContract
 from semcache_core.types import Bypass, Key, Request
 
 from .right import Opened
 from .runner import broken, promises, skipped
 
-KNOWN = folded(("text", "user", "note", "trace", "model", "keys", "since"))
+KNOWN = folded(("text", "user", "note", "trace", "model", "keys", "since", "live"))
+
+
+LINES = b"text/plain"
+
+
+class AskRecorder:
+    """Records ``{"say": ...}``, or lines of text of which the last is END."""
+
+    def __init__(self, *, is_lines: bool) -> None:
+        self.is_lines = is_lines
+        self.pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        self.pieces.append(chunk)
+
+    def finish(self) -> Answer | Refused:
+        try:
+            body = b"".join(self.pieces).decode()
+            said = self.lines(body) if self.is_lines else json.loads(body)["say"]
+            kept = json.dumps({"say": said}).encode()
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return Refused("malformed-answer")
+        return Answer(status=200, headers=(), body=kept, holds=frozenset({"lines" if self.is_lines else "body"}))
+
+    def lines(self, body: str) -> str:
+        *lines, end, rest = body.split("\n")
+        if (end, rest) != ("END", ""):
+            raise ValueError("no last line")
+        return " ".join(lines)
 
 
 class Ask(Opened):
     """The plainest right extractor: ``POST .../ask`` with a JSON object whose ``text`` may vary."""
+
+    recording: type[AskRecorder] = AskRecorder
+
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
+        return self.recording(is_lines=dict(head.headers)[b"content-type"] == LINES)
+
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        if not framing.streamed:
+            return Reply(b"application/json", (answer.body,))
+        words = str(json.loads(answer.body)["say"]).split(" ")
+        return Reply(LINES, tuple(f"{word}\n".encode() for word in (*words, "END")))
 
     generic = True
 
@@ -46,12 +87,13 @@ class Ask(Opened):
 
     def key(self, body: dict[str, Any]) -> Key:
         body.pop("trace", None)
+        streamed = body.pop("live", False) is True
         text = body.get("text")
         hole = (text,) if isinstance(text, str) else ()
         if hole:
             body["text"] = {"\x00": 0}
         aside, audience = self.taken(body, "note"), self.taken(body, "user")
-        return Key(template=self.template(body), hole=hole, aside=aside, audience=audience)
+        return Key(template=self.template(body), hole=hole, aside=aside, audience=audience, streamed=streamed)
 
     def taken(self, body: dict[str, Any], name: str) -> bytes:
         return sorted_names(body.pop(name)) if name in body else b""
@@ -74,7 +116,7 @@ def caught_by(*names: str) -> Any:
 
 
 class TestRight(KeyExtractorContract):
-    ignored = {"trace": [1, "a"]}
+    ignored = {"trace": [1, "a"], "live": [True, False]}
     audience = {"user": ["ann", "bob"]}
     aside = {"note": ["a", "b"]}
     extractor: ClassVar[type[Ask]] = Ask
@@ -89,6 +131,15 @@ class TestRight(KeyExtractorContract):
             {"model": "m-1"},
         ]
         return [Request(method="POST", path=b"/v1/ask", body=json.dumps(body).encode()) for body in bodies]
+
+    def answers(self) -> Sequence[AnswerSample]:
+        whole = Request(method="POST", path=b"/v1/ask", body=b'{"text": "Which planet is nearest?"}')
+        live = Request(method="POST", path=b"/v1/ask", body=b'{"text": "Which planet is nearest?", "live": true}')
+        said = '{"say": "Mercury, mostly: « Merkur »"}'.encode()
+        return [
+            AnswerSample(request=whole, content_type=b"application/json", body=said),
+            AnswerSample(request=live, content_type=LINES, body="Mercury,\nmostly:\n« Merkur »\nEND\n".encode()),
+        ]
 
 
 @caught_by("test_every_sample_is_claimed_and_has_a_key")
@@ -253,6 +304,55 @@ class RaisesOnMinusZero(Ask):
         return super().parse(body)
 
 
+class DecodesEachPiece(AskRecorder):
+    def feed(self, chunk: bytes) -> None:
+        super().feed(chunk.decode("utf-8", "replace").encode())
+
+
+@caught_by("test_a_good_answer_is_recorded_wherever_its_pieces_end")
+class TakesTheNetworksPiecesForCharacters(Ask):
+    recording = DecodesEachPiece
+
+
+class NeedsNoLastLine(AskRecorder):
+    def lines(self, body: str) -> str:
+        return " ".join(line for line in body.split("\n") if line not in ("END", ""))
+
+
+@caught_by("test_an_answer_that_breaks_off_is_never_taken_for_a_whole_one")
+class TakesAnAbortForAnAnswer(Ask):
+    recording = NeedsNoLastLine
+
+
+class NeedsGoodText(AskRecorder):
+    def finish(self) -> Answer | Refused:
+        body = b"".join(self.pieces)
+        if body.count(b",") > 1:
+            raise KeyError("too many values to unpack")
+        return super().finish()
+
+
+@caught_by("test_no_broken_answer_makes_it_raise")
+class RaisesOnASecondComma(Ask):
+    recording = NeedsGoodText
+
+
+@caught_by("test_an_equal_caller_gets_the_answer_back_in_its_own_mode")
+class LosesAWordWhenItReplaysLinesAsLines(Ask):
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        reply = super().reply(answer, framing)
+        lossy = reply is not None and framing.streamed and "lines" in answer.holds
+        return Reply(reply.content_type, reply.chunks[1:]) if lossy else reply
+
+
+@caught_by("test_the_other_mode_gets_the_same_answer_or_none")
+class TellsLinesAsAnEmptyBody(Ask):
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        reply = super().reply(answer, framing)
+        wrong = not framing.streamed and "lines" in answer.holds
+        return Reply(b"application/json", (b'{"say": ""}',)) if wrong else reply
+
+
 @caught_by("test_closing_twice_is_harmless")
 class RaisesWhenClosedTwice(Ask):
     async def __aexit__(self, *error: Any) -> bool | None:
@@ -277,7 +377,7 @@ class SwallowsErrors(Ask):
 @pytest.mark.parametrize("extractor", WRONG, ids=lambda extractor: extractor.__name__)
 def test_a_wrong_extractor_is_caught_by_the_tests_named_for_its_fault(extractor: type[Ask]) -> None:
     # Only the fault that takes luck to find is searched for at length.
-    examples = 300 if "test_no_broken_copy_of_a_valid_body_makes_it_raise" in WRONG[extractor] else 10
+    examples = 300 if any("makes_it_raise" in name for name in WRONG[extractor]) else 10
     contract = type("Wrong", (TestRight,), {"extractor": extractor, "fuzz_examples": examples})
     assert broken(contract) == WRONG[extractor]
 
