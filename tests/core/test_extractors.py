@@ -18,7 +18,7 @@ CHAT = OpenAIChat()
 PATH = b"/v1/chat/completions"
 TEXT = "How do I reset my password?"
 USER = {"role": "user", "content": TEXT}
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8=", "detail": "low"}}
+IMAGE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8=", "detail": "low"}}
 TOOL = {
     "type": "function",
     "function": {"name": "find", "parameters": {"type": "object", "properties": {"a": {}, "b": {}}}},
@@ -143,7 +143,8 @@ def test_what_a_caller_writes_never_passes_for_a_hole() -> None:
 
 def test_what_a_caller_writes_never_passes_for_the_hash_of_a_part() -> None:
     hashed = key(ask(user(IMAGE, text("a"))))
-    mark = hashed.template.split(b'"')[3].decode()
+    mark = hashed.template.split(b'"')[5].decode()
+    assert len(mark) == 65
     for content in (mark, mark[1:], "\\u0001" + mark[1:]):
         assert not same_scope(key(ask(user(content, text("a")))), hashed)
 
@@ -266,6 +267,11 @@ def test_key_order_at_the_top_and_in_messages_and_parts_means_nothing() -> None:
     assert same_request(key(one), key(other))
     assert same_request(key(one), key(json.dumps(other, indent=3).encode()))
     assert same_request(key(one), key(json.dumps(other, separators=(",", ":"), ensure_ascii=False).encode()))
+
+
+def test_key_order_inside_what_a_part_holds_counts() -> None:
+    other = {**IMAGE, "image_url": dict(reversed(IMAGE["image_url"].items()))}
+    assert not same_scope(key(ask(user(IMAGE, text("a")))), key(ask(user(other, text("a")))))
 
 
 def test_key_order_inside_tool_calls_counts() -> None:
