@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ __all__ = [
     "tag_digest",
     "veto_id",
 ]
+
+_MEMBERS = 64
+_NAME = 64
 
 pack: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 """Encode fields so that no two different lists of fields give the same bytes: each carries its type and length."""
@@ -87,9 +91,13 @@ class Digests:
         """Return the short cut from raw bytes to a key: 16 bytes."""
         return _digest(self._alias, fields)
 
-    def member(self, *fields: Any) -> bytes:
-        """Return 8 bytes that tell two values of one member apart and say nothing of either."""
-        return _digest(self._member, fields)
+    def members(self, values: Iterable[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
+        """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.
+
+        Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
+        """
+        first = islice(values, _MEMBERS)
+        return tuple((name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first)
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""

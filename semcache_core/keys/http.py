@@ -58,14 +58,10 @@ class _Fields(msgspec.Struct, frozen=True):
     key: Key
 
     def __call__(self) -> tuple[tuple[str, bytes], ...]:
-        digest = self.digests.member
-        found = [(f"header {name.decode('latin-1')}", digest(name, value)) for name, value in self.keyed]
-        found += [(name, digest(name, bytes(value))) for name, value in _members(self.key.template).items()]
-        if self.key.audience:
-            found.append(("end user", digest("end user", self.key.audience)))
-        if self.key.aside:
-            found.append(("earlier turns", digest("earlier turns", self.key.aside)))
-        return tuple(found)
+        found = [(f"header {name.decode('latin-1')}", value) for name, value in self.keyed]
+        found += [("end user", self.key.audience)] if self.key.audience else []
+        found += [("earlier turns", self.key.aside)] if self.key.aside else []
+        return self.digests.members([*found, *_members(self.key.template).items()])
 
 
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -70,8 +70,8 @@ class _Fields(msgspec.Struct, frozen=True):
         try:
             members = msgspec.json.decode(self.context, type=dict[str, msgspec.Raw])
         except msgspec.MsgspecError:
-            return (("context", self.digests.member(self.context)),)
-        return tuple((f"context.{name}", self.digests.member(name, bytes(value))) for name, value in members.items())
+            return self.digests.members([("context", self.context)])
+        return self.digests.members((f"context.{name}", value) for name, value in members.items())
 
 
 class PythonKeys:

@@ -286,6 +286,12 @@ def test_what_split_two_keys_is_named_and_never_shown() -> None:
     assert {len(digest) for digest in one.values()} == {8}
 
 
+def test_the_names_of_members_are_bounded_in_number_and_length() -> None:
+    fields = query(chat(**{f"{'x' * 500}{number}": number for number in range(500)})).fields
+    assert len(fields) == 64
+    assert max(len(name) for name, _ in fields) == 64
+
+
 def test_a_query_never_shows_its_prompt_or_its_caller() -> None:
     shown = repr(query(chat()))
     assert "password" not in shown
