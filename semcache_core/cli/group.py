@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
@@ -82,3 +83,14 @@ def _name(ctx: click.Context, offer: Offer) -> str:
 @click.version_option(core_version(), prog_name="semcache-core")
 def program() -> None:
     """The semantic cache for LLM and API answers."""
+    log = logging.getLogger("semcache")
+    if not any(isinstance(handler, _Lines) for handler in log.handlers):
+        log.addHandler(_Lines())
+        log.setLevel(logging.INFO)
+
+
+class _Lines(logging.Handler):
+    """What the cache and its plugins say, for example while a model loads: a line each on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"semcache: {record.getMessage()}", err=True)

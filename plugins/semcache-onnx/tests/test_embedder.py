@@ -286,7 +286,7 @@ def test_its_thread_ends_with_it() -> None:
 
 
 def test_loading_is_announced_and_texts_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, logger="semcache_onnx"):
+    with caplog.at_level(logging.DEBUG, logger="semcache.onnx"):
         embed(["a secret question"])
     first, second = (record.getMessage() for record in caplog.records)
     assert first == "loading embedding model bge-small-en-v1.5 (34 MB)"

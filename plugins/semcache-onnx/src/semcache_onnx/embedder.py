@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .model import LoadedModel
     from .sources import ModelFiles
 
-logger = logging.getLogger("semcache_onnx")
+logger = logging.getLogger("semcache.onnx")
 
 
 class _Loaded(msgspec.Struct, frozen=True):

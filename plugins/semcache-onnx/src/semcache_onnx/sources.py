@@ -19,7 +19,7 @@ from . import folder
 from .known import KNOWN, WHEELS, Wheel
 from .options import OnnxOptions, Pooling
 
-logger = logging.getLogger("semcache_onnx")
+logger = logging.getLogger("semcache.onnx")
 
 VOCABULARY = Path(__file__).parent / "data" / "bert-base-uncased-vocab.txt"
 
