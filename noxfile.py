@@ -54,11 +54,11 @@ def group(name: str) -> list[str]:
 
 @functools.cache
 def build(names: tuple[str, ...]) -> dict[str, Path]:
-    """Build a wheel of each distribution, once a run, and return where they are."""
+    """Build each distribution as it is published, sdist and wheel from that, once a run; return the wheels."""
     target = Path(WHEELS.name)
     wheels = {}
     for name in names:
-        command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(target), str(distributions()[name])]
+        command = ["uv", "build", "--quiet", "--out-dir", str(target), str(distributions()[name])]
         subprocess.run(command, check=True)
         (wheels[name],) = target.glob(f"{name.replace('-', '_')}-*.whl")
     return wheels
