@@ -6,6 +6,8 @@ All sessions work on wheels that are built here first, never on the checkout: wh
 from __future__ import annotations
 
 import functools
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,8 @@ CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 SUPPORTED = ["3.11", "3.12", "3.13"]
 FLOOR = SUPPORTED[0]
 CONSTRAINTS = ROOT / "constraints.txt"
+#: The uv that came with nox, also where its environment is not activated.
+UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))) or "uv"
 
 #: Removed when nox ends.
 WHEELS = tempfile.TemporaryDirectory(prefix="semcache-wheels-")
@@ -58,7 +62,7 @@ def build(names: tuple[str, ...]) -> dict[str, Path]:
     target = Path(WHEELS.name)
     wheels = {}
     for name in names:
-        command = ["uv", "build", "--quiet", "--out-dir", str(target), str(distributions()[name])]
+        command = [UV, "build", "--quiet", "--out-dir", str(target), str(distributions()[name])]
         subprocess.run(command, check=True)
         (wheels[name],) = target.glob(f"{name.replace('-', '_')}-*.whl")
     return wheels
@@ -130,7 +134,7 @@ def constraints(session: nox.Session) -> None:
     own = [argument for name in distributions() for argument in ("--no-emit-package", name)]
     groups = [argument for name in ("test", "lint", "docs", "bench", "llm") for argument in ("--group", name)]
     session.run(
-        *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-header", "--no-annotate"),
+        *(UV, "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--all-extras", *own, *groups, "--python-version", FLOOR),
         *("--output-file", str(CONSTRAINTS), *(str(folder / "pyproject.toml") for folder in distributions().values())),
         external=True,
