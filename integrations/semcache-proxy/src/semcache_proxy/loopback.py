@@ -25,7 +25,7 @@ class Served:
     """
 
     def __init__(self, app: ASGIApp, *, port: int = 0, **options: Any) -> None:
-        self._socket = socket.create_server(("127.0.0.1", port))
+        self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         settings: dict[str, Any] = {"log_level": "critical", "timeout_graceful_shutdown": 5, **AS_PROXY, **options}
@@ -47,3 +47,13 @@ class Served:
         self._server.should_exit = True
         self._thread.join(_STOP_DEADLINE)
         self._socket.close()
+
+
+def _listening(port: int) -> socket.socket:
+    # Not socket.create_server(): it leaves the protocol number at 0, by which asyncio does not know TCP and leaves Nagle's
+    # algorithm on, and then an answer in two writes waits 40 ms for its own acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(512)
+    return listener
