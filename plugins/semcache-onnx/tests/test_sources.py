@@ -173,3 +173,8 @@ def test_a_model_that_pools_itself_wants_the_option_that_says_so(make_model: Any
 def test_a_model_that_puts_out_tokens_does_not_pool_itself(make_model: Any) -> None:
     with pytest.raises(ConfigError, match=r"set embedder\.pooling to 'cls' or 'mean'"):
         opened(path=str(make_model()), pooling="model")
+
+
+def test_a_prefix_that_fills_the_window_is_refused(make_model: Any) -> None:
+    with pytest.raises(ConfigError, match=r"window of 4 tokens has no room beside embedder\.prefix = 'how do i '"):
+        opened(path=str(make_model()), pooling="mean", max_tokens=4, prefix="how do i ")

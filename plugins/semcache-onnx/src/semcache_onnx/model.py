@@ -47,7 +47,13 @@ class LoadedModel:
         self._output = _output(self._session, pooling=files.pooling, path=files.onnx)
         self.batch_invariant = "attention_mask" in self._types and not _quantises_dynamically(files.onnx)
         # The first run allocates and tells the dimensions, which not every file declares.
-        self.dimensions = int(self._run([self._encode("warm")]).shape[1])
+        try:
+            self.dimensions = int(self._run([self._encode("warm")]).shape[1])
+        except TextTooLong as error:
+            raise ConfigError(
+                f"a window of {files.max_tokens} tokens has no room beside embedder.prefix = {prefix!r}; "
+                "raise embedder.max_tokens or shorten the prefix"
+            ) from error
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
