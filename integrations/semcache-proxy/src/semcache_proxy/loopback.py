@@ -50,8 +50,8 @@ class Served:
 
 
 def _listening(port: int) -> socket.socket:
-    # Not socket.create_server(): it leaves the protocol number at 0, by which asyncio does not know TCP and leaves Nagle's
-    # algorithm on, and then an answer in two writes waits 40 ms for its own acknowledgement.
+    # Not socket.create_server(): it leaves the protocol number at 0, asyncio then does not know TCP and leaves Nagle's
+    # algorithm on, and an answer in two writes waits 40 ms for its own acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
