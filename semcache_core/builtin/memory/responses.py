@@ -93,7 +93,8 @@ class MemoryResponseStore:
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if not self._opened:
             raise _not_open()
-        data = bytes(data)
+        # A copy: encoders hand out bytes whose memory is as large as their buffer was, a third more than they hold.
+        data = bytes(memoryview(data))
         if len(data) + ENTRY_BYTES > self._max_bytes:
             # It would push out everything else and still not fit. What it replaces is out of date all the same.
             self._discard(id)
