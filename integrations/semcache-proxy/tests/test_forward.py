@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from semcache_core.errors import ConfigError
+from semcache_proxy.forward import Forward
+from semcache_proxy.upstream import ForwardOptions, Upstream
+
 Talk = Callable[[socket.socket], None]
 Listening = Callable[[Talk], str]
 Serving = Callable[..., str]
@@ -197,6 +201,37 @@ def test_a_proxy_in_the_environment_is_not_used(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     got = ask(forwarding(raw_upstream(recording([]))), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 200")
+
+
+def test_a_proxy_in_the_environment_is_used_where_that_is_asked_for(
+    raw_upstream: Listening, forwarding: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    monkeypatch.setenv("http_proxy", raw_upstream(recording(seen)))
+    monkeypatch.setenv("no_proxy", "")
+    proxy = forwarding("http://llm.example", trust_env=True)
+    got = ask(proxy, b"GET /v1/a%2Fb?q=%20 HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 200")
+    assert seen[0].startswith(b"GET http://llm.example/v1/a%2Fb?q=%20 HTTP/1.1\r\n")
+
+
+def test_a_tunnel_is_opened_through_a_proxy_in_the_environment(
+    raw_upstream: Listening, forwarding: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"
+    monkeypatch.setenv("https_proxy", raw_upstream(recording(seen, refusal)))
+    monkeypatch.setenv("no_proxy", "")
+    proxy = forwarding("https://llm.example", trust_env=True)
+    got = ask(proxy, b"GET /v1 HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert seen[0].startswith(b"CONNECT llm.example:443 HTTP/1.1\r\n")
+    assert got.startswith(b"HTTP/1.1 502")
+
+
+def test_http2_without_its_package_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"semcache-proxy\[http2\]"):
+        Forward(Upstream.parse("https://llm.example"), options=ForwardOptions(http2=True))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import urllib.request
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 from starlette.types import Receive, Scope, Send
+
+from semcache_core.errors import ConfigError
 
 from .errors import Unforwardable, UpstreamAborted, UpstreamFailed
 from .headers import content_length, end_to_end, for_upstream, is_chunked
@@ -22,13 +26,17 @@ class Forward:
     """An ASGI app that passes every request on to one upstream, and the answer back.
 
     Raises UpstreamFailed where no answer could be had and UpstreamAborted where one broke off: whoever wraps it says
-    what the client sees. A client that leaves takes its upstream request with it.
+    what the client sees. A client that leaves takes its upstream request with it. Making one raises ConfigError where
+    an option needs a package that is not installed.
     """
 
     def __init__(self, upstream: Upstream, *, options: ForwardOptions | None = None) -> None:
         self._upstream = upstream
         self._options = options or ForwardOptions()
+        if self._options.http2 and importlib.util.find_spec("h2") is None:
+            raise ConfigError("HTTP/2 towards the upstream needs a package: pip install 'semcache-proxy[http2]'")
         self._url = httpx.URL(upstream.origin)
+        self._proxy = _environment_proxy(upstream) if self._options.trust_env else None
         self._timeout = {
             "connect": self._options.connect_timeout,
             "read": self._options.read_timeout,
@@ -89,14 +97,15 @@ class Forward:
             forwarded=_forwarded(scope) if options.forwarded_headers else (),
             injected=options.injected,
         )
-        return httpx.Request(
-            scope["method"],
-            self._url,
-            headers=headers,
-            stream=request_body,
-            # ``target`` carries the path as it came: httpx.URL would normalise its escapes.
-            extensions={"timeout": self._timeout, "target": self._target(scope)},
-        )
+        url = self._url
+        extensions: dict[str, Any] = {"timeout": self._timeout}
+        if self._proxy is None:
+            # Carries the path as it came, which httpx.URL would normalise.
+            extensions["target"] = self._target(scope)
+        else:
+            # With a proxy on the way httpcore would put ``target`` into its CONNECT as well.
+            url = url.copy_with(raw_path=self._target(scope))
+        return httpx.Request(scope["method"], url, headers=headers, stream=request_body, extensions=extensions)
 
     def _target(self, scope: Scope) -> bytes:
         path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
@@ -115,7 +124,7 @@ class Forward:
             self._transport = httpx.AsyncHTTPTransport(
                 http2=options.http2,
                 trust_env=options.trust_env,
-                proxy=_environment_proxy(self._upstream) if options.trust_env else None,
+                proxy=self._proxy,
                 limits=httpx.Limits(
                     max_connections=options.max_connections,
                     max_keepalive_connections=options.keepalive_connections,
