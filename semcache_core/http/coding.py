@@ -81,7 +81,10 @@ def decoder_for(headers: Headers, *, limit: int) -> Bounded:
 
     ``limit`` bounds the content in bytes; no single piece of input can make more than a few MiB beyond it.
     """
-    codings = [name.strip().lower() for name in (joined(headers, b"content-encoding") or b"").split(b",")]
+    codes = joined(headers, b"content-encoding")
+    if codes is None:
+        return Bounded((), limit=limit)
+    codings = [name.strip().lower() for name in codes.split(b",")]
     decoders = [_decoder(name, limit) for name in reversed(codings) if name not in (b"", b"identity")]
     if len(decoders) > 2:
         raise CannotDecode("more than two codings")

@@ -49,10 +49,10 @@ class Asking:
     __slots__ = (
         "_body",
         "_key",
+        "_known",
         "call",
         "desk",
         "directives",
-        "handle",
         "needs",
         "query",
         "route",
@@ -61,8 +61,6 @@ class Asking:
     )
 
     query: Query
-    handle: bytes
-    """``Semcache-Entry`` of the request's own entry."""
     streamed: bool
     needs: frozenset[str]
 
@@ -77,7 +75,7 @@ class Asking:
 
     def take(self, known: Known, query: Query | None = None, key: Key | None = None) -> Asking:
         """Take over what the request is known to be; without a query it is read only if it has to go upstream."""
-        self.streamed, self.needs, self.handle = known.streamed, known.needs, known.handle
+        self._known, self.streamed, self.needs = known, known.streamed, known.needs
         self.query = known.query(self._read_again) if query is None else query
         self._key = key
         return self
@@ -98,6 +96,15 @@ class Asking:
         if self._key is None:
             self._read_again()
         return cast("Key", self._key)
+
+    def handle(self, entry_id: bytes | None) -> bytes:
+        """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
+        if entry_id is not None and entry_id != self.query.entry_id:
+            return self.desk.keys.handle(self.query, entry_id).encode()
+        known = self._known
+        if not known.handle:
+            known.handle = self.desk.keys.handle(self.query, self.query.entry_id).encode()
+        return known.handle
 
     @property
     def credential(self) -> bytes:

@@ -96,14 +96,14 @@ def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) ->
 
 def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the fields as bytes with names in lower case: applications and old servers do not all keep to it."""
-    return tuple((bytes(name).lower(), bytes(value)) for name, value in headers)
+    return tuple([(bytes(name).lower(), bytes(value)) for name, value in headers])
 
 
 def kept(headers: Headers, *, generic: bool, keep: frozenset[bytes] = frozenset()) -> Headers:
     """Return the fields of an answer that are stored with it. ``keep`` are the operator's additions for LLM answers."""
     if not generic:
-        wanted = _LLM_KEPT | (keep - _ONE_EXCHANGE - HOP_BY_HOP)
-        return tuple(field for field in headers if field[0] in wanted)
+        wanted = _LLM_KEPT | (keep - _ONE_EXCHANGE - HOP_BY_HOP) if keep else _LLM_KEPT
+        return tuple([field for field in headers if field[0] in wanted])
     named = _named_by_connection(headers)
     fields: list[tuple[bytes, bytes]] = []
     for name, value in headers:

@@ -5,6 +5,8 @@ A recording watches. Whatever it refuses, the caller gets the answer as it came.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 
 from semcache_core.freshness import expiry
@@ -16,6 +18,7 @@ from semcache_core.protocols import AnswerHead, Recorder, Refused
 from semcache_core.settings import Duration
 from semcache_core.types import Headers, Record
 
+_VARYING = frozenset({b"vary", b"access-control-allow-origin"})
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -116,16 +119,19 @@ class Recording:
             return Refused("status", complete=False)
         if not asking.directives.store:
             return Refused("no-store", complete=False)
-        if route.generic and any(name in (b"set-cookie", b"set-cookie2") for name, _ in headers):
+        # Only to see which names are there: most answers have few, and none that says anything to a cache.
+        names = dict(headers)
+        if route.generic and (b"set-cookie" in names or b"set-cookie2" in names):
             return Refused("set-cookie")
-        refusal = self._lifetime_refusal(headers, now)
+        refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
         self._headers = rules.kept(headers, generic=route.generic, keep=asking.desk.keep)
-        names = rules.varies_on(headers if route.generic else self._headers)
-        if names is None:
-            return Refused("vary")
-        self._vary = rules.values_of(names, asking.headers)
+        if not names.keys().isdisjoint(_VARYING):
+            varying = rules.varies_on(headers if route.generic else self._headers)
+            if varying is None:
+                return Refused("vary")
+            self._vary = rules.values_of(varying, asking.headers)
         try:
             self._decoder = decoder_for(headers, limit=route.policy.max_body)
         except CannotDecode:
@@ -136,10 +142,10 @@ class Recording:
         self._recorder = recorder
         return None
 
-    def _lifetime_refusal(self, headers: Headers, now: float) -> Refused | None:
+    def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
         route, directives = self._asking.route, self._asking.directives
-        own = said.of_answer(headers)
+        own = said.of_answer(headers) if b"semcache-control" in names else None
         self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
         if own is not None and own.no_store:
             return Refused("no-store", complete=False)
@@ -147,7 +153,7 @@ class Recording:
             self._ttl = own.ttl
         else:
             self._ttl = route.policy.ttl if directives.ttl is msgspec.UNSET else directives.ttl
-            if route.obeys:
+            if route.obeys and (b"cache-control" in names or b"expires" in names):
                 if said.forbids_storing(headers, generic=route.generic):
                     return Refused("cache-control", complete=False)
                 ceiling = said.lifetime(headers, now=now) if route.generic else None

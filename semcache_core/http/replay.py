@@ -69,10 +69,7 @@ def replayed(
 def _told(asking: Asking, found: Found, upstream_status: int | None) -> Headers:
     if upstream_status is not None:
         return status.stale_on_error(upstream_status, found.age, shown=asking.shown)
-    handle = asking.handle
-    if found.entry_id is not None and found.entry_id != asking.query.entry_id:
-        handle = asking.desk.keys.handle(asking.query, found.entry_id).encode()
-    return status.hit(found, handle=handle, shown=asking.shown)
+    return status.hit(found, handle=asking.handle(found.entry_id), shown=asking.shown)
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:

@@ -157,12 +157,11 @@ class HttpKeys:
             query.entry_id,
             key.streamed,
             key.needs,
-            self.handle(query, query.entry_id).encode(),
             self._rule.ends(caller),
         )
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct):
     """What is remembered of a request whose bytes were seen before: digests and mode, no text."""
 
     namespace: str
@@ -171,10 +170,10 @@ class Known(msgspec.Struct, frozen=True):
     entry_id: bytes
     streamed: bool
     needs: frozenset[str]
-    handle: bytes
-    """``Semcache-Entry`` of its own entry."""
     ends: float | None
     """When the caller's credential ends, and this with it: seconds since the epoch; None: nobody knows of an end."""
+    handle: bytes = b""
+    """``Semcache-Entry`` of its own entry, from its first hit on."""
 
     def query(self, parsed: Callable[[], Query]) -> Query:
         """Return the query; ``parsed`` makes it from the request, and is called only if no exact answer is found."""

@@ -102,8 +102,13 @@ class IdentityRule:
 
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""
-        ends = [self._expiries.of(value) for name, value in caller.identity if b"eyJ" in value and name != b"cookie"]
-        return min((end for end in ends if end is not None), default=None)
+        first = None
+        for name, value in caller.identity:
+            if b"eyJ" in value and name != b"cookie":
+                ends = self._expiries.of(value)
+                if ends is not None and (first is None or ends < first):
+                    first = ends
+        return first
 
     def sift(
         self, headers: Iterable[Header], *, generic: bool, now: float, who: str | bytes | None = None
