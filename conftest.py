@@ -6,6 +6,7 @@ import gc
 import importlib.metadata
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ ROOT = Path(__file__).parent
 
 # A child process started with -c or -m would otherwise find the checkout in its working directory.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+# A run in the background of a script inherits an ignored interrupt, and its child processes could not be stopped by one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Equal examples in every run of the same code, so that a failure can be repeated; `HYPOTHESIS_PROFILE=search` looks for
 # new ones. No deadline: this machine's other work is not a fault of the code.
