@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent
 # A child process started with -c or -m would otherwise find the checkout in its working directory.
 os.environ["PYTHONSAFEPATH"] = "1"
 
-# A run in the background of a script inherits an ignored interrupt, and its child processes could not be stopped by one.
+# A run in the background of a script inherits an ignored interrupt, and so would its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Equal examples in every run of the same code, so that a failure can be repeated; `HYPOTHESIS_PROFILE=search` looks for
