@@ -77,8 +77,9 @@ class Found(Struct, frozen=True, kw_only=True):
 class Ladder:
     """The bar that each next candidate has to reach, and why the last one did not.
 
-    After one candidate was turned down the next must be clearly nearer than the threshold: where a guard found one
-    difference, a neighbour of nearly the same similarity often hides another.
+    After one candidate was turned down the next must be clearly nearer than the threshold: where one neighbour was
+    wrong, the next is suspect. A reject that is certain is no such sign: in templated traffic the right entry stands
+    among dozens that differ from it in nothing but a number, and each of those is known to be another question.
     """
 
     __slots__ = ("_bar", "_threshold", "reason")
@@ -112,6 +113,9 @@ class Ladder:
             similarity -= verdict.amount
             if self.reaches(similarity):
                 return similarity
+        if isinstance(verdict, Reject) and verdict.certain:
+            self.passed_over(verdict.reason)
+            return -1.0
         # Whatever is no verdict at all rejects too: a judge that says None has not accepted.
         self.turned_down(verdict.reason if isinstance(verdict, (Penalty, Reject)) else "verifier-error")
         return -1.0

@@ -103,11 +103,7 @@ class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         "now",
         "latest",
         "current",
-        "currently",
         "this week",
-        "tonight",
-        "yesterday",
-        "tomorrow",
     )
     tool_calls: Annotated[
         Literal["exact", "never", "semantic"], Meta(description="How answers that hold tool calls may be reused.")

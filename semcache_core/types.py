@@ -117,9 +117,14 @@ class Accept(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """They differ. ``reason`` is a short reason code, for example ``numbers``."""
+    """They differ. ``reason`` is a short reason code, for example ``numbers``.
+
+    ``certain``: the difference can be pointed at (another number, another name), so it settles this candidate and casts
+    no doubt on the next one. Otherwise the next must be nearer than the threshold asks.
+    """
 
     reason: str
+    certain: bool = False
 
 
 class Penalty(Struct, frozen=True):

@@ -80,14 +80,19 @@ ACCEPTED = [
 ]
 
 
+def rejected(a: str, b: str) -> str | None:
+    verdict = compare(a, b)
+    return verdict.reason if isinstance(verdict, Reject) else None
+
+
 @pytest.mark.parametrize(("reason", "a", "b"), REJECTED)
 def test_a_difference_that_changes_the_answer_is_rejected_with_its_reason(reason: str, a: str, b: str) -> None:
-    assert compare(a, b) == Reject(reason=reason)
+    assert rejected(a, b) == reason
 
 
 @pytest.mark.parametrize(("reason", "a", "b"), REJECTED)
 def test_a_rejection_is_symmetric(reason: str, a: str, b: str) -> None:
-    assert compare(b, a) == Reject(reason=reason)
+    assert rejected(b, a) == reason
 
 
 @pytest.mark.parametrize(("a", "b"), ACCEPTED)

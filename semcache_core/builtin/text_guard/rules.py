@@ -29,13 +29,16 @@ def compare(query: str, candidate: str) -> Verdict:
     a, b = parse(query), parse(candidate)
     reason = _literals(a, b) or _quotes(a, b)
     if reason:
-        return Reject(reason=reason)
+        return Reject(reason=reason, certain=True)
     only_a = [word for key, word in a.content.items() if key not in b.content]
     only_b = [word for key, word in b.content.items() if key not in a.content]
     if _opposed(only_a, only_b):
         # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out.
         return _ACCEPT if bool(a.negations) != bool(b.negations) else Reject(reason="antonyms")
-    reason = swapped(a, b, only_a, only_b) or reordered(a, b)
+    reason = swapped(a, b, only_a, only_b)
+    if reason:
+        return Reject(reason=reason, certain=True)
+    reason = reordered(a, b)
     if reason:
         return Reject(reason=reason)
     return _NEGATION if _negated(a, b) else _ACCEPT
