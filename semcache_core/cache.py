@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -34,6 +34,17 @@ T = TypeVar("T")
 
 _PLAIN = Directives()
 _REFRESH = Directives(lookup=False)
+
+
+class CallOptions(TypedDict, total=False):
+    """What ``get_or_call`` takes besides the question and the call."""
+
+    refresh: bool
+    context: object
+    namespace: str | None
+    threshold: float | None
+    ttl: str | Duration | msgspec.UnsetType
+    tags: Sequence[str]
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -259,6 +270,11 @@ class SemanticCache:
         record = record_of(query, value, policy, born_at=opened.engine.clock())
         return record is not None and await opened.engine.keep(query, record, policy=policy, tags=tags, wait=True)
 
+    # Two forms, because a type checker cannot tell whose T is meant: an async function also returns *something*.
+    @overload
+    async def get_or_call(self, prompt: str, call: Callable[[], Awaitable[T]], **options: Unpack[CallOptions]) -> T: ...
+    @overload
+    async def get_or_call(self, prompt: str, call: Callable[[], T], **options: Unpack[CallOptions]) -> T: ...
     async def get_or_call(
         self,
         prompt: str,
