@@ -8,6 +8,7 @@ It stands between the server and any ASGI application. What no extractor claims 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,13 +16,15 @@ from urllib.parse import quote
 from semcache_core.errors import DependencyError, NotOpenError, WrongLoopError
 from semcache_core.http.lifespan import live
 from semcache_core.http.messages import App, Receive, Scope, Send
-from semcache_core.http.responder import respond
-from semcache_core.http.site import Desk, Place
+from semcache_core.http.responder import Responder
+from semcache_core.http.site import Desk, Place, Site
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
 
 _ANYWHERE = Place()
+_PAUSE = 10.0
+"""Seconds without a new try after the cache could not be opened."""
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 
@@ -43,6 +46,7 @@ class SemanticCacheASGI:
         self._place = place
         self._identify = identity
         self._desk: Desk | None = None
+        self._not_before = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
@@ -52,29 +56,33 @@ class SemanticCacheASGI:
             else:
                 await self.app(scope, receive, send)
             return
-        desk = await self._here()
-        # A server need not tell the raw path; then what it decoded is encoded again.
-        path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
-        route = None if desk is None else desk.resolve(scope["method"], path)
-        if desk is None or route is None:
+        try:
+            site: Site | None = self.cache.http
+        except (NotOpenError, WrongLoopError):
+            site = await self._attached()
+        if site is None:
             await self.app(scope, receive, send)
             return
-        who = None if self._identify is None else self._identify(scope)
-        await respond(self.app, desk, route, scope, receive, send, path=path, who=who)
-
-    async def _here(self) -> Desk | None:
-        """Return the desk of the cache on this loop; None where the cache cannot serve here: then nothing is ours."""
-        try:
-            site = self.cache.http
-        except (NotOpenError, WrongLoopError):
-            try:
-                attached = await self.cache.attach()
-            except DependencyError:
-                return None
-            if attached is None:
-                return None
-            site = attached
         desk = self._desk
         if desk is None or desk.site is not site:
             desk = self._desk = site.desk(self._place)
-        return desk
+        # A server need not tell the raw path; then what it decoded is encoded again.
+        path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
+        route = desk.resolve(scope["method"], path)
+        if route is None:
+            await self.app(scope, receive, send)
+            return
+        who = None if self._identify is None else self._identify(scope)
+        await Responder(self.app, desk, route, scope, receive, send).respond(path=path, who=who)
+
+    async def _attached(self) -> Site | None:
+        """Return the cache's HTTP side where no start-up opened it; None where it cannot serve and nothing is ours."""
+        now = time.monotonic()
+        if now < self._not_before:
+            return None
+        try:
+            return await self.cache.attach()
+        except DependencyError:
+            # Whatever it needs is down: that must not cost every request a try.
+            self._not_before = now + _PAUSE
+            return None

@@ -20,28 +20,25 @@ class Incoming:
 
     __slots__ = ("_at", "_messages", "_receive", "gone", "held")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, first: Message) -> None:
         self._receive = receive
-        self._messages: list[Message] = []
+        self._messages: list[Message] = [first]
         self._at = 0
         self.gone = False
         """Whether the client is known to have left."""
         self.held: Callable[[], Awaitable[None]] | None = None
         """Awaited before the application hears that the client left: others may wait for its answer."""
 
-    async def read(self, *, most: int, announced: int | None) -> bytes | None:
+    async def rest(self, *, most: int, announced: int | None) -> bytes | None:
         """Return the whole body; None if it is larger than ``most`` bytes, or the client left before its end.
 
         ``announced`` is the Content-Length. What was read is kept for the application either way.
         """
-        message = await self._next()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            return body if len(body) <= most else None
         if announced is not None and announced > most:
             return None
         pieces: list[bytes] = []
         size = 0
+        message = self._messages[0]
         while message["type"] == "http.request":
             piece = message.get("body", b"")
             pieces.append(piece)
@@ -50,7 +47,8 @@ class Incoming:
                 return None
             if not message.get("more_body", False):
                 return b"".join(pieces)
-            message = await self._next()
+            message = await self._receive()
+            self._messages.append(message)
         return None
 
     async def receive(self) -> Message:
@@ -76,28 +74,16 @@ class Incoming:
             message = await self._receive()
             self.gone = message["type"] == _GONE
 
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self._messages.append(message)
-        return message
-
 
 def again(body: bytes) -> Incoming:
     """Return the same request once more, without a client: for a refresh."""
-    return Incoming(_Body(body).receive)
+    return Incoming(_nobody, {"type": "http.request", "body": body, "more_body": False})
 
 
-class _Body:
-    """Gives a body, and then nothing for ever: nobody disconnects."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-
-    async def receive(self) -> Message:
-        if self._body is None:
-            await asyncio.get_running_loop().create_future()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+async def _nobody() -> Message:
+    """The ``receive`` of a request without a client: nobody ever disconnects."""
+    message: Message = await asyncio.get_running_loop().create_future()
+    return message
 
 
 async def nowhere(message: Message) -> None:

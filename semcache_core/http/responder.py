@@ -18,69 +18,99 @@ from semcache_core.types import Bypass, Headers
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
-_OFF = Bypass(reason="off")
 _UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 _ONLY_IF_CACHED = (
     b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
 )
 
 
-async def respond(
-    app: App, desk: Desk, route: Route, scope: Scope, receive: Receive, send: Send, *, path: bytes, who: str | None
-) -> None:
-    """Answer one request that ``route`` claims: from the cache, from an equal request's flight, or from ``app``."""
-    started = desk.engine.clock()
-    incoming = Incoming(receive)
-    body = await incoming.read(most=route.policy.max_body, announced=_announced(scope["headers"]))
-    asking = _TOO_LARGE if body is None else _asked(desk, route, scope, body, path=path, who=who, now=started)
-    if asking is None:
-        await app(scope, incoming.receive, send)
-        return
-    if isinstance(asking, Bypass):
-        await _bypassed(app, desk, route, scope, incoming, send, reason=asking.reason, started=started)
-        return
-    ending = Ending.AGAIN
-    while ending is Ending.AGAIN:
-        found = await _found(asking, started)
-        if found.outcome == "bypass":
-            await _bypassed(app, desk, route, scope, incoming, send, reason=found.reason, started=started)
+class Responder:
+    """One claimed request, from its first message to its last."""
+
+    __slots__ = ("_app", "_desk", "_incoming", "_receive", "_route", "_scope", "_send", "_started")
+
+    def __init__(self, app: App, desk: Desk, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app, self._desk, self._route = app, desk, route
+        self._scope, self._receive, self._send = scope, receive, send
+        self._started = desk.engine.clock()
+
+    async def respond(self, *, path: bytes, who: str | None) -> None:
+        """Answer it: from the cache, from an equal request's flight, or from the application."""
+        body = await self._body()
+        asking = _TOO_LARGE if body is None else self._asking(body, path, who)
+        if asking is None:
+            await self._app(self._scope, self._incoming.receive, self._send)
             return
-        replay = None
-        if found.record is not None:
-            replay, found = _framed(asking, found, started)
-        visit = Visit(app, scope, send, incoming, asking=asking, found=found, started=started)
-        if replay is not None and not visit.observed:
-            await _answered(visit, replay)
+        if isinstance(asking, Bypass):
+            await self._bypass(asking.reason)
             return
-        ending = await _forwarded(visit)
+        ending = Ending.AGAIN
+        while ending is Ending.AGAIN:
+            found = await self._found(asking)
+            replay = None
+            if found.record is not None:
+                replay, found = _framed(asking, found, self._started)
+            if replay is not None and self._route.policy.mode != "observe":
+                await self._answer(asking, found, replay)
+                return
+            if found.outcome == "bypass":
+                await self._bypass(found.reason)
+                return
+            ending = await _forwarded(self._visit(asking, found))
 
+    async def _body(self) -> bytes | None:
+        """Return the body, None if it is too large to be looked at."""
+        most = self._route.policy.max_body
+        first = await self._receive()
+        self._incoming = Incoming(self._receive, first)
+        if first["type"] == "http.request" and not first.get("more_body", False):
+            body: bytes = first.get("body", b"")
+            return body if len(body) <= most else None
+        return await self._incoming.rest(most=most, announced=_announced(self._scope["headers"]))
 
-def _asked(
-    desk: Desk, route: Route, scope: Scope, body: bytes, *, path: bytes, who: str | None, now: float
-) -> Asking | Bypass | None:
-    call = Call(
-        scope["method"],
-        scope.get("scheme", "http"),
-        scope.get("root_path", ""),
-        path,
-        scope.get("query_string", b""),
-        tuple(scope["headers"]),
-        who,
-    )
-    try:
-        return ask(desk, route, call, body, now=now)
-    except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-        desk.engine.observatory.fault("extract", error)
-        return _BROKEN
+    def _asking(self, body: bytes, path: bytes, who: str | None) -> Asking | Bypass | None:
+        scope = self._scope
+        call = Call(
+            scope["method"],
+            scope.get("scheme", "http"),
+            scope.get("root_path", ""),
+            path,
+            scope.get("query_string", b""),
+            tuple(scope["headers"]),
+            who,
+        )
+        try:
+            return ask(self._desk, self._route, call, body, now=self._started)
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            self._desk.engine.observatory.fault("extract", error)
+            return _BROKEN
 
+    async def _found(self, asking: Asking) -> Found:
+        desk = self._desk
+        if desk.shared and asking.directives.lookup:
+            credential = asking.credential
+            if credential != desk.nobody and not desk.proofs.hold(credential, now=self._started):
+                return _UNPROVEN
+        return await desk.engine.find(asking.query, policy=self._route.policy, directives=asking.directives)
 
-async def _found(asking: Asking, now: float) -> Found:
-    desk = asking.desk
-    if desk.shared and asking.directives.lookup:
-        credential = asking.credential
-        if credential != desk.nobody and not desk.proofs.hold(credential, now=now):
-            return _UNPROVEN
-    return await desk.engine.find(asking.query, policy=asking.route.policy, directives=asking.directives)
+    async def _answer(self, asking: Asking, found: Found, replay: Replay) -> None:
+        self._desk.engine.conclude(found, asking.query, policy=self._route.policy, started=self._started)
+        await send_replay(self._send, replay)
+        if found.outcome == "stale":
+            await _refreshed(self._visit(asking, found))
+
+    async def _bypass(self, reason: str) -> None:
+        """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
+        desk, send = self._desk, self._send
+        desk.engine.bypassed(reason, policy=self._route.policy, started=self._started, namespace=desk.namespace)
+        if desk.options.status_headers:
+            send = _Marked(send, status.bypassed(reason)).send
+        await self._app(scope_without_directives(self._scope), self._incoming.receive, send)
+
+    def _visit(self, asking: Asking, found: Found) -> Visit:
+        return Visit(
+            self._app, self._scope, self._send, self._incoming, asking=asking, found=found, started=self._started
+        )
 
 
 def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Found]:
@@ -97,13 +127,6 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
         engine = asking.desk.engine
         engine.spawn(engine.forget(found.entry_id or asking.query.entry_id))
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
-
-
-async def _answered(visit: Visit, replay: Replay) -> None:
-    visit.conclude()
-    await send_replay(visit.send, replay)
-    if visit.found.outcome == "stale":
-        await _refreshed(visit)
 
 
 async def _forwarded(visit: Visit) -> Ending:
@@ -139,16 +162,6 @@ async def _refreshed(visit: Visit) -> None:
         await work
     except Exception as error:  # noqa: BLE001  the caller has its answer; nobody waits for this one
         engine.observatory.fault("background", error)
-
-
-async def _bypassed(
-    app: App, desk: Desk, route: Route, scope: Scope, incoming: Incoming, send: Send, *, reason: str, started: float
-) -> None:
-    """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
-    desk.engine.bypassed(reason, policy=route.policy, started=started, namespace=desk.namespace)
-    if desk.options.status_headers:
-        send = _Marked(send, status.bypassed(reason)).send
-    await app(scope_without_directives(scope), incoming.receive, send)
 
 
 class _Marked:
