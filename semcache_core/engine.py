@@ -185,8 +185,7 @@ class Engine:
             vector=vector,
         )
         if wait or not self.background:
-            self._writes.forget(query.entry_id)
-            return await self._writes.write((job,))
+            return await self._writes.write_now(job)
         self._writes.queue(job)
         return True
 

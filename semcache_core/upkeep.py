@@ -49,6 +49,7 @@ class Upkeep:
     async def forget(self, entry_id: bytes) -> None:
         """Delete one entry: the vector first, then the response. Raises DependencyError."""
         self._writes.forget(entry_id)
+        await self._writes.landed((entry_id,))
         await self._forget_vectors((entry_id,))
         await self._dependencies.responses.call(self._parts.responses.delete((entry_id,)))
 

@@ -51,6 +51,7 @@ class Writes:
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
+        self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
     # -- what waits, as lookups see it ----------------------------------------------------------------------------
 
@@ -89,15 +90,33 @@ class Writes:
         if jobs is not None and jobs.pop(entry_id, None) is not None and not jobs:
             del self._by_scope[scope]
 
-    async def write(self, jobs: Sequence[Job]) -> bool:
-        """Write ``jobs`` now; return False if any of them could not be written whole."""
-        written = (
-            await asyncio.gather(*(self._write_response(job) for job in jobs))
-            if len(jobs) > 1
-            else [await self._write_response(jobs[0])]
-        )
-        semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
-        return await self._index(semantic) and all(written)
+    async def write_now(self, job: Job) -> bool:
+        """Write ``job`` on the caller's path; return False if it could not be written whole."""
+        self.forget(job.query.entry_id)
+        await self.landed((job.query.entry_id,))
+        return await self._write((job,))
+
+    async def landed(self, ids: Sequence[bytes]) -> None:
+        """Wait until no write of these entries is under way, so that what is done next has the last word."""
+        while under_way := {self._under_way[id] for id in ids if id in self._under_way}:
+            await asyncio.wait(under_way)
+
+    async def _write(self, jobs: Sequence[Job]) -> bool:
+        landing = asyncio.get_running_loop().create_future()
+        ids = [job.query.entry_id for job in jobs]
+        self._under_way.update(dict.fromkeys(ids, landing))
+        try:
+            written = (
+                await asyncio.gather(*(self._write_response(job) for job in jobs))
+                if len(jobs) > 1
+                else [await self._write_response(job) for job in jobs]
+            )
+            semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
+            return await self._index(semantic) and all(written)
+        finally:
+            for id in ids:
+                del self._under_way[id]
+            landing.set_result(None)
 
     async def drain(self, seconds: float) -> None:
         """Wait for the queue to empty, ``seconds`` at most; what is left then is lost."""
@@ -113,13 +132,19 @@ class Writes:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                jobs = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
-                await self.write(jobs)
+                batch = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
+                await self.landed([job.query.entry_id for job in batch])
+                # Meanwhile some may have been replaced or invalidated.
+                jobs = [job for job in batch if self._still_waits(job)]
+                await self._write(jobs)
                 for job in jobs:
-                    if self._waiting.get(job.query.entry_id) is job:
+                    if self._still_waits(job):
                         self.forget(job.query.entry_id)
         finally:
             self._worker = None
+
+    def _still_waits(self, job: Job) -> bool:
+        return self._waiting.get(job.query.entry_id) is job
 
     async def _write_response(self, job: Job) -> bool:
         try:

@@ -226,6 +226,52 @@ def test_a_purged_answer_is_not_served_stale(rig: Rig) -> None:
     asyncio.run(body())
 
 
+def test_a_purged_answer_that_still_waits_to_be_written_is_not_served(rig: Rig) -> None:
+    async def body() -> None:
+        store = remote_responses()
+        async with rig(response_store=store) as open_rig:
+            store.delay("set", seconds=0.05)
+            assert await open_rig.cache.get_or_call(QUESTION, answer, tags=["faq"]) == "fresh"
+            assert await open_rig.cache.lookup(QUESTION), "a queued write is visible at once"
+            await open_rig.cache.invalidate(tag="faq")
+            assert not await open_rig.cache.lookup(QUESTION)
+            assert not await open_rig.cache.lookup(REWORDED)
+            await asyncio.sleep(0.1)
+            assert not await open_rig.cache.lookup(QUESTION)
+            assert not await open_rig.cache.lookup(REWORDED)
+
+    asyncio.run(body())
+
+
+def test_a_rejected_answer_that_still_waits_to_be_written_is_not_served(rig: Rig) -> None:
+    async def body() -> None:
+        store = remote_responses()
+        async with rig(response_store=store) as open_rig:
+            store.delay("set", seconds=0.05)
+            assert await open_rig.cache.get_or_call(QUESTION, answer) == "fresh"
+            await open_rig.cache.reject(await open_rig.cache.lookup(QUESTION))
+            assert not await open_rig.cache.lookup(QUESTION)
+            await asyncio.sleep(0.1)
+            assert not await open_rig.cache.lookup(QUESTION)
+
+    asyncio.run(body())
+
+
+def test_an_answer_that_still_waits_to_be_written_never_replaces_a_later_one(rig: Rig) -> None:
+    async def body() -> None:
+        store = remote_responses()
+        async with rig(response_store=store) as open_rig:
+            store.delay("set", seconds=0.05)
+            assert await open_rig.cache.get_or_call(QUESTION, answer) == "fresh"
+            await asyncio.sleep(0.01)
+            store.heal()
+            assert await open_rig.cache.store(QUESTION, "corrected")
+            await asyncio.sleep(0.1)
+            assert (await open_rig.cache.lookup(QUESTION)).value == "corrected"
+
+    asyncio.run(body())
+
+
 def test_a_hit_does_not_erase_the_ttl(rig: Rig) -> None:
     async def body() -> None:
         async with rig({"semcache": {"ttl": 60, "jitter": 0}}) as open_rig:
