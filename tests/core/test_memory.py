@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
-from semcache_core.builtin.memory.index import FIRST_ROWS, MOST_ROWS, SCOPE_BYTES, VectorIndex
+from semcache_core.builtin.memory.index import CHUNK_ROWS, SCOPE_BYTES, VectorIndex
 from semcache_core.builtin.memory.responses import ENTRY_BYTES
 from semcache_core.builtin.memory.slots import MISSING, Slots
 from semcache_core.errors import NotOpenError
@@ -62,15 +62,14 @@ def test_chunks_grow_from_eight_rows_to_the_cap_and_are_never_copied() -> None:
     index = VectorIndex(4)
     row = np.ones(4, np.float32)
     seen: list[int] = []
-    for n in range(3 * MOST_ROWS):
+    for n in range(3 * CHUNK_ROWS[-1]):
         index.put(Point(id=b"%d" % n, scope=b"s", vector=row, keep_until=None))
         chunks = index._scopes[b"s"].chunks
         if len(chunks) > len(seen):
             seen.append(chunks[-1].__array_interface__["data"][0])
     chunks = index._scopes[b"s"].chunks
     assert [chunk.__array_interface__["data"][0] for chunk in chunks] == seen
-    assert [len(chunk) for chunk in chunks][:2] == [FIRST_ROWS, FIRST_ROWS * 8]
-    assert max(len(chunk) for chunk in chunks) == MOST_ROWS
+    assert [len(chunk) for chunk in chunks] == [*CHUNK_ROWS, CHUNK_ROWS[-1], CHUNK_ROWS[-1]]
 
 
 def test_chunks_are_given_back_when_their_rows_are_deleted() -> None:
@@ -79,7 +78,7 @@ def test_chunks_are_given_back_when_their_rows_are_deleted() -> None:
         index.put(Point(id=b"%d" % n, scope=b"s", vector=np.ones(4, np.float32), keep_until=None))
     for n in range(1990):
         index.discard(b"%d" % n)
-    assert index._scopes[b"s"].rows <= FIRST_ROWS * 9
+    assert index._scopes[b"s"].rows <= CHUNK_ROWS[0] + CHUNK_ROWS[1]
     assert len(index) == 10
 
 

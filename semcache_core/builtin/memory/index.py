@@ -18,9 +18,8 @@ from semcache_core.types import Match, Point, Vector
 from .slots import MISSING, Slots
 
 Rows = NDArray[np.intp]
-FIRST_ROWS = 8
-MOST_ROWS = 8192
-GROWTH = 8
+CHUNK_ROWS = (8, 64, 1024, 8192)
+"""Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast."""
 SCOPE_BYTES = 4608
 """What a scope costs besides its rows: objects, and what its first chunk touches of a page and does not use."""
 POINT_BYTES = 200
@@ -49,7 +48,7 @@ class _Scope:
         raise IndexError(row)
 
     def grow(self, dimensions: int) -> None:
-        rows = min(len(self.chunks[-1]) * GROWTH, MOST_ROWS) if self.chunks else FIRST_ROWS
+        rows = CHUNK_ROWS[min(len(self.chunks), len(CHUNK_ROWS) - 1)]
         self.chunks.append(np.empty((rows, dimensions), np.float32))
         self.rows += rows
 
@@ -88,7 +87,7 @@ class VectorIndex:
         self._scopes: dict[bytes, _Scope] = {}
         self._scope_of: list[_Scope | None] = []
         self._row_of = array("i")
-        self._scratch: Vector = np.empty(MOST_ROWS, np.float32)
+        self._scratch: Vector = np.empty(CHUNK_ROWS[-1], np.float32)
 
     def __len__(self) -> int:
         return len(self.slots)
