@@ -1,6 +1,6 @@
 """HTTP figures of the ASGI driver: exact hits, misses, and the first byte of a stream, against the same app without it.
 
-    python benchmarks/bench_http.py [--quick] [--loop asyncio|uvloop]
+    python benchmarks/bench_http.py [--smoke] [--loop asyncio|uvloop]
 
 Every application runs under uvicorn (httptools) in a process of its own; the loader is another process, with raw
 keep-alive sockets, precomputed requests and one selector, so that it costs a few microseconds a request. Applications
@@ -324,7 +324,7 @@ def _ratio(label: str, ceiling: list[float], ours: list[float], least: float) ->
 def main() -> None:
     """Print every figure, or run one application for it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds: does it run at all")
+    parser.add_argument("--smoke", action="store_true", help="few rounds: shows that it works, not how fast it is")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--serve", choices=APPS)
     parser.add_argument("--port", type=int)
@@ -332,14 +332,14 @@ def main() -> None:
     if options.serve:
         serve(options.serve, options.port, options.loop)
         return
-    rounds, slice_of = (2, 500) if options.quick else (9, 2000)
+    rounds, slice_of = (2, 500) if options.smoke else (9, 2000)
     import uvicorn
 
     print(f"server: uvicorn {uvicorn.__version__}, httptools, {options.loop}; loader: raw sockets, own process")
     with running(tuple(APPS), options.loop) as ports:
         hits(ports, rounds=rounds, slice_of=slice_of)
         misses(ports, rounds=rounds, slice_of=slice_of)
-        streams(ports, asked=50 if options.quick else 500)
+        streams(ports, asked=50 if options.smoke else 500)
 
 
 if __name__ == "__main__":

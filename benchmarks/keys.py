@@ -118,7 +118,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bodies", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--smoke", action="store_true", help="small sizes: shows that it works, not how fast it is")
     options = parser.parse_args()
+    if options.smoke:
+        options.bodies, options.rounds = 100, 1
     rng = random.Random(7)
     digests = Digests(b"benchmark secret of many bytes")
     keys, chat, policy = HttpKeys(digests, options=HttpOptions()), OpenAIChat(), Policy()
