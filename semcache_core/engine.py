@@ -168,8 +168,9 @@ class Engine:
         Off the caller's path unless ``wait`` is given or nothing may outlive the request.
         """
         all_tags = self._tags(query, tags)
-        if any(record.born_at <= self._stamped.get(tag, float("-inf")) for tag in all_tags):
-            return False
+        for tag in all_tags if self._stamped else ():
+            if record.born_at <= self._stamped.get(tag, float("-inf")):
+                return False
         if not self._may_store(query, record):
             return False
         semantic = (

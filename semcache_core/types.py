@@ -6,8 +6,7 @@ Times are seconds since the epoch (float); similarity is cosine, 0 to 1, higher 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -137,6 +136,31 @@ class Penalty(Struct, frozen=True):
 Verdict = Accept | Reject | Penalty
 
 
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """A property that is worked out at its first use: ``functools.cached_property`` without its lock (Python 3.11)."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function = function
+        self._name = function.__name__
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: object) -> once[T]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: object) -> T: ...
+
+    def __get__(self, instance: object | None, owner: object) -> once[T] | T:
+        if instance is None:
+            return self
+        # From now on the instance's own dictionary answers: this is asked once.
+        value = instance.__dict__[self._name] = self._function(instance)
+        return value
+
+
 # -- what the engine works on -----------------------------------------------------------------------------------------
 
 
@@ -167,12 +191,12 @@ class Query(msgspec.Struct, frozen=True, dict=True):
     def __repr__(self) -> str:
         return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
 
-    @cached_property
+    @once
     def nearby(self) -> Nearby:
         """What a search needs, computed once."""
         return self.nearby_of()
 
-    @cached_property
+    @once
     def fields(self) -> tuple[tuple[str, bytes], ...]:
         """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
         return self.fields_of()

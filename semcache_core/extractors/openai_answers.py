@@ -163,9 +163,17 @@ def _admit_choice(choice: Any, key: Key, policy: Policy, finished: frozenset[str
         return Refused("tool-calls")
     if JSON in key.needs and not calls and not _is_json(content):
         return Refused("invalid-json")
-    strange = {name for name, value in message.items() if name not in _STREAMABLE and value not in (None, "", [], {})}
-    plain = isinstance(content, str | None) and not strange and choice.get("logprobs") is None and _plain_tools(message)
-    return Admitted(exact_only=bool(strange) or (calls and policy.tool_calls == "exact"), streamable=plain)
+    strange = not message.keys() <= _STREAMABLE and _is_strange(message)
+    plain = content is None or isinstance(content, str)
+    return Admitted(
+        exact_only=strange or (calls and policy.tool_calls == "exact"),
+        streamable=plain and not strange and choice.get("logprobs") is None and (not calls or _plain_tools(message)),
+    )
+
+
+def _is_strange(message: dict[str, Any]) -> bool:
+    """Say whether the message has a member that nobody here knows, with something in it."""
+    return any(name not in _STREAMABLE and value not in (None, "", [], {}) for name, value in message.items())
 
 
 def _plain_tools(message: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in betwee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
@@ -39,6 +40,8 @@ class Call(msgspec.Struct, frozen=True):
     path: bytes
     query: bytes
     headers: Headers
+    names: Mapping[bytes, bytes]
+    """``dict(headers)``: only to see which names are there, because most requests have none that matters."""
     who: str | None = None
     """The caller's name where the application says it (``Place.by_application``)."""
 
@@ -129,7 +132,7 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
     """
     directives = _NO_DIRECTIVES
-    if not _DIRECTING.isdisjoint(dict(call.headers)):
+    if not _DIRECTING.isdisjoint(call.names):
         read = said.of_request(call.headers, policy=route.policy, allow=desk.allow, shared=desk.shared)
         if isinstance(read, Bypass):
             return read
@@ -180,7 +183,8 @@ def _target(desk: Desk, route: Route, call: Call, namespace: str) -> Target:
 
 
 def _extracted(route: Route, call: Call, body: bytes) -> Key | Bypass | None:
-    content = decoded(call.headers, body, limit=route.policy.max_body)
+    if b"content-encoding" in call.names:
+        body = decoded(call.headers, body, limit=route.policy.max_body)
     return route.extractor.extract(
-        Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=content)
+        Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
     )

@@ -132,8 +132,11 @@ class Recording:
             if varying is None:
                 return Refused("vary")
             self._vary = rules.values_of(varying, asking.headers)
+        limit = route.policy.max_body
         try:
-            self._decoder = decoder_for(headers, limit=route.policy.max_body)
+            self._decoder = (
+                decoder_for(headers, limit=limit) if b"content-encoding" in names else Bounded((), limit=limit)
+            )
         except CannotDecode:
             return Refused("coding", complete=False)
         recorder = route.answers.recorder(asking.key, head, policy=route.policy)

@@ -70,13 +70,15 @@ class Responder:
 
     def _asking(self, body: bytes, path: bytes, who: str | None) -> Asking | Bypass | None:
         scope = self._scope
+        headers = tuple(scope["headers"])
         call = Call(
             scope["method"],
             scope.get("scheme", "http"),
             scope.get("root_path", ""),
             path,
             scope.get("query_string", b""),
-            tuple(scope["headers"]),
+            headers,
+            dict(headers),
             who,
         )
         try:
@@ -105,7 +107,9 @@ class Responder:
         desk.engine.bypassed(reason, policy=self._route.policy, started=self._started, namespace=desk.namespace)
         if desk.options.status_headers:
             send = _Marked(send, status.bypassed(reason)).send
-        await self._app(scope_without_directives(self._scope), self._incoming.receive, send)
+        await self._app(
+            scope_without_directives(self._scope, dict(self._scope["headers"])), self._incoming.receive, send
+        )
 
     def _visit(self, asking: Asking, found: Found) -> Visit:
         return Visit(

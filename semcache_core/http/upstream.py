@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from semcache_core.decide import Found
@@ -11,13 +12,12 @@ from semcache_core.flights import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.exchange import STRIPPED
-from semcache_core.http.messages import Message
+from semcache_core.http.messages import Message, Scope
 from semcache_core.http.outbox import Outbox
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
-from semcache_core.types import Headers
 
 _OWN_ANSWER_FIELDS = frozenset({b"semcache-control"})
 
@@ -46,7 +46,9 @@ class Upstream:
             self._recording = Recording(visit.asking, born_at=visit.engine.clock())
         visit.incoming.held = self._until_alone
         try:
-            await visit.app(scope_without_directives(visit.scope), visit.incoming.receive, self._on_message)
+            await visit.app(
+                scope_without_directives(visit.scope, visit.asking.call.names), visit.incoming.receive, self._on_message
+            )
             await self._outbox.finish()
         except Exception:
             if not self._started:
@@ -228,10 +230,8 @@ class Upstream:
             await asyncio.sleep(0)
 
 
-def scope_without_directives(scope: Any) -> Any:
-    """Return the scope for the application, without the fields that are meant for the cache."""
-    headers: Headers = scope["headers"]
-    for name, _ in headers:
-        if name in STRIPPED:
-            return {**scope, "headers": rules.without(headers, STRIPPED)}
-    return scope
+def scope_without_directives(scope: Scope, names: Mapping[bytes, bytes]) -> Scope:
+    """Return the scope for the application, without the fields that are meant for the cache; ``names`` has them all."""
+    if STRIPPED.isdisjoint(names):
+        return scope
+    return {**scope, "headers": rules.without(scope["headers"], STRIPPED)}

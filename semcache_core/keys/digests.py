@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -137,11 +138,13 @@ def tag_digest(namespace: str, tag: str) -> bytes:
     return _plain(b"tag", (namespace, tag))
 
 
+@lru_cache(maxsize=256)
 def namespace_tag(namespace: str) -> bytes:
     """Return the id of the tag that every entry of a namespace carries."""
     return _plain(b"namespace-tag", (namespace,))
 
 
+@lru_cache(maxsize=1024)
 def partition_tag(partition: bytes) -> bytes:
     """Return the id of the tag that every entry of a partition carries."""
     return _plain(b"partition-tag", (partition,))
