@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semcache_core.builtin.sqlite import SqliteResponseStore, SqliteVectorStore, file, responses, schema
+from semcache_core.builtin.sqlite import SqliteResponseStore, SqliteVectorStore, file, news, responses, schema
 from semcache_core.builtin.sqlite.worker import Worker
 from semcache_core.errors import NotOpenError, StoreUnavailable
 from semcache_core.types import Point, Space, Stored, Vector
@@ -282,6 +282,29 @@ def test_a_file_deleted_in_use_is_made_anew(path: Path) -> None:
     asyncio.run(body())
 
 
+def test_a_file_of_another_version_begun_meanwhile_stays_and_asks_for_a_restart(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path) as store:
+            for each in path.parent.glob("semcache.db*"):
+                each.rename(path.parent / f"moved-{each.name}")
+            change(path, "CREATE TABLE newer (x)", "PRAGMA user_version = 2")
+
+            async def asks() -> bool:
+                try:
+                    await put(store, "a")
+                except StoreUnavailable as error:
+                    return "restart" in str(error)
+                return False
+
+            assert await soon(asks)
+            await asyncio.sleep(0.6)
+            assert await asks()
+            assert rows(path, "SELECT name FROM sqlite_master") == [("newer",)]
+            assert not list(path.parent.glob("*aside*"))
+
+    asyncio.run(body())
+
+
 # -- out of reach -----------------------------------------------------------------------------------------------------
 
 
@@ -535,9 +558,21 @@ def test_a_scope_larger_than_memory_allows_is_still_found_whole(path: Path) -> N
     asyncio.run(body())
 
 
-def test_tombstones_are_bounded_and_one_who_missed_too_many_reads_anew(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tombstones_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news, "TOMBSTONES_KEPT", 10)
+
+    async def body() -> None:
+        async with vectors(path) as index:
+            await index.prepare(SPACE)
+            await index.upsert([point(f"{n}") for n in range(100)])
+            await index.delete([b"%d" % n for n in range(100)])
+            await index.sweep(now=0.0)
+            assert rows(path, "SELECT count(*) FROM gone") == [(10,)]
+
+    asyncio.run(body())
+
+
+def test_one_who_missed_deletions_that_are_no_longer_told_reads_anew(path: Path) -> None:
     async def body() -> None:
         async with vectors(path) as index:
             await index.prepare(SPACE)

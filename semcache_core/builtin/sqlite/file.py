@@ -20,6 +20,7 @@ from . import schema
 WRITE_PATIENCE = 2.0
 """Seconds a write waits for another process to finish its own."""
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
+_OTHER_VERSION = "was made by another version"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -33,15 +34,16 @@ class OpenedFile(Struct, frozen=True):
     notices: tuple[str, ...] = ()
 
 
-def open_file(path: Path, *, secret: bytes | None = None) -> OpenedFile:
+def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -> OpenedFile:
     """Open ``path``, making it where there is none. ``secret`` goes into a file that has to be made.
 
-    A file that is damaged, no database, or of another version is renamed, never deleted. Raises StoreUnavailable.
+    A file that is damaged, no database, or of another version is renamed, never deleted; but ``again``, when this
+    process had the path open before, one of another version stays. Raises StoreUnavailable.
     """
     try:
         _make_folder(path.parent)
         with _alone(path):
-            return _open(path, secret=secret)
+            return _open(path, secret=secret, again=again)
     except (OSError, sqlite3.Error) as error:
         raise unavailable(path, error) from error
 
@@ -80,9 +82,12 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _open(path: Path, *, secret: bytes | None) -> OpenedFile:
+def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     notices: tuple[str, ...] = ()
     problem = _problem(path)
+    if problem == _OTHER_VERSION and again:
+        # A process of that version has begun it. Setting aside each other's files in turn would never end.
+        raise StoreUnavailable(f"{path} {problem} since this process began to use it; restart this process")
     if problem is not None:
         secret = secret or _rescued_secret(path)
         aside = _set_aside(path)
@@ -134,7 +139,7 @@ def _problem(path: Path) -> str | None:
         return "is not a database" if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else "is damaged"
     finally:
         connection.close()
-    return "was made by another version"
+    return _OTHER_VERSION
 
 
 def _rescued_secret(path: Path) -> bytes | None:

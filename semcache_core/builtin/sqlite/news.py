@@ -11,6 +11,8 @@ from semcache_core.types import Point, Space, Struct
 
 BATCH = 512
 """Vectors taken over between two turns of the event loop: about a millisecond."""
+TOMBSTONES_KEPT = 20_000
+"""A process that missed more than this many deletions reads everything anew."""
 
 _SINCE = "SELECT seq, scope, id, keep_until, vector FROM vectors WHERE seq > ? AND space = ? ORDER BY seq LIMIT ?"
 _OF_SCOPE = (
@@ -105,6 +107,11 @@ def read_news(connection: sqlite3.Connection, *, space: int, heads: Heads) -> Ne
     missed = last_gone > heads.gone and (first_gone is None or first_gone > heads.gone + 1)
     seen = Heads(vectors=batch.last, gone=last_gone, version=-1 if batch.full else version)
     return News(heads=seen, gone=gone, batch=batch, anew=missed)
+
+
+def forget_tombstones(connection: sqlite3.Connection) -> None:
+    """Delete all but the newest tombstones; in a transaction."""
+    connection.execute("DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?", (TOMBSTONES_KEPT,))
 
 
 def _batch(rows: sqlite3.Cursor, *, after: int) -> Batch:

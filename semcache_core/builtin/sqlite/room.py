@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .schema import TOMBSTONES_KEPT
+from .news import forget_tombstones
 
 _BATCH = 64
 """Entries deleted in one transaction at most: other processes wait for about a millisecond."""
@@ -40,10 +40,7 @@ def _delete_some(connection: sqlite3.Connection, entries: int) -> bool:
             or _least_recently_used(connection, entries)
             or _vectors_without_responses(connection, entries)
         )
-        connection.execute(
-            "DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?",
-            (TOMBSTONES_KEPT,),
-        )
+        forget_tombstones(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

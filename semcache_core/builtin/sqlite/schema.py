@@ -12,8 +12,6 @@ import sqlite3
 
 APPLICATION_ID = 0x53454D43  # "SEMC"
 VERSION = 1
-TOMBSTONES_KEPT = 20_000
-"""A process that missed more than this many deletions reads everything anew."""
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

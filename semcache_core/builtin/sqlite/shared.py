@@ -35,6 +35,7 @@ class SharedFile:
         self._watching: asyncio.Task[None] | None = None
         self._identity: tuple[int, int] | None = None
         self._damaged = False
+        self._unusable: StoreUnavailable | None = None
         self._notices: list[str] = []
         self._made_room = False
         self.secret = b""
@@ -47,6 +48,7 @@ class SharedFile:
         """Open the file. ``each_tick`` runs four times a second, ``replaced`` when another file lies under the path."""
         self._path = Path(os.path.abspath(os.path.expanduser(self._options.path)))  # noqa: ASYNC240  no I/O in it
         self._process = os.getpid()
+        self._identity, self._unusable, self.secret = None, None, b""
         worker = Worker(f"semcache-{self._owner}", after_writes=self._after_writes)
         worker.start()
         self._worker = worker
@@ -79,7 +81,7 @@ class SharedFile:
     def check_open(self) -> None:
         """Raise NotOpenError unless the file is open."""
         if not self.is_open:
-            raise self._not_open()
+            raise self._closed()
 
     def take_notices(self) -> Sequence[str]:
         """Return what the operator should know, each once."""
@@ -93,12 +95,11 @@ class SharedFile:
 
     def read(self, statement: str, parameters: Sequence[object]) -> Any:
         """Return one row at once, on the loop, or None. Raises NotOpenError, StoreUnavailable (busy is that, too)."""
-        if self._process != os.getpid() or self._worker is None:
-            raise self._not_open()
-        if self._reader is None:
-            raise unavailable(self._path, sqlite3.OperationalError("could not be opened again"))
+        reader = self._reader
+        if self._process != os.getpid() or reader is None:
+            raise self._closed()
         try:
-            return self._reader.execute(statement, parameters).fetchone()
+            return reader.execute(statement, parameters).fetchone()
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
@@ -123,19 +124,23 @@ class SharedFile:
         self, work: Callable[[sqlite3.Connection], T], *, writes: bool, then: Callable[[T], None] | None
     ) -> asyncio.Future[T]:
         worker = self._worker
-        if worker is None or not self.is_open:
-            raise self._not_open()
+        if worker is None or self._reader is None or not self.is_open:
+            raise self._closed()
         return worker.submit(lambda: work(worker.connection), writes=writes, then=then)
 
     async def _connect(self) -> None:
         """Open the file, or what now lies in its place, in the thread; then the reader."""
         worker = self._worker
         if worker is None:
-            raise self._not_open()
+            raise self._closed()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+            self._unusable = StoreUnavailable(f"{self._path}: is being opened again")
 
         def connect() -> None:
             worker.drop()
-            opened = open_file(self._path, secret=self.secret or None)
+            opened = open_file(self._path, secret=self.secret or None, again=self._identity is not None)
             worker.use(opened.connection)
             self.after_writes(opened.connection)
             self._identity, self._damaged = opened.identity, False
@@ -144,24 +149,28 @@ class SharedFile:
 
         try:
             await worker.submit(connect)
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
             self._reader = open_reader(self._path)
         except sqlite3.Error as error:
-            raise self._failed(error) from error
+            self._unusable = self._failed(error)
+            raise self._unusable from error
+        except StoreUnavailable as error:
+            self._unusable = error
+            raise
 
     async def _watch(
         self, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]] | None
     ) -> None:
+        new = False
         while True:
             await asyncio.sleep(TICK)
             try:
                 if self._damaged or self._reader is None or identity(self._path) != self._identity:
                     # Set aside by another process, or deleted: whoever goes on with the old one shares with nobody.
                     await self._connect()
-                    if replaced is not None:
-                        await replaced()
+                    new = True
+                if new and replaced is not None:
+                    await replaced()
+                new = False
                 await each_tick()
             except StoreUnavailable:
                 # Tried again in a moment. A request that needs the file hears of it itself.
@@ -182,7 +191,10 @@ class SharedFile:
             self._damaged = True
         return unavailable(self._path, error)
 
-    def _not_open(self) -> NotOpenError:
+    def _closed(self) -> NotOpenError | StoreUnavailable:
+        """Say why there is no connection: the store is not open, or the file could not be opened again."""
+        if self.is_open and self._unusable is not None:
+            return StoreUnavailable(str(self._unusable))
         where = "" if self._process in (0, os.getpid()) else " in this process: open it after the fork, not before"
         return NotOpenError(f"{self._owner} 'sqlite' is not open{where}; use it inside `async with`")
 

@@ -18,7 +18,7 @@ from semcache_core.builtin.memory.index import VectorIndex
 from semcache_core.errors import NotOpenError
 from semcache_core.types import Match, Point, Space, Vector
 
-from .news import Batch, Heads, News, Prepared, prepare, read_news, read_scope, scopes_of
+from .news import Batch, Heads, News, Prepared, forget_tombstones, prepare, read_news, read_scope, scopes_of
 from .options import SqliteVectorOptions
 from .shared import SharedFile
 
@@ -119,6 +119,7 @@ class SqliteVectorStore:
             swept += count
             if count < SWEEP_BATCH:
                 break
+        await self._file.run(forget_tombstones, writes=True)
         # Its own deletions reach its memory by their tombstones, as everybody else's do.
         await self._catch_up(look=True)
         number = self._number
