@@ -3,9 +3,9 @@
     python benchmarks/bench_http.py [--smoke] [--loop asyncio|uvloop]
 
 Every application runs under uvicorn (httptools) in a process of its own; the loader is another process, with raw
-keep-alive sockets, precomputed requests and one selector, so that it costs a few microseconds a request. Applications
-are asked in turn, slice by slice, so that whatever else the machine does meets all of them; each figure is the median of
-the slices' ratios. Keys are distinct and asked in random order. Identity, statistics, an observer and the text guard are
+keep-alive sockets, precomputed requests and one selector, so that it costs a few microseconds a request.
+Applications are asked in turn, slice by slice, so that whatever else the machine does meets all of them; each figure is
+the median of the slices' ratios. Keys are distinct and asked in random order. Identity, statistics, an observer and the text guard are
 on. Embedding is left out (``match = "exact"``): an exact hit and a miss never wait for it.
 """
 
@@ -35,7 +35,12 @@ ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 40}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 12, "completion_tokens": 40, "total_tokens": 52},
 }
-EVENT = {**ANSWER, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "word "}}], "usage": None}
+EVENT = {
+    **ANSWER,
+    "object": "chat.completion.chunk",
+    "choices": [{"index": 0, "delta": {"content": "word "}}],
+    "usage": None,
+}
 LAST = {**EVENT, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 CONFIG = {
     "semcache": {"match": "exact"},
@@ -255,7 +260,9 @@ def seconds_many(connections: Sequence[Connection], requests: Sequence[bytes]) -
 
 def hits(ports: dict[str, int], *, rounds: int, slice_of: int) -> None:
     """Print exact hits at 1 and 32 connections."""
-    keys = [request(f"How do I change the delivery address of order {number} once it is shipped?") for number in range(KEYS)]
+    keys = [
+        request(f"How do I change the delivery address of order {number} once it is shipped?") for number in range(KEYS)
+    ]
     filler = Connection(ports["semcache"])
     for data in keys:
         filler.whole(data)
@@ -313,7 +320,10 @@ def streams(ports: dict[str, int], *, asked: int) -> None:
 
 
 def _rates(taken: dict[str, list[float]]) -> str:
-    return ", ".join(f"{name} {1 / statistics.median(times):,.0f}/s ({statistics.median(times) * 1e6:.0f} us)" for name, times in taken.items())
+    return ", ".join(
+        f"{name} {1 / statistics.median(times):,.0f}/s ({statistics.median(times) * 1e6:.0f} us)"
+        for name, times in taken.items()
+    )
 
 
 def _ratio(label: str, ceiling: list[float], ours: list[float], least: float) -> None:

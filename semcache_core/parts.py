@@ -63,7 +63,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """The deadline and the breaker of all that is behind the cache. Writes have their own: a full disk stops no reads."""
+    """Deadline and breaker of all that is behind the cache. Writes have their own: a full disk stops no reads."""
 
     responses: Dependency
     vectors: Dependency

@@ -153,7 +153,9 @@ def test_time_grows_no_faster_than_the_text(unit: str) -> None:
 def test_the_component_answers_as_the_function_does() -> None:
     async def scenario() -> None:
         async with TextGuard(TextGuard.Options()) as guard:
-            assert await guard.verify("Summarize chapter 3", "Summarize chapter 4") == Reject(reason="numbers", certain=True)
+            assert await guard.verify("Summarize chapter 3", "Summarize chapter 4") == Reject(
+                reason="numbers", certain=True
+            )
             assert not guard.costly
 
     asyncio.run(scenario())
