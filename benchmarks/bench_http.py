@@ -5,8 +5,8 @@
 Every application runs under uvicorn (httptools) in a process of its own; the loader is another process, with raw
 keep-alive sockets, precomputed requests and one selector, so that it costs a few microseconds a request.
 Applications are asked in turn, slice by slice, so that whatever else the machine does meets all of them; each figure is
-the median of the slices' ratios. Keys are distinct and asked in random order. Identity, statistics, an observer and the text guard are
-on. Embedding is left out (``match = "exact"``): an exact hit and a miss never wait for it.
+the median of the slices' ratios. Keys are distinct and asked in random order. Identity, statistics, an observer and the
+text guard are on. Embedding is left out (``match = "exact"``): an exact hit and a miss never wait for it.
 """
 
 from __future__ import annotations
