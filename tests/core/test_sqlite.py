@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sqlite3
 import stat
 import tempfile
@@ -681,6 +682,51 @@ def test_writes_while_a_scope_is_being_read_are_in_it(path: Path) -> None:
             assert await found(index, 9000) == [b"late"]
             assert index._index is not None
             assert len(index._index) == await index.count() == 3000
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_handles_that_change_the_same_points_agree_within_a_second(path: Path, seed: int) -> None:
+    scopes = [b"0", b"1", b"2"]
+
+    async def change_things(index: SqliteVectorStore, chance: random.Random) -> None:
+        for _ in range(150):
+            name, scope = f"{chance.randrange(30)}", chance.choice(scopes)
+            if chance.random() < 0.4:
+                await index.delete([name.encode()])
+            elif chance.random() < 0.7:
+                await index.upsert([point(name, scope=scope, seed=chance.randrange(1000))])
+            else:
+                await found(index, 0, scope=scope)
+            await asyncio.sleep(chance.random() * 0.01)
+
+    async def seen(index: SqliteVectorStore) -> set[tuple[bytes, bytes, bytes]]:
+        for scope in scopes:
+            await found(index, 0, scope=scope)
+        held = index._index
+        assert held is not None
+        return {
+            (scope, held.slots.ids[slot], group.place(row)[0][group.place(row)[1]].tobytes())
+            for scope, group in held._scopes.items()
+            for row, slot in enumerate(group.slots)
+        }
+
+    async def body() -> None:
+        # One of them keeps hardly anything in memory, so that scopes come and go while they change.
+        async with vectors(path) as one, vectors(path) as two, vectors(path, max_memory=1) as small:
+            handles = (one, two, small)
+            for index in handles:
+                await index.prepare(SPACE)
+            await asyncio.gather(
+                *(change_things(index, random.Random(seed * 10 + n)) for n, index in enumerate(handles))
+            )
+
+            async def agree() -> bool:
+                truth = set(rows(path, "SELECT scope, id, vector FROM vectors"))
+                return await seen(one) == await seen(two) == truth and await seen(small) <= truth
+
+            assert await within_a_second(agree)
 
     asyncio.run(body())
 
