@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
@@ -211,7 +212,7 @@ class SemanticCache:
 
     def _open(self) -> Opened:
         opened = self._opened
-        if opened is not None and asyncio.get_running_loop() is self._loop:
+        if opened is not None and get_running_loop() is self._loop:
             return opened
         if opened is None:
             raise NotOpenError("the cache is not open: use it inside 'async with cache:', or call cache.sync")

@@ -125,11 +125,12 @@ def serves(
     record: Record, *, now: float, stamp: float | None, policy: Policy, directives: Directives, source: Source
 ) -> Found:
     """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why."""
-    state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)
+    state = freshness.state(record, now=now, stamp=stamp)
     if state == "fresh":
         if directives.max_age is not None and now - record.born_at > directives.max_age:
             return Found(outcome="miss", reason="max-age")
         return _served("hit", record, now, source)
+    state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)
     if state != "stale" or record.expires_at is None:
         return Found(outcome="miss", reason=state)
     if directives.max_age is not None and not directives.max_stale:

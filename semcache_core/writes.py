@@ -48,16 +48,14 @@ class Writes:
         self._on_fault = on_fault
         self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
         self._waiting: dict[bytes, Job] = {}
+        self.peek: Callable[[bytes], Job | None] = self._waiting.get
+        """Return the write that waits for this entry, if any."""
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
     # -- what waits, as lookups see it ----------------------------------------------------------------------------
-
-    def peek(self, entry_id: bytes) -> Job | None:
-        """Return the write that waits for this entry, if any."""
-        return self._waiting.get(entry_id)
 
     def beside(self, store_scope: bytes) -> Sequence[Job]:
         """Return the waiting writes whose texts may be compared within this scope."""
@@ -71,13 +69,16 @@ class Writes:
         if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
             self._on_fault("write-queue", asyncio.QueueFull())
             return
+        self._enter(job)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="semcache-writes")
+
+    def _enter(self, job: Job) -> None:
         self.forget(job.query.entry_id)
         self._waiting[job.query.entry_id] = job
         self._bytes += len(job.data)
         if job.semantic:
             self._by_scope.setdefault(job.query.store_scope, {})[job.query.entry_id] = job
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="semcache-writes")
 
     def forget(self, entry_id: bytes) -> None:
         """Drop a write that waits: it was written, replaced or invalidated."""
@@ -92,9 +93,14 @@ class Writes:
 
     async def write_now(self, job: Job) -> bool:
         """Write ``job`` on the caller's path; return False if it could not be written whole."""
-        self.forget(job.query.entry_id)
-        await self.landed((job.query.entry_id,))
-        return await self._write((job,))
+        # It takes the place of a write that waits: to drop that one alone would bring an older answer back meanwhile.
+        self._enter(job)
+        try:
+            await self.landed((job.query.entry_id,))
+            return await self._write((job,))
+        finally:
+            if self._still_waits(job):
+                self.forget(job.query.entry_id)
 
     async def landed(self, ids: Sequence[bytes]) -> None:
         """Wait until no write of these entries is under way, so that what is done next has the last word."""

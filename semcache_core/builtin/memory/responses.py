@@ -84,8 +84,8 @@ class MemoryResponseStore:
         slot = slots.find(id)
         if slot == MISSING or slots.keep_until[slot] <= now:
             return None
-        slots.touch(slot)
-        return self._stored(slot)
+        slots.used[slot] = slots.tick()  # ``touch``, written out: this is the hottest path of all.
+        return self._stored(slot) if self._stamps else Stored(data=self._data[slot])
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
         return [self.peek(id, now=now) for id in ids]

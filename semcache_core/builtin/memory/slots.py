@@ -31,7 +31,8 @@ class Slots:
         self.ids: list[bytes] = []
         self.keep_until = array("d")
         self.used = array("q")
-        self._clock = count(1)
+        self.tick = count(1).__next__
+        """The next moment of use."""
         self._free: list[int] = []
         self._queue: list[tuple[int, int]] = []
         self._table = array("i", [_EMPTY]) * (_FIRST_SIZE + 1)
@@ -75,12 +76,12 @@ class Slots:
 
     def touch(self, slot: int) -> None:
         """Make ``slot`` the most recently used."""
-        self.used[slot] = next(self._clock)
+        self.used[slot] = self.tick()
 
     def renew(self, slot: int, *, keep_until: float | None) -> None:
         """Give ``slot`` a new expiry and make it the most recently used."""
         self.keep_until[slot] = NEVER if keep_until is None else keep_until
-        self.used[slot] = next(self._clock)
+        self.used[slot] = self.tick()
 
     def remove(self, slot: int) -> None:
         """Forget the slot's id; the slot is free for another."""
