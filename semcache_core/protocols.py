@@ -314,6 +314,16 @@ class Recorder(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsTerminal(Protocol):
+    """A recorder whose protocol marks the answer's end itself. SDKs hang up there, before the body ends."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the end was seen: the answer is whole, whatever becomes of the connection."""
+        ...
+
+
 class Reply(msgspec.Struct, frozen=True):
     """A stored answer, framed for one caller: the content type and the pieces of the body, in order."""
 

@@ -88,6 +88,10 @@ class _StreamRecorder:
         if self._broken is None:
             self._take(self._events.feed(chunk))
 
+    @property
+    def done(self) -> bool:
+        return self._broken is None and self._assembly.done
+
     def finish(self) -> Answer | Refused:
         last = self._events.end()
         if last is not None and self._broken is None:

@@ -14,7 +14,7 @@ from semcache_core.http import directives as said
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.exchange import Asking
-from semcache_core.protocols import AnswerHead, Recorder, Refused
+from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
 from semcache_core.types import Headers, Record
 
@@ -40,13 +40,25 @@ class Kept(msgspec.Struct, frozen=True):
 class Recording:
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
-    __slots__ = ("_asking", "_born_at", "_decoder", "_headers", "_recorder", "_tags", "_ttl", "_vary", "refused")
+    __slots__ = (
+        "_asking",
+        "_born_at",
+        "_decoder",
+        "_headers",
+        "_marked",
+        "_recorder",
+        "_tags",
+        "_ttl",
+        "_vary",
+        "refused",
+    )
 
     def __init__(self, asking: Asking, *, born_at: float) -> None:
         self._asking = asking
         self._born_at = born_at
         self._decoder: Bounded | None = None
         self._recorder: Recorder | None = None
+        self._marked: SupportsTerminal | None = None
         self._headers: Headers = ()
         self._vary: Headers = ()
         self._ttl: Duration = None
@@ -74,6 +86,11 @@ class Recording:
             self._recorder.feed(content)
         return content
 
+    @property
+    def done(self) -> bool:
+        """Whether the protocol's own end of the answer has come: it is whole although the body goes on."""
+        return self._marked is not None and self.refused is None and self._marked.done
+
     def refuse(self, reason: str) -> None:
         """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
         self.refused = Refused(reason, complete=False)
@@ -86,7 +103,8 @@ class Recording:
         if self._decoder is None or self._recorder is None:
             return Refused("no-answer", complete=False)
         try:
-            self._decoder.end()
+            if not self.done:
+                self._decoder.end()
         except CannotDecode:
             return Refused("undecodable", complete=False)
         answer = self._recorder.finish()
@@ -143,6 +161,7 @@ class Recording:
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder
+        self._marked = recorder if isinstance(recorder, SupportsTerminal) else None
         return None
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:

@@ -117,7 +117,11 @@ class Upstream:
                     self._flight.publish(content)
             except Exception as error:  # noqa: BLE001  see _on_start
                 self._gave_up(error)
-        if more:
+            else:
+                if recording.done:
+                    # Stored before the caller has this piece: many hang up on it, and an answer so left would be lost.
+                    await self._end()
+        if more or self._ended:
             await self._outbox.put(message)
         elif self._flight.others:
             await self._end()
@@ -158,6 +162,7 @@ class Upstream:
             return
         refused = False
         try:
+            self._recording = None
             outcome = recording.finish(now=visit.engine.clock(), draw=random.random())  # noqa: S311  jitter
             if isinstance(outcome, Refused):
                 refused = outcome.complete
@@ -166,7 +171,7 @@ class Upstream:
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
         if refused and visit.asking.directives.joins:
-            visit.engine.flights.mark_hit_for_miss(visit.asking.query.flight)
+            visit.engine.flights.mark_hit_for_miss(visit.flight)
         flight.land()
 
     async def _keep(self, kept: Kept) -> None:

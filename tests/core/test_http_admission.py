@@ -97,12 +97,26 @@ def test_a_stream_that_ends_before_its_terminal_event_is_not_stored() -> None:
 def test_a_stream_that_breaks_off_is_not_stored() -> None:
     async def breaks(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        await send({"type": "http.response.body", "body": b"".join(stream("Paris")), "more_body": True})
+        await send({"type": "http.response.body", "body": b"".join(stream("Paris")[:-1]), "more_body": True})
 
     async def main() -> None:
         async with serving(breaks) as rig:
             assert not (await rig.client.chat(stream=True)).complete
             assert (await rig.client.chat(stream=True)).cache == "MISS"
+
+    asyncio.run(main())
+
+
+def test_a_stream_is_whole_at_its_terminal_event_whatever_becomes_of_the_connection() -> None:
+    # SDKs hang up there, and a server may well break off after it.
+    async def lingers(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"".join(stream("Paris")), "more_body": True})
+
+    async def main() -> None:
+        async with serving(lingers) as rig:
+            assert not (await rig.client.chat(stream=True)).complete
+            assert (await rig.client.chat(stream=True)).cache == "HIT"
 
     asyncio.run(main())
 

@@ -59,6 +59,8 @@ class ScriptedUpstream:
         """How long it takes over each answer."""
         self.each_piece: threading.Semaphore | None = None
         """Every piece of a stream takes one."""
+        self.lingers: threading.Event | None = None
+        """After its last event a stream stays open until this is set, as many servers' streams do for a moment."""
         self.dies_after: int | None = None
         """The connection breaks after so many pieces of a stream."""
         self.client_left = threading.Event()
@@ -121,6 +123,8 @@ class ScriptedUpstream:
                 if sent == self.dies_after:
                     raise ConnectionResetError("scripted")
                 yield b"data: " + (event if isinstance(event, bytes) else msgspec.json.encode(event)) + b"\n\n"
+            if self.lingers is not None:
+                await asyncio.to_thread(self.lingers.wait, PATIENCE)
         except (asyncio.CancelledError, GeneratorExit):
             self.client_left.set()
             raise

@@ -181,6 +181,15 @@ def test_a_stream_is_replayed_to_the_same_message(client: OpenAI, upstream: Any)
     assert len(upstream.calls) == 1
 
 
+def test_a_stream_is_kept_although_the_sdk_hangs_up_at_its_last_event(client: OpenAI, upstream: Any) -> None:
+    upstream.lingers = threading.Event()
+    # The SDK closes the connection at [DONE], before the upstream has ended its answer.
+    first, again = streamed(client), streamed(client)
+    upstream.lingers.set()
+    assert text_of(again) == text_of(first)
+    assert len(upstream.calls) == 1
+
+
 def test_a_paraphrase_of_a_stream_is_streamed(client: OpenAI, upstream: Any) -> None:
     streamed(client)
     assert text_of(streamed(client, PARAPHRASE)) == "answer 1 of this server"
