@@ -12,13 +12,12 @@ from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, 
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.site import Desk, Route
 from semcache_core.http.upstream import Upstream, scope_without_directives
-from semcache_core.http.visit import Visit, send_replay
+from semcache_core.http.visit import UNPROVEN, Visit, send_replay
 from semcache_core.http.waiting import Ending, wait_for
 from semcache_core.types import Bypass, Headers
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
-_UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 _ONLY_IF_CACHED = (
     b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
 )
@@ -92,7 +91,7 @@ class Responder:
         if desk.shared and asking.directives.lookup:
             credential = asking.credential
             if credential != desk.nobody and not desk.proofs.hold(credential, now=self._started):
-                return _UNPROVEN
+                return UNPROVEN
         return await desk.engine.find(asking.query, policy=self._route.policy, directives=asking.directives)
 
     async def _answer(self, asking: Asking, found: Found, replay: Replay) -> None:
@@ -142,7 +141,7 @@ async def _forwarded(visit: Visit) -> Ending:
         return Ending.SERVED
     flight, leads = engine.flights.solo(), True
     if directives.joins and not visit.observed and visit.asking.route.policy.ttl != 0:
-        flight, leads = engine.flights.board(visit.asking.query.flight)
+        flight, leads = engine.flights.board(visit.flight)
     if not leads:
         ending = await wait_for(visit, flight)
         if ending is not Ending.ALONE:
@@ -155,7 +154,7 @@ async def _forwarded(visit: Visit) -> Ending:
 async def _refreshed(visit: Visit) -> None:
     """Ask upstream once for the caller who was served a stale answer; equal requests do not ask meanwhile."""
     engine = visit.engine
-    flight, leads = engine.flights.board(visit.asking.query.flight)
+    flight, leads = engine.flights.board(visit.flight)
     if not leads:
         return
     work = Upstream(visit.again(), flight).run()

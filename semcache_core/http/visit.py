@@ -7,6 +7,9 @@ from semcache_core.http.exchange import Asking
 from semcache_core.http.messages import App, Incoming, Scope, Send, again, nowhere
 from semcache_core.http.replay import Replay
 
+UNPROVEN = Found(outcome="miss", reason="unproven-credential")
+"""Under a shared identity: upstream has not lately taken this credential, so nothing is looked up for it."""
+
 
 class Visit:
     """One claimed request after its look-up: where it came from, what it asks, what was found."""
@@ -41,6 +44,12 @@ class Visit:
         self.engine = asking.desk.engine
         self.observed = asking.route.policy.mode == "observe"
         self._concluded = False
+
+    @property
+    def flight(self) -> bytes:
+        """What single-flight shares: a credential that upstream has yet to take waits for none but its own."""
+        key = self.asking.query.flight
+        return key + self.asking.credential if self.found is UNPROVEN else key
 
     def conclude(self, found: Found | None = None) -> None:
         """Count and tell the request's one decision; ``found`` if it is another than what the look-up brought."""

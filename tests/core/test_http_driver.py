@@ -544,6 +544,30 @@ def test_under_a_shared_identity_a_credential_is_answered_only_after_upstream_to
     asyncio.run(main())
 
 
+def test_under_a_shared_identity_a_credential_that_upstream_has_yet_to_take_waits_for_nobody_elses_answer() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            if (b"authorization", b"Bearer mallory") in scope["headers"]:
+                await says({"error": "who?"}, status=401)(scope, receive, send)
+                return
+            await gate.wait()
+            await says()(scope, receive, send)
+
+        async with serving(answer=Upstream(answer), **SHARED) as rig:
+            leading = asyncio.create_task(rig.client.chat())
+            equal = asyncio.create_task(rig.client.chat())
+            await asyncio.sleep(0)
+            mallory = Client(rig.client.app, headers=[(b"authorization", b"Bearer mallory")])
+            assert (await asyncio.wait_for(mallory.chat(), 2)).status == 401
+            gate.set()
+            assert (await leading).status == 200
+            assert (await equal).cache_status == "semcache; fwd=miss; collapsed"
+
+    asyncio.run(main())
+
+
 def test_under_a_shared_identity_callers_without_a_credential_are_answered() -> None:
     async def main() -> None:
         async with serving(**SHARED) as rig:
