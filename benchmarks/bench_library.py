@@ -4,9 +4,8 @@
 
 Each figure stands beside a ceiling taken in the same run: BLAKE2b over the same prompt and a dict lookup for exact
 hits, a bare tokenizer and onnxruntime call for semantic ones. Keys are asked in random order, every one is distinct,
-and each round measures the ceiling and the cache in turn, in CPU time, which other programs do not stretch; the median of the
-rounds' ratios is printed. Identity,
-events, statistics and the text guard are on, as by default.
+and each round measures the ceiling and the cache in turn, in CPU time, which other programs do not stretch; the median
+of the rounds' ratios is printed. Identity, events, statistics and the text guard are on, as by default.
 """
 
 from __future__ import annotations
