@@ -28,6 +28,7 @@ from .upkeep import Upkeep
 from .writes import Job, Writes
 
 _PLAIN = Directives()
+_EXACT = Directives(exact_only=True)
 _OFF = Found(outcome="bypass", reason="off")
 _NO_CACHE = Found(outcome="miss", reason="no-cache")
 _VETO = b"\x00veto"
@@ -110,6 +111,11 @@ class Engine:
             else:
                 reason = "mismatch"
         return await self._find_near(query, policy, directives, now, reason, fallback)
+
+    async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
+        """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
+        found = await self.find(query, policy=policy, directives=_EXACT)
+        return found.record or found.fallback
 
     async def _read(self, entry_id: bytes, now: float) -> Stored | None:
         (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=now))

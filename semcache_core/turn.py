@@ -94,10 +94,13 @@ class Turn:
         if isinstance(error, DoNotCache):
             return await self.answered(error)
         self._flight.fail()
-        fallback = self._found.fallback
-        if fallback is not None and isinstance(error, Exception):
-            return unpack(fallback.kind, fallback.payload)
-        raise error
+        query, policy = self._query, self._policy
+        hopeless = self._found.fallback is None or policy.mode == "observe" or not isinstance(error, Exception)
+        # The call took its time: what was found before may have been invalidated since.
+        record = None if hopeless or query is None else await self._engine.fallback(query, policy=policy)
+        if record is None:
+            raise error
+        return unpack(record.kind, record.payload)
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         """Fetch a new answer in place of a stale one, unless somebody does already."""

@@ -199,8 +199,11 @@ class Upstream:
     async def _stand_in(self, code: int) -> bool:
         """Send the stale answer that may replace a failing upstream; False where there is none that fits."""
         visit = self._visit
-        record = visit.found.fallback
-        if record is None or visit.observed:
+        if visit.found.fallback is None or visit.observed:
+            return False
+        # Upstream took its time: what was found before may have been invalidated since.
+        record = await visit.engine.fallback(visit.asking.query, policy=visit.asking.route.policy)
+        if record is None:
             return False
         now = visit.engine.clock()
         found = Found(

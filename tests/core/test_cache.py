@@ -377,6 +377,22 @@ def test_an_answer_past_its_ttl_stands_in_for_a_failing_call(rig: Any) -> None:
 # -- forgetting -------------------------------------------------------------------------------------------------------
 
 
+def test_an_answer_that_dies_while_the_call_runs_does_not_stand_in_for_it(rig: Any) -> None:
+    async def main() -> None:
+        async with rig({"semcache": {"ttl": 100, "stale_if_error": 50}}) as r:
+            await r.cache.store("What is the capital of France?", "Paris")
+            r.clock.advance(110)
+
+            async def failing() -> str:
+                await r.cache.invalidate(namespace="default")
+                raise ConnectionError("down")
+
+            with pytest.raises(ConnectionError):
+                await r.cache.get_or_call("What is the capital of France?", failing)
+
+    asyncio.run(main())
+
+
 def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:

@@ -196,6 +196,28 @@ def test_a_dead_answer_stands_in_for_nothing() -> None:
     asyncio.run(main())
 
 
+def test_an_answer_that_dies_while_upstream_is_asked_stands_in_for_nothing() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def fails_late(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says({"error": "overloaded"}, status=503)(scope, receive, send)
+
+        upstream = Upstream()
+        async with serving(upstream, **IF_ERROR) as rig:
+            await rig.client.chat()
+            rig.clock.advance(110)
+            upstream.answer = fails_late
+            asked = asyncio.create_task(rig.client.chat())
+            await settled(lambda: len(upstream.calls) == 2)
+            await rig.cache.invalidate(namespace="default")
+            gate.set()
+            assert (await asked).status == 503
+
+    asyncio.run(main())
+
+
 def test_another_callers_stale_answer_stands_in_for_nothing() -> None:
     async def main() -> None:
         upstream = Upstream()
