@@ -48,7 +48,7 @@ def of_request(headers: Headers, *, policy: Policy, allow: frozenset[str], share
     """Return what the caller asked for, or why that bypasses the cache.
 
     ``shared``: the partition is not the caller's own, so it may neither aim (threshold, only-if-cached) nor overwrite
-    (no-cache refreshes nobody's entry).
+    (no-cache refreshes nobody's entry), nor find out how old an entry is (max-age counts as no-cache).
     """
     control = joined(headers, b"cache-control") or _pragma(headers)
     ours = joined(headers, b"semcache-control")
@@ -56,7 +56,8 @@ def of_request(headers: Headers, *, policy: Policy, allow: frozenset[str], share
         return _NONE
     said = _cache_control(control) if control and policy.request_cache_control == "honour" else _NONE
     if shared:
-        said = msgspec.structs.replace(said, only_if_cached=False, store=said.store and said.lookup)
+        lookup = said.lookup and said.max_age is None
+        said = msgspec.structs.replace(said, only_if_cached=False, lookup=lookup, store=said.store and lookup)
     if ours is None:
         return said
     try:

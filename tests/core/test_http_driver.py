@@ -577,13 +577,15 @@ def test_under_a_shared_identity_callers_without_a_credential_are_answered() -> 
     asyncio.run(main())
 
 
-def test_under_a_shared_identity_no_caller_overwrites_an_entry_by_no_cache() -> None:
+@pytest.mark.parametrize("value", [b"no-cache", b"max-age=0", b"max-age=3600"])
+def test_under_a_shared_identity_no_caller_overwrites_an_entry_or_learns_its_age(value: bytes) -> None:
     async def main() -> None:
         upstream = Upstream()
         async with serving(upstream, **SHARED) as rig:
             await rig.client.chat()
+            rig.clock.advance(5)
             upstream.answer = says(completion("poisoned"))
-            assert b"poisoned" in (await rig.client.chat(headers=[(b"cache-control", b"no-cache")])).body
+            assert b"poisoned" in (await rig.client.chat(headers=[(b"cache-control", value)])).body
             hit = await rig.client.chat()
             assert hit.cache == "HIT"
             assert b"poisoned" not in hit.body
