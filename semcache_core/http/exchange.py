@@ -24,6 +24,8 @@ from semcache_core.types import Bypass, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
 """Request fields that are meant for the cache and go no further."""
+ANSWER_STRIPPED = frozenset({b"semcache-control"})
+"""The same of answers."""
 
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
 _NO_DIRECTIVES = Directives()

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 
 from semcache_core.decide import Found
+from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import Asking, Call, ask
+from semcache_core.http.exchange import ANSWER_STRIPPED, Asking, Call, ask
 from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, Send
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.site import Desk, Route
@@ -102,10 +103,9 @@ class Responder:
 
     async def _bypass(self, reason: str) -> None:
         """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
-        desk, send = self._desk, self._send
+        desk = self._desk
         desk.engine.bypassed(reason, policy=self._route.policy, started=self._started, namespace=desk.namespace)
-        if desk.options.status_headers:
-            send = _Marked(send, status.bypassed(reason)).send
+        send = _Marked(self._send, status.bypassed(reason) if desk.options.status_headers else ()).send
         await self._app(
             scope_without_directives(self._scope, dict(self._scope["headers"])), self._incoming.receive, send
         )
@@ -168,7 +168,7 @@ async def _refreshed(visit: Visit) -> None:
 
 
 class _Marked:
-    """A ``send`` that adds fields to the answer's head."""
+    """A ``send`` that adds fields to the answer's head, and takes out what was meant for the cache."""
 
     __slots__ = ("_fields", "_send")
 
@@ -177,7 +177,8 @@ class _Marked:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*(message.get("headers") or ()), *self._fields]}
+            kept = rules.without(message.get("headers") or (), ANSWER_STRIPPED)
+            message = {**message, "headers": [*kept, *self._fields]}
         await self._send(message)
 
 

@@ -11,15 +11,13 @@ from semcache_core.decide import Found
 from semcache_core.flights import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import STRIPPED
+from semcache_core.http.exchange import ANSWER_STRIPPED, STRIPPED
 from semcache_core.http.messages import Message, Scope
 from semcache_core.http.outbox import Outbox
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
-
-_OWN_ANSWER_FIELDS = frozenset({b"semcache-control"})
 
 
 class Upstream:
@@ -101,7 +99,7 @@ class Upstream:
             if visit.observed and visit.found.record is not None
             else status.missed(visit.found, shown=visit.asking.shown)
         )
-        await self._outbox.put({**message, "headers": [*rules.without(sent, _OWN_ANSWER_FIELDS), *told]})
+        await self._outbox.put({**message, "headers": [*rules.without(sent, ANSWER_STRIPPED), *told]})
 
     async def _on_body(self, message: Message) -> None:
         more = message.get("more_body", False)

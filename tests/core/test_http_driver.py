@@ -314,6 +314,18 @@ def test_a_bypass_changes_nothing_but_two_fields() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_the_application_tells_the_cache_reaches_no_caller_not_even_on_a_bypass(marked: bool) -> None:
+    async def main() -> None:
+        tagged = says(headers=[(b"Semcache-Control", b"tags=tenant-7")])
+        async with serving(tagged, http={"status_headers": marked}) as rig:
+            assert (await rig.client.chat()).header("semcache-control") is None
+            bypassed = await rig.client.chat(headers=[(b"idempotency-key", b"1")])
+            assert bypassed.header("semcache-control") is None
+
+    asyncio.run(main())
+
+
 def test_status_headers_of_bypasses_may_be_turned_off() -> None:
     async def main() -> None:
         async with serving(http={"status_headers": False}) as rig:
