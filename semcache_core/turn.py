@@ -31,9 +31,9 @@ class Turn:
         """None: the question cannot be put into a key, so its answer is not stored."""
         self._born_at = engine.clock()
         self._flight: Flight[tuple[str, bytes]] = engine.flights.solo()
-        self.is_stale = found.outcome == "stale"
-        """There is an answer, and it is time for a new one."""
         self.leads = found.record is None or policy.mode == "observe"
+        self.is_stale = found.outcome == "stale" and not self.leads
+        """There is an answer, and it is time for a new one."""
         self.value: Any = None
         if found.record is not None and not self.leads:
             self.value = unpack(found.record.kind, found.record.payload)

@@ -135,7 +135,7 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
 async def _forwarded(visit: Visit) -> Ending:
     """Ask upstream, or wait for an equal request that does already; AGAIN if that one failed."""
     directives, engine = visit.asking.directives, visit.engine
-    if directives.only_if_cached:
+    if directives.only_if_cached and not visit.observed:
         visit.conclude()
         await _send_json(visit.send, 504, _ONLY_IF_CACHED)
         return Ending.SERVED

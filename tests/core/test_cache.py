@@ -551,6 +551,31 @@ def test_observe_decides_and_records_but_always_asks_upstream(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_observe_calls_once_however_old_the_answer_and_lets_a_failure_through(rig: Any) -> None:
+    async def main() -> None:
+        windows = {"mode": "observe", "ttl": 100, "stale_while_revalidate": 50, "stale_if_error": 500}
+        async with rig({"semcache": windows}) as r:
+            calls: list[str] = []
+
+            async def call() -> str:
+                calls.append("called")
+                return "Paris"
+
+            async def failing() -> str:
+                raise ConnectionError("down")
+
+            await r.cache.store("What is the capital of France?", "Paris")
+            r.clock.advance(110)
+            await r.cache.get_or_call("What is the capital of France?", call)
+            await asyncio.sleep(0.01)
+            assert calls == ["called"]
+            r.clock.advance(200)
+            with pytest.raises(ConnectionError):
+                await r.cache.get_or_call("What is the capital of France?", failing)
+
+    asyncio.run(main())
+
+
 def test_the_kill_switch_asks_upstream_and_stores_nothing(rig: Any) -> None:
     async def scenario() -> None:
         async with rig({"semcache": {"mode": "off"}}) as r:

@@ -425,6 +425,14 @@ def test_observe_decides_and_records_but_always_asks_upstream() -> None:
     asyncio.run(main())
 
 
+def test_observe_asks_upstream_even_for_who_wants_a_cached_answer_only() -> None:
+    async def main() -> None:
+        async with serving(semcache={"mode": "observe"}) as rig:
+            assert (await rig.client.chat(headers=[(b"cache-control", b"only-if-cached")])).status == 200
+
+    asyncio.run(main())
+
+
 def test_every_claimed_request_makes_exactly_one_decision() -> None:
     async def main() -> None:
         async with serving() as rig:
