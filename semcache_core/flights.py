@@ -198,6 +198,13 @@ class Flights(Generic[T]):
         flight.led = True
         return flight, leads
 
+    def refresh(self, key: bytes) -> Flight[T] | None:
+        """Return a flight to lead in place of a stale answer; None where one is in the air, or none may be stored."""
+        if self._marks and self._is_hit_for_miss(key):
+            return None
+        flight, leads = self.board(key)
+        return flight if leads else None
+
     def solo(self) -> Flight[T]:
         """Return a flight that nobody can join."""
         flight: Flight[T] = Flight(None, b"")

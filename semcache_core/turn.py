@@ -104,11 +104,10 @@ class Turn:
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         """Fetch a new answer in place of a stale one, unless somebody does already."""
-        if self._query is not None:
-            self._flight, leads = self._engine.flights.board(self._query.flight)
-            if leads:
-                self._born_at = self._engine.clock()
-                await self._answer(call)
+        flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
+        if flight is not None:
+            self._flight, self._born_at = flight, self._engine.clock()
+            await self._answer(call)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:

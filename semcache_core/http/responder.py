@@ -98,7 +98,7 @@ class Responder:
     async def _answer(self, asking: Asking, found: Found, replay: Replay) -> None:
         self._desk.engine.conclude(found, asking.query, policy=self._route.policy, started=self._started)
         await send_replay(self._send, replay)
-        if found.outcome == "stale":
+        if found.outcome == "stale" and asking.directives.joins:
             await _refreshed(self._visit(asking, found))
 
     async def _bypass(self, reason: str) -> None:
@@ -154,8 +154,8 @@ async def _forwarded(visit: Visit) -> Ending:
 async def _refreshed(visit: Visit) -> None:
     """Ask upstream once for the caller who was served a stale answer; equal requests do not ask meanwhile."""
     engine = visit.engine
-    flight, leads = engine.flights.board(visit.flight)
-    if not leads:
+    flight = engine.flights.refresh(visit.flight)
+    if flight is None:
         return
     work = Upstream(visit.again(), flight).run()
     if engine.background:

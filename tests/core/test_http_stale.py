@@ -97,6 +97,38 @@ def test_a_refresh_that_fails_reaches_nobody() -> None:
     asyncio.run(main())
 
 
+def test_a_refresh_that_may_not_be_stored_is_not_tried_at_every_request() -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        async with serving(upstream, **REVALIDATE) as rig:
+            await rig.client.chat()
+            rig.clock.advance(110)
+            cut_off = completion()
+            cut_off["choices"][0]["finish_reason"] = "length"
+            upstream.answer = says(cut_off)
+            assert (await rig.client.chat()).cache == "STALE"
+            await settled(lambda: len(upstream.calls) == 2)
+            await asyncio.sleep(0.01)
+            assert (await rig.client.chat()).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) == 2
+
+    asyncio.run(main())
+
+
+def test_a_caller_who_wants_nothing_stored_refreshes_nothing() -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        async with serving(upstream, **REVALIDATE) as rig:
+            await rig.client.chat()
+            rig.clock.advance(110)
+            assert (await rig.client.chat(headers=[(b"cache-control", b"no-store")])).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) == 1
+
+    asyncio.run(main())
+
+
 def test_beyond_the_window_nothing_stale_is_served() -> None:
     async def main() -> None:
         async with serving(**REVALIDATE) as rig:
