@@ -68,6 +68,7 @@ class Engine:
             None if self._embeddings is None else Neighbours(parts, behind, self._embeddings, self._writes, self.upkeep)
         )
         self._stamped: dict[bytes, float] = {}
+        self._forgotten: dict[bytes, float] = {}
 
     async def close(self) -> None:
         """Write what waits, within the drain time, and end every task."""
@@ -177,7 +178,7 @@ class Engine:
         for tag in all_tags if self._stamped else ():
             if record.born_at <= self._stamped.get(tag, float("-inf")):
                 return False
-        if not self._may_store(query, record):
+        if record.born_at < self._forgotten.get(query.entry_id, float("-inf")) or not self._may_store(query, record):
             return False
         semantic = (
             self._embeddings is not None and bool(query.text) and query.exact_only is None and not record.exact_only
@@ -213,7 +214,9 @@ class Engine:
     # -- forgetting -----------------------------------------------------------------------------------------------
 
     async def forget(self, entry_id: bytes) -> None:
-        """Delete one entry. Raises DependencyError."""
+        """Delete one entry; no answer that was asked for before takes its place. Raises DependencyError."""
+        self.flights.ground()
+        _remember(self._forgotten, entry_id, self.clock())
         await self.upkeep.forget(entry_id)
 
     async def reject(self, query: Query, entry_id: bytes) -> None:
@@ -221,10 +224,10 @@ class Engine:
 
         An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve.
         """
-        self.flights.ground()
         if entry_id == query.entry_id:
             await self.forget(entry_id)
             return
+        self.flights.ground()
         until = self.clock() + _VETO_TTL
         await self._behind.write_responses.call(
             self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
@@ -237,9 +240,7 @@ class Engine:
         at = self.clock() if at is None else at
         self.flights.ground()
         for tag in tags:
-            self._stamped[tag] = max(at, self._stamped.get(tag, at))
-        while len(self._stamped) > _STAMPS_REMEMBERED:
-            del self._stamped[next(iter(self._stamped))]
+            _remember(self._stamped, tag, at)
         self._writes.forget_stamped(frozenset(tags), at)
         await self._behind.write_responses.call(self.parts.stamps.stamp(tags, at=at))
 
@@ -303,3 +304,9 @@ class Engine:
                     observed=observed,
                 )
             )
+
+
+def _remember(times: dict[bytes, float], id: bytes, at: float) -> None:
+    times[id] = max(at, times.get(id, at))
+    while len(times) > _STAMPS_REMEMBERED:
+        del times[next(iter(times))]

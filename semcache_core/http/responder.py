@@ -128,7 +128,7 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
         return replay, found
     if replay == "undecodable":
         engine = asking.desk.engine
-        engine.spawn(engine.forget(found.entry_id or asking.query.entry_id))
+        engine.spawn(engine.upkeep.forget(found.entry_id or asking.query.entry_id))
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 

@@ -493,6 +493,23 @@ def test_one_entry_is_invalidated_by_its_id(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_an_answer_fetched_before_its_entry_was_invalidated_is_not_stored_after_it(rig: Any) -> None:
+    async def main() -> None:
+        async with rig() as r:
+            await r.cache.store("What is the capital of France?", "Lyon")
+            found = await r.cache.lookup("What is the capital of France?")
+
+            async def call() -> str:
+                r.clock.advance(1)
+                await r.cache.invalidate(entry_id=found.entry_id)
+                return "Lyon, still"
+
+            await r.cache.get_or_call("What is the capital of France?", call, refresh=True)
+            assert not await r.cache.lookup("What is the capital of France?")
+
+    asyncio.run(main())
+
+
 def test_invalidate_without_anything_named_says_what_it_takes(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
