@@ -120,10 +120,12 @@ class Neighbours:
         """Read the candidates and this text's vetoes of them, in one trip; what is not of this scope is left out."""
         query, ids = asked.query, [match.id for match in ranked]
         vetoes = [veto_id(query, id) for id in ids]
+        # Before the read: a write that ends while it runs may be too late for it, and is no longer waiting after it.
+        waiting = {id: self._writes.peek(id) for id in ids}
         stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
         candidates, orphans = [], []
         for match, entry, veto in zip(ranked, stored[: len(ids)], stored[len(ids) :], strict=True):
-            job = self._writes.peek(match.id)
+            job = self._writes.peek(match.id) or waiting[match.id]
             if job is None and entry is None:
                 orphans.append(match.id)
                 continue

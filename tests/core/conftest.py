@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from semcache_core import SemanticCache
+from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
 from semcache_core.registry import Registry
-from semcache_core.testing import CountingEmbedder, FrozenClock, RecordingObserver
+from semcache_core.testing import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver
 
 MEMORY = {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}
 
@@ -42,6 +43,16 @@ async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> A
     )
     async with cache:
         yield Rig(cache, embedder, clock, observer)
+
+
+def remote_responses() -> FlakyStore:
+    """Return a response store that has to be waited for, as one behind a network."""
+    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("peek",))
+
+
+def remote_vectors() -> FlakyStore:
+    """Return a vector store that has to be asked what it holds, as one behind a network."""
+    return FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()), without=("has_scope",))
 
 
 @pytest.fixture

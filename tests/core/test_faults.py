@@ -11,11 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
+from semcache_core.builtin.memory import MemoryVectorStore
 from semcache_core.errors import DependencyError, EmbedderUnavailable, StoreUnavailable, VerifierUnavailable
 from semcache_core.plugin import hookimpl
-from semcache_core.testing import CountingEmbedder, FlakyStore, RecordingObserver
+from semcache_core.testing import CountingEmbedder, RecordingObserver
 from semcache_core.types import Accept, Match, Point, Vector, Verdict
+
+from .conftest import remote_responses, remote_vectors
 
 QUESTION = "How do I reset my password?"
 REWORDED = "How do I reset my password"
@@ -31,16 +33,6 @@ SHORT = {
     }
 }
 MANY = 20
-
-
-def remote_responses() -> FlakyStore:
-    """Return a response store that has to be waited for, as one behind a network."""
-    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("peek",))
-
-
-def remote_vectors() -> FlakyStore:
-    """Return a vector store that has to be asked what it holds, as one behind a network."""
-    return FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()), without=("has_scope",))
 
 
 class Hanging(CountingEmbedder):

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from semcache_core import SemanticCache, cached
-from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
-from semcache_core.testing import CountingEmbedder, FlakyStore
+from semcache_core.testing import CountingEmbedder
 from semcache_core.types import Vector
+
+from .conftest import remote_responses, remote_vectors
 
 Rig = Callable[..., Any]
 
@@ -31,16 +32,6 @@ EXACT = {
     "response_store": {"use": "memory"},
 }
 SECRET = "my number is 4929-1234"
-
-
-def remote_responses() -> FlakyStore:
-    """Return a response store that has to be waited for."""
-    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("peek",))
-
-
-def remote_vectors() -> FlakyStore:
-    """Return a vector store that has to be asked what it holds."""
-    return FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()), without=("has_scope",))
 
 
 async def answer() -> str:
