@@ -171,7 +171,7 @@ class EmbedderContract(GuardedContract[Embedder]):
         texts = [f"{text} Number {n}." for n in range(8) for text in TEXTS]
         pauses = []
         # A busy machine can hold any loop up once; an embedder that blocks does so every time.
-        for _ in range(3):
+        for _ in range(5):
             async with pulse() as measured:
                 await embedder.embed(texts)
             pauses.append(measured.longest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from semcache_core.testing import ContractBroken, VerifierContract, _contract
@@ -128,3 +131,10 @@ def test_a_promise_that_never_ends_is_cut_off() -> None:
 
     with pytest.raises(TimeoutError):
         Slow().run(for_ever)
+
+
+@pytest.mark.parametrize("missing", ["pytest", "hypothesis"])
+def test_without_its_extra_the_kit_says_what_to_install(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import semcache_core.testing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"semcache_core.testing needs {missing}: pip install 'semcache-core[testing]'" in done.stderr
