@@ -118,7 +118,7 @@ def serve(name: str, port: int, loop: str) -> None:
     """Run one application until the parent goes away."""
     import uvicorn
 
-    uvicorn.run(APPS[name](), port=port, http="httptools", loop=loop, log_level="warning", access_log=False)
+    uvicorn.run(APPS[name](), port=port, http="httptools", loop=loop, log_level="warning", access_log=False, timeout_keep_alive=600)
 
 
 @contextmanager
@@ -192,7 +192,10 @@ class Connection:
 
     def take(self) -> bool:
         """Read what is there; return whether the response is whole."""
-        self._data += self.socket.recv(65536)
+        data = self.socket.recv(65536)
+        if not data:
+            raise SystemExit("the server closed a connection in the middle of a run")
+        self._data += data
         return _is_whole(self._data)
 
     def whole(self, data: bytes) -> bytes:

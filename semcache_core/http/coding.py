@@ -44,24 +44,28 @@ class Decoder(Protocol):
 
 
 class Bounded:
-    """Undoes a body's codings, the last applied first, and stops at ``limit`` bytes of content."""
+    """Undoes a body's codings, the last applied first; no call of ``feed`` makes more than ``limit`` bytes of them."""
 
-    __slots__ = ("_decoders", "_left", "_limit")
+    __slots__ = ("_decoders", "_limit")
 
     def __init__(self, decoders: tuple[Decoder, ...], *, limit: int) -> None:
         self._decoders = decoders
-        self._limit = self._left = limit
+        self._limit = limit
 
     def feed(self, data: bytes) -> bytes:
         """Return the content that ``data`` adds. Raises CannotDecode."""
         if not self._decoders:
-            return self._counted(data)
-        out = []
+            return data
+        out: list[bytes] = []
+        left = self._limit
         for at in range(0, len(data), _SLICE):
             piece = data[at : at + _SLICE]
             for decoder in self._decoders:
                 piece = decoder.feed(piece)
-            out.append(self._counted(piece))
+            left -= len(piece)
+            if left < 0:
+                raise CannotDecode(f"the content is larger than {self._limit} bytes")
+            out.append(piece)
         return b"".join(out)
 
     def end(self) -> None:
@@ -69,17 +73,11 @@ class Bounded:
         for decoder in self._decoders:
             decoder.end()
 
-    def _counted(self, piece: bytes) -> bytes:
-        self._left -= len(piece)
-        if self._left < 0:
-            raise CannotDecode(f"the content is larger than {self._limit} bytes")
-        return piece
-
 
 def decoder_for(headers: Headers, *, limit: int) -> Bounded:
     """Return what undoes the Content-Encoding of a message with these headers. Raises CannotDecode for an unknown one.
 
-    ``limit`` bounds the content in bytes; no single piece of input can make more than a few MiB beyond it.
+    ``limit`` bounds what one piece of input can make, in bytes; a few MiB more may be held meanwhile.
     """
     codes = joined(headers, b"content-encoding")
     if codes is None:

@@ -6,6 +6,7 @@ A recording watches. Whatever it refuses, the caller gets the answer as it came.
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import cast
 
 import msgspec
 
@@ -19,6 +20,7 @@ from semcache_core.settings import Duration
 from semcache_core.types import Headers, Record
 
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
+_MARKED: dict[type, bool] = {}
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -45,6 +47,7 @@ class Recording:
         "_born_at",
         "_decoder",
         "_headers",
+        "_left",
         "_marked",
         "_recorder",
         "_tags",
@@ -57,6 +60,7 @@ class Recording:
         self._asking = asking
         self._born_at = born_at
         self._decoder: Bounded | None = None
+        self._left = asking.route.policy.max_body
         self._recorder: Recorder | None = None
         self._marked: SupportsTerminal | None = None
         self._headers: Headers = ()
@@ -70,19 +74,22 @@ class Recording:
         """Take the head; return what others who wait may be told, or None: this answer is its own caller's only."""
         self.refused = self._head_refusal(head, now)
         if self.refused is not None:
+            self._decoder = None
             return None
         return Shared(head.status, self._headers, self._vary)
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next piece of the body as it came; return its content for others who wait."""
-        if self.refused is not None or self._decoder is None or self._recorder is None:
+        """Take the next piece of the body as it came; return its content for others who wait, however long it gets.
+
+        Raises CannotDecode: there is no content that could be told.
+        """
+        if self._decoder is None:
             return b""
-        try:
-            content = self._decoder.feed(chunk)
-        except CannotDecode:
-            self.refuse("too-large-or-undecodable")
-            return b""
-        if content:
+        content = self._decoder.feed(chunk)
+        self._left -= len(content)
+        if self._left < 0:
+            self.refuse("too-large")
+        elif content and self._recorder is not None:
             self._recorder.feed(content)
         return content
 
@@ -161,7 +168,7 @@ class Recording:
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder
-        self._marked = recorder if isinstance(recorder, SupportsTerminal) else None
+        self._marked = cast("SupportsTerminal", recorder) if _marks_its_end(recorder) else None
         return None
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
@@ -182,3 +189,12 @@ class Recording:
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None
+
+
+def _marks_its_end(recorder: Recorder) -> bool:
+    """Say whether the recorder is a SupportsTerminal: asked once a class, because asking a protocol takes microseconds."""
+    kind = type(recorder)
+    known = _MARKED.get(kind)
+    if known is None:
+        known = _MARKED[kind] = isinstance(recorder, SupportsTerminal)
+    return known

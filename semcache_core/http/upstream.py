@@ -11,6 +11,7 @@ from semcache_core.decide import Found
 from semcache_core.flights import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
+from semcache_core.http.coding import CannotDecode
 from semcache_core.http.exchange import ANSWER_STRIPPED, STRIPPED
 from semcache_core.http.messages import Message, Scope
 from semcache_core.http.outbox import Outbox
@@ -73,7 +74,7 @@ class Upstream:
             # Trailers, a file handed over by path: parts of the answer that never pass through here.
             if self._recording is not None and kind != "http.response.debug":
                 self._recording.refuse("not-recordable")
-                self._flight.close_doors()
+                self._flight.fail(alone=True)
             await self._outbox.put(message)
 
     async def _on_start(self, message: Message) -> None:
@@ -107,12 +108,18 @@ class Upstream:
         if recording is not None:
             try:
                 content = recording.feed(message.get("body", b""))
+                if content:
+                    self._flight.publish(content)
                 if recording.refused is not None and self._shares:
                     # Who waits already still gets all of it; nobody else can join what is not kept.
                     self._shares = False
                     self._flight.close_doors()
-                if content:
-                    self._flight.publish(content)
+                if recording.refused is not None and not self._flight.others:
+                    self._recording = None
+            except CannotDecode:
+                # Who waits cannot be told the rest: half an answer must not look whole.
+                self._recording = None
+                self._flight.fail(alone=True)
             except Exception as error:  # noqa: BLE001  see _on_start
                 self._gave_up(error)
             else:
