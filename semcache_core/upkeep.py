@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -47,10 +48,14 @@ class Upkeep:
             await asyncio.wait(self._tasks)
 
     async def forget(self, entry_id: bytes) -> None:
-        """Delete one entry: the vector first, then the response. Raises DependencyError."""
+        """Delete one entry: the vector first, then the response. Raises DependencyError if the response may be there.
+
+        A vector that cannot be deleted is no harm: without its response it is a miss, and pruned when it is met.
+        """
         self._writes.forget(entry_id)
         await self._writes.landed((entry_id,))
-        await self._forget_vectors((entry_id,))
+        with contextlib.suppress(DependencyError):  # Told where it was raised.
+            await self._forget_vectors((entry_id,))
         await self._dependencies.responses.call(self._parts.responses.delete((entry_id,)))
 
     def prune(self, ids: Sequence[bytes]) -> None:

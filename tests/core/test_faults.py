@@ -390,6 +390,43 @@ def test_invalidating_in_a_store_that_is_dead_says_so(rig: Callable[..., Any]) -
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("way", ["reject", "invalidate"])
+def test_a_dead_index_does_not_keep_an_entry_from_being_forgotten(rig: Callable[..., Any], way: str) -> None:
+    async def body() -> None:
+        store = remote_vectors()
+        async with rig(SHORT, vector_store=store) as open_rig:
+            await open_rig.cache.store(QUESTION, "wrong")
+            found = await open_rig.cache.lookup(QUESTION)
+            store.fail("delete", times=1)
+            if way == "reject":
+                await open_rig.cache.reject(found)
+            else:
+                await open_rig.cache.invalidate(entry_id=found.entry_id)
+            assert not await open_rig.cache.lookup(QUESTION)
+            assert not await open_rig.cache.lookup(REWORDED)
+            assert "vectors" in stages(open_rig.observer)
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("way", ["reject", "invalidate"])
+def test_forgetting_in_a_response_store_that_is_dead_says_so(rig: Callable[..., Any], way: str) -> None:
+    async def body() -> None:
+        store = remote_responses()
+        async with rig(SHORT, response_store=store) as open_rig:
+            await open_rig.cache.store(QUESTION, "wrong")
+            found = await open_rig.cache.lookup(QUESTION)
+            store.fail("delete")
+            with pytest.raises(DependencyError):
+                await (
+                    open_rig.cache.reject(found)
+                    if way == "reject"
+                    else open_rig.cache.invalidate(entry_id=found.entry_id)
+                )
+
+    asyncio.run(body())
+
+
 # -- verifiers, vetoes, observers -------------------------------------------------------------------------------------
 
 
