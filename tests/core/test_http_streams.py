@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -562,6 +564,58 @@ def test_a_leader_that_reads_slowly_does_not_slow_who_waits() -> None:
         assert leader.response.complete
 
     paced(check)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_who_waits_for_an_answer_that_grows_over_the_cap_gets_all_of_it(coded: bool) -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        body = json.dumps(completion(random.Random(7).randbytes(6000).hex())).encode()
+        sent = gzip.compress(body) if coded else body
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            headers = [(b"content-type", b"application/json"), *([(b"content-encoding", b"gzip")] if coded else [])]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await gate.wait()
+            for at in range(0, len(sent), 600):
+                await send({"type": "http.response.body", "body": sent[at : at + 600], "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        upstream = Upstream(answer)
+        async with serving(upstream, semcache={"max_body": 4096}) as rig:
+            leading = asyncio.create_task(rig.client.chat())
+            await until(lambda: len(upstream.calls) == 1)
+            waiting = asyncio.create_task(rig.client.chat())
+            await asyncio.sleep(0.01)
+            gate.set()
+            assert (await leading).body == sent
+            assert ((await waiting).body, len(upstream.calls)) == (body, 1)
+            assert (await rig.client.chat()).cache == "MISS"
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_an_answer_that_cannot_be_decoded_does_not_take_half_of_it_for_the_whole() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await gate.wait()
+            await send({"type": "http.response.body", "body": b"no gzip", "more_body": False})
+
+        upstream = Upstream(answer)
+        async with serving(upstream) as rig:
+            leading = asyncio.create_task(rig.client.chat())
+            await until(lambda: len(upstream.calls) == 1)
+            waiting = asyncio.create_task(rig.client.chat())
+            await asyncio.sleep(0.01)
+            gate.set()
+            assert (await leading).complete
+            assert not (await waiting).complete
+
+    asyncio.run(main())
 
 
 def test_a_stream_that_dies_under_its_waiters_does_not_look_whole() -> None:
