@@ -118,7 +118,9 @@ def serve(name: str, port: int, loop: str) -> None:
     """Run one application until the parent goes away."""
     import uvicorn
 
-    uvicorn.run(APPS[name](), port=port, http="httptools", loop=loop, log_level="warning", access_log=False, timeout_keep_alive=600)
+    quiet = {"log_level": "warning", "access_log": False}
+    # A connection idles while the other applications are asked: that must not end it.
+    uvicorn.run(APPS[name](), port=port, http="httptools", loop=loop, timeout_keep_alive=600, **quiet)
 
 
 @contextmanager

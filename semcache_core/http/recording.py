@@ -192,7 +192,7 @@ class Recording:
 
 
 def _marks_its_end(recorder: Recorder) -> bool:
-    """Say whether the recorder is a SupportsTerminal: asked once a class, because asking a protocol takes microseconds."""
+    """Say whether the recorder is a SupportsTerminal: asked once a class, because a protocol takes microseconds."""
     kind = type(recorder)
     known = _MARKED.get(kind)
     if known is None:

@@ -120,7 +120,7 @@ def test_a_body_that_is_cut_off_is_no_content(name: bytes) -> None:
         decoded(((b"content-encoding", name),), PACKED[name](TEXT)[:-3], limit=LIMIT)
 
 
-@pytest.mark.parametrize("name", PACKED, ids=lambda name: name.decode())
+@pytest.mark.parametrize("name", [name for name in PACKED if name != b"identity"], ids=lambda name: name.decode())
 def test_a_small_body_cannot_unfold_beyond_the_limit(name: bytes) -> None:
     bomb = PACKED[name](bytes(20 << 20))
     with pytest.raises(CannotDecode):
