@@ -8,12 +8,13 @@ It stands between the server and any ASGI application. What no extractor claims 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from semcache_core.errors import DependencyError, NotOpenError, WrongLoopError
+from semcache_core.errors import ConfigError, NotOpenError, PluginError, WrongLoopError
 from semcache_core.http.lifespan import live
 from semcache_core.http.messages import App, Receive, Scope, Send
 from semcache_core.http.responder import Responder
@@ -21,6 +22,8 @@ from semcache_core.http.site import Desk, Place, Site
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
+
+_log = logging.getLogger("semcache.http")
 
 _ANYWHERE = Place()
 _PAUSE = 10.0
@@ -82,7 +85,10 @@ class SemanticCacheASGI:
             return None
         try:
             return await self.cache.attach()
-        except DependencyError:
+        except (ConfigError, PluginError):
+            raise
+        except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
             # Whatever it needs is down: that must not cost every request a try.
             self._not_before = now + _PAUSE
+            _log.warning("the cache cannot be opened (%s): requests pass uncached", type(error).__name__)
             return None

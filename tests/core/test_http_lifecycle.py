@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from semcache_core import SemanticCache
+from semcache_core.builtin.memory import MemoryResponseStore
+from semcache_core.config import load
+from semcache_core.errors import StoreUnavailable
 from semcache_core.http.asgi import SemanticCacheASGI
 
 from .asgi_client import Client, Upstream, chat, completion, configured
@@ -147,6 +150,20 @@ def test_a_bare_application_without_any_lifespan_is_cached_and_nothing_outlives_
         assert [(await client.chat()).cache for _ in range(3)] == ["MISS", "HIT", "HIT"]
         assert asyncio.all_tasks() == before
         await app.cache.__aexit__(None, None, None)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("down"), OSError("no route to host")])
+def test_without_a_lifespan_a_cache_that_cannot_open_fails_no_request(error: Exception) -> None:
+    class Down(MemoryResponseStore):
+        async def __aenter__(self) -> Self:
+            raise error
+
+    async def main() -> None:
+        cache = SemanticCache(load(configured()), response_store=Down(Down.Options()))
+        answers = [await Client(SemanticCacheASGI(Upstream(), cache=cache)).chat() for _ in range(2)]
+        assert [(answer.status, answer.cache) for answer in answers] == [(200, None), (200, None)]
 
     asyncio.run(main())
 
