@@ -111,7 +111,13 @@ class BlockingCache:
         except BaseException:
             work.close()
             raise
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        running = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return running.result()
+        except BaseException:
+            # Ctrl-C while this waits: left alone, it would come to lead a call that nobody makes.
+            running.cancel()
+            raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:

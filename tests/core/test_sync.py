@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -45,6 +46,31 @@ def test_it_works_inside_a_running_loop(cache: SemanticCache) -> None:
         return str(cache.sync.get_or_call(ASKED, lambda: "x"))
 
     assert asyncio.run(scenario()) == "x"
+
+
+def test_who_is_interrupted_while_waiting_leaves_nobody_waiting(cache: SemanticCache) -> None:
+    go_on = threading.Event()
+
+    def failing() -> str:
+        go_on.wait(5)
+        raise ConnectionError("down")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as pool:
+        leading = pool.submit(cache.sync.get_or_call, ASKED, failing)
+        handler = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                cache.sync.get_or_call(ASKED, lambda: "never")
+        finally:
+            signal.signal(signal.SIGALRM, handler)
+        go_on.set()
+        with pytest.raises(ConnectionError):
+            leading.result(5)
+        assert pool.submit(cache.sync.get_or_call, ASKED, lambda: "x").result(5) == "x"
 
 
 def test_a_hundred_threads_with_the_same_question_make_one_call(cache: SemanticCache) -> None:
