@@ -11,6 +11,8 @@ import dataclasses
 import functools
 import inspect
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -80,7 +82,7 @@ def cached(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         caller = _Caller(function, key=key)
         named = CachedFunction(
-            function.__module__, function.__qualname__, "" if version is None else repr(version), threshold
+            _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
         )
         options: dict[str, Any] = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
 
@@ -111,6 +113,17 @@ def cached(
         return cast("Callable[P, R]", answer)
 
     return decorate
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """Return the function's module. ``__main__`` is another one in every program, so what was started names it."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    return "__main__" if file is None else f"__main__ {os.path.abspath(file)}"
 
 
 class _Caller:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -64,6 +66,21 @@ def test_two_functions_with_equal_arguments_share_nothing(cache: SemanticCache) 
         return "guten tag"
 
     assert (french(ASKED), german(ASKED), german(REWORDED)) == ("bonjour", "guten tag", "guten tag")
+
+
+def test_equal_functions_of_two_programs_share_nothing(cache: SemanticCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def program(file: str, answer: str) -> Any:
+        def ask(prompt: str) -> str:
+            return answer
+
+        ask.__module__, main = "__main__", ModuleType("__main__")
+        main.__file__ = file
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        return cached(cache)(ask)
+
+    french, german = program("french.py", "bonjour"), program("german.py", "guten tag")
+    assert (french(ASKED), german(ASKED)) == ("bonjour", "guten tag")
+    assert program("french.py", "never")(ASKED) == "bonjour"
 
 
 def test_another_version_of_a_function_does_not_get_the_old_answers(cache: SemanticCache) -> None:
