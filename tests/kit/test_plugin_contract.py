@@ -181,6 +181,22 @@ def test_a_right_plugin_keeps_every_promise(tmp_path: Path, monkeypatch: pytest.
     assert broken(installed(RIGHT, tmp_path, monkeypatch)) == set()
 
 
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "semcache_commands():\n    return [Component('hello', factory='{package}.guard:Nodding', summary='hello')]",
+        "semcache_observe(event):\n    pass",
+        "semcache_may_store(query):\n    return query.text != ''",
+    ],
+    ids=["a command", "an observer", "a veto"],
+)
+def test_a_plugin_without_components_keeps_every_promise(
+    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = f"from semcache_core.plugin import Component, hookimpl\n\n@hookimpl\ndef {hook}\n"
+    assert broken(installed(replace(RIGHT, plugin=plugin), tmp_path, monkeypatch)) == set()
+
+
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_wrong_plugin_is_caught_by_the_tests_named_for_its_fault(
     fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
