@@ -644,6 +644,18 @@ def test_old_stamps_that_nothing_carries_are_forgotten_and_the_others_stay(path:
 # -- scopes in memory -------------------------------------------------------------------------------------------------
 
 
+def test_a_search_of_a_scope_in_memory_never_suspends(filled: Path) -> None:
+    async def body() -> None:
+        async with vectors(filled) as index:
+            await index.prepare(SPACE)
+            await found(index, 1)
+            with pytest.raises(StopIteration) as ended:
+                index.search(unit(2), scope=b"s", limit=5, floor=0.99, now=0.0).send(None)
+            assert [match.id for match in ended.value.value] == [b"2"]
+
+    asyncio.run(body())
+
+
 def test_fifty_searches_of_a_scope_read_it_once(filled: Path) -> None:
     async def body() -> None:
         async with vectors(filled) as index:

@@ -202,7 +202,7 @@ class VectorIndex:
         """Make matches of the rows that have not expired, closest first; they count as used."""
         slots = self.slots
         matches: list[Match] = []
-        for score, row in sorted(zip(scores[rows].tolist(), rows.tolist(), strict=True), key=_by_score):
+        for score, row in sorted(zip(scores[rows].tolist(), rows.tolist(), strict=True), reverse=True):
             slot = scope.slots[row]
             similarity = min(1.0, max(0.0, score))
             # The floor again: in float32 it may have come out a little lower than the caller's.
@@ -210,7 +210,3 @@ class VectorIndex:
                 slots.touch(slot)
                 matches.append(Match(id=slots.ids[slot], similarity=similarity))
         return matches
-
-
-def _by_score(candidate: tuple[float, int]) -> float:
-    return -candidate[0]
