@@ -12,6 +12,8 @@ from semcache_proxy.forward import Forward
 from semcache_proxy.loopback import Served
 from semcache_proxy.upstream import ForwardOptions, Upstream
 
+from .raw_http import Listening, RawUpstream, Talk
+
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
@@ -36,5 +38,15 @@ def forwarding(stack: ExitStack) -> Callable[..., str]:
 
         app = Edge(Forward(Upstream.parse(upstream), options=ForwardOptions(**options)))  # type: ignore[arg-type]
         return stack.enter_context(Served(app)).url
+
+    return start
+
+
+@pytest.fixture
+def raw_upstream(stack: ExitStack) -> Listening:
+    def start(talk: Talk) -> str:
+        upstream = RawUpstream(talk)
+        stack.callback(upstream.close)
+        return upstream.url
 
     return start

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_proxy import create_app
+from semcache_proxy.loopback import Served
 from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
 Serving = Callable[[ASGIApp], str]
@@ -128,6 +131,23 @@ def test_the_debug_token_does_not_reach_the_upstream(
     answer = httpx.post(proxy + PATH, json=BODY, headers=ALICE | {"semcache-debug": "let-me-see"})
     assert answer.headers["semcache-reason"]
     assert "semcache-debug" not in seen[0]
+
+
+def test_it_serves_an_event_loop_a_request(upstream: str, chat: Chat) -> None:
+    # A TestClient without `with` runs no start-up and gives every request a loop of its own.
+    client = TestClient(create_app(upstream, config=EXACT))
+    marks = [client.post(PATH, json=BODY, headers=ALICE).headers["x-cache"] for _ in range(2)]
+    other = BODY | {"model": "another"}
+    marks.append(client.post(PATH, json=other, headers=ALICE).headers["x-cache"])
+    assert marks == ["MISS", "HIT", "MISS"]
+    assert len(chat.callers) == 2
+
+
+def test_a_server_without_start_up_stores_what_it_forwards(upstream: str, stack: ExitStack) -> None:
+    proxy = stack.enter_context(Served(create_app(upstream, config=EXACT), lifespan="off")).url
+    assert ask(proxy, ALICE) == "semcache; fwd=miss"
+    assert ask(proxy, ALICE).startswith("semcache; hit")
+    assert httpx.get(proxy + "/.semcache/health").json()["cache"] == "open"
 
 
 def test_a_config_and_a_cache_together_are_refused(upstream: str) -> None:

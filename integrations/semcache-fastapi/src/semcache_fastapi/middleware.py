@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -14,8 +13,6 @@ from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_core.http.asgi import SemanticCacheASGI
 from semcache_core.http.site import Place
-
-_log = logging.getLogger("semcache.fastapi")
 
 Identity = Callable[[Request], str | None]
 
@@ -48,11 +45,7 @@ class SemanticCacheMiddleware:
             )
         self.app = app
         self.cache = cache or _configured(config)
-        place = Place(
-            paths=tuple(paths),
-            methods=tuple(method.upper() for method in methods),
-            by_application=identity is not None,
-        )
+        place = Place(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
         self._driver = SemanticCacheASGI(app, cache=self.cache, place=place, identity=_by_scope(identity))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,18 +54,7 @@ class SemanticCacheMiddleware:
 
 
 def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:
-    if identity is None:
-        return None
-
-    def by_scope(scope: Scope) -> str | None:
-        try:
-            return identity(Request(scope))
-        except Exception as error:  # noqa: BLE001  the edge to the application's code
-            # A caller who cannot be told from others is nobody: the request bypasses the cache.
-            _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
-            return None
-
-    return by_scope
+    return None if identity is None else lambda scope: identity(Request(scope))
 
 
 def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:

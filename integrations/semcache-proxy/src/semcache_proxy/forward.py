@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
@@ -43,7 +45,7 @@ class Forward:
             "write": self._options.write_timeout,
             "pool": self._options.pool_timeout,
         }
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._kept: httpx.AsyncHTTPTransport | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one HTTP request, or close the connections when a lifespan ends."""
@@ -68,22 +70,32 @@ class Forward:
                 raise
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] != "lifespan.shutdown":
+        await receive()
+        async with self._transport() as self._kept:
             await send({"type": "lifespan.startup.complete"})
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.aclose()
+            await receive()
+        self._kept = None
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _exchange(self, request: httpx.Request, send: Send, request_body: RequestBody) -> None:
+        if self._kept is not None:
+            await self._exchange_on(self._kept, request, send, request_body)
+            return
+        # No server start-up, so nobody to close a pool: this request's connection is its own.
+        async with self._transport() as transport:
+            await self._exchange_on(transport, request, send, request_body)
+
+    async def _exchange_on(
+        self, transport: httpx.AsyncHTTPTransport, request: httpx.Request, send: Send, request_body: RequestBody
+    ) -> None:
         try:
-            response = await self._open_transport().handle_async_request(request)
+            response = await transport.handle_async_request(request)
         except httpx.TransportError as error:
             raise _failure(error, self._upstream) from error
         # An upstream may answer before it has read everything; what is left of the upload is then only drained.
         request_body.finished.set()
         try:
-            await _send_answer(response, send)
+            await _send_answer(response, send, request_body)
         except httpx.TransportError as error:
             raise UpstreamAborted(f"{self._upstream.origin} broke off its answer ({type(error).__name__})") from error
         finally:
@@ -117,21 +129,23 @@ class Forward:
         query: bytes = scope["query_string"]
         return self._upstream.prefix + path + (b"?" + query if query else b"")
 
-    def _open_transport(self) -> httpx.AsyncHTTPTransport:
-        # Made by the first request, so that it belongs to the loop that serves, whatever the server does with lifespan.
-        if self._transport is None:
-            options = self._options
-            self._transport = httpx.AsyncHTTPTransport(
-                http2=options.http2,
-                trust_env=options.trust_env,
-                proxy=self._proxy,
-                limits=httpx.Limits(
-                    max_connections=options.max_connections,
-                    max_keepalive_connections=options.keepalive_connections,
-                    keepalive_expiry=options.keepalive_expiry,
-                ),
-            )
-        return self._transport
+    @functools.cached_property
+    def _ssl(self) -> ssl.SSLContext:
+        # Once: it reads every trusted certificate.
+        return httpx.create_ssl_context(trust_env=self._options.trust_env)
+
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        options = self._options
+        return httpx.AsyncHTTPTransport(
+            verify=self._ssl,
+            http2=options.http2,
+            proxy=self._proxy,
+            limits=httpx.Limits(
+                max_connections=options.max_connections,
+                max_keepalive_connections=options.keepalive_connections,
+                keepalive_expiry=options.keepalive_expiry,
+            ),
+        )
 
 
 class RequestBody(httpx.AsyncByteStream):
@@ -143,6 +157,8 @@ class RequestBody(httpx.AsyncByteStream):
         self.finished = asyncio.Event()
         """Set when the upstream takes no more of the body: only then may somebody else call ``receive``."""
         self.client_left = False
+        self.answered = False
+        """Set just before the last piece of the answer goes out. Servers say "disconnect" from then on."""
         if empty:
             self.finished.set()
 
@@ -168,10 +184,12 @@ class RequestBody(httpx.AsyncByteStream):
 
 async def _watch(request_body: RequestBody, client_is_there: asyncio.Timeout) -> None:
     await request_body.wait_for_leaving()
-    client_is_there.reschedule(asyncio.get_running_loop().time())
+    # Whoever wraps us may have work to do with the whole answer, storing it for one: that must not be cut short.
+    if not request_body.answered:
+        client_is_there.reschedule(asyncio.get_running_loop().time())
 
 
-async def _send_answer(response: httpx.Response, send: Send) -> None:
+async def _send_answer(response: httpx.Response, send: Send, request_body: RequestBody) -> None:
     """Pass an answer on; each piece goes out before the next one is read."""
     headers = end_to_end(response.headers.raw)
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -180,8 +198,10 @@ async def _send_answer(response: httpx.Response, send: Send) -> None:
     async for piece in response.stream:  # type: ignore[union-attr]  # an async transport answers with an async stream
         passed += len(piece)
         # Where the length is known the last piece says so: one send less, and the client need not wait for our end.
+        request_body.answered = passed == expected
         await send({"type": "http.response.body", "body": piece, "more_body": passed != expected})
     if passed != expected or not passed:
+        request_body.answered = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
