@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -17,6 +16,7 @@ from semcache_core.protocols import Thresholds
 from semcache_core.types import Vector
 
 from .options import OnnxOptions
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .model import LoadedModel
@@ -28,7 +28,7 @@ logger = logging.getLogger("semcache.onnx")
 class _Loaded(msgspec.Struct, frozen=True):
     files: ModelFiles
     model: LoadedModel
-    thread: ThreadPoolExecutor
+    thread: Worker
 
 
 class OnnxEmbedder:
@@ -45,12 +45,12 @@ class OnnxEmbedder:
 
     async def __aenter__(self) -> Self:
         """Load the model. Raises ConfigError, PluginError or EmbedderUnavailable; each names the remedy."""
-        thread = ThreadPoolExecutor(1, thread_name_prefix="semcache-onnx")
+        thread = Worker("semcache-onnx")
         began = time.perf_counter()
         try:
-            files, model = await asyncio.get_running_loop().run_in_executor(thread, _load, self._options)
+            files, model = await thread.run(partial(_load, self._options))
         except BaseException:
-            thread.shutdown(wait=False, cancel_futures=True)
+            thread.end()
             raise
         self._loaded = _Loaded(files, model, thread)
         logger.info(
@@ -65,7 +65,7 @@ class OnnxEmbedder:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             # Not waiting: what is queued is milliseconds of work, and its callers still get their vectors.
-            loaded.thread.shutdown(wait=False)
+            loaded.thread.end()
 
     @property
     def fingerprint(self) -> str:
@@ -102,7 +102,7 @@ class OnnxEmbedder:
         Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if the model fails.
         """
         loaded = self._open
-        return await asyncio.get_running_loop().run_in_executor(loaded.thread, loaded.model.embed, tuple(texts))
+        return await loaded.thread.run(partial(loaded.model.embed, tuple(texts)))
 
     @property
     def _open(self) -> _Loaded:
