@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import msgspec
+
 from semcache_core.errors import ConfigError, NotOpenError, PluginError, WrongLoopError
 from semcache_core.http.lifespan import live
 from semcache_core.http.messages import App, Receive, Scope, Send
@@ -46,7 +48,7 @@ class SemanticCacheASGI:
     ) -> None:
         self.app = app
         self.cache = cache
-        self._place = place
+        self._place = place if identity is None else msgspec.structs.replace(place, by_application=True)
         self._identify = identity
         self._desk: Desk | None = None
         self._not_before = 0.0
@@ -75,8 +77,17 @@ class SemanticCacheASGI:
         if route is None:
             await self.app(scope, receive, send)
             return
-        who = None if self._identify is None else self._identify(scope)
-        await Responder(self.app, desk, route, scope, receive, send).respond(path=path, who=who)
+        await Responder(self.app, desk, route, scope, receive, send).respond(path=path, who=self._who(scope))
+
+    def _who(self, scope: Scope) -> str | None:
+        if self._identify is None:
+            return None
+        try:
+            return self._identify(scope)
+        except Exception as error:  # noqa: BLE001  the edge to the application's code
+            # A caller who cannot be told from others is nobody: the request bypasses the cache.
+            _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
+            return None
 
     async def _attached(self) -> Site | None:
         """Return the cache's HTTP side where no start-up opened it; None where it cannot serve and nothing is ours."""

@@ -10,6 +10,7 @@ Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in betwee
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -19,7 +20,7 @@ from semcache_core.http import directives as said
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.site import Desk, Route
-from semcache_core.keys.http import Caller, Known, Target
+from semcache_core.keys.http import Known, Target
 from semcache_core.types import Bypass, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
@@ -51,56 +52,49 @@ class Call(msgspec.Struct, frozen=True):
 class Asking:
     """A request the cache may answer: its query, and what its caller wants."""
 
-    __slots__ = (
-        "_body",
-        "_key",
-        "_known",
-        "call",
-        "desk",
-        "directives",
-        "needs",
-        "query",
-        "route",
-        "shown",
-        "streamed",
-    )
+    __slots__ = ("_known", "_unread", "desk", "directives", "needs", "query", "route", "shown", "streamed")
 
     query: Query
     streamed: bool
     needs: frozenset[str]
 
-    def __init__(self, desk: Desk, route: Route, call: Call, body: bytes, directives: Directives) -> None:
-        self.desk, self.route, self.call, self.directives = desk, route, call, directives
-        self._body = body
-        self._key: Key | None = None
+    def __init__(self, unread: Unread, directives: Directives) -> None:
+        desk = unread.desk
+        self.desk, self.route, self.directives = desk, unread.route, directives
+        self._unread = unread
         self.shown = _PLAIN
         if desk.shared or desk.debug_token is not None:
-            matched = status.may_debug(call.headers, desk.debug_token)
+            matched = status.may_debug(unread.call.headers, desk.debug_token)
             self.shown = status.Shown(times=not desk.shared, matched=matched)
 
-    def take(self, known: Known, query: Query | None = None, key: Key | None = None) -> Asking:
-        """Take over what the request is known to be; without a query it is read only if it has to go upstream."""
+    def take(self, known: Known, query: Query) -> Asking:
+        """Take over what the request is known to be."""
         self._known, self.streamed, self.needs = known, known.streamed, known.needs
-        self.query = known.query(self._read_again) if query is None else query
-        self._key = key
+        self.query = query
         return self
+
+    @property
+    def call(self) -> Call:
+        """The request's head."""
+        return self._unread.call
 
     @property
     def headers(self) -> Headers:
         """The request's headers."""
-        return self.call.headers
+        return self._unread.call.headers
 
     @property
     def body(self) -> bytes:
         """The request's body as it was sent: it may be compressed."""
-        return self._body
+        return self._unread.body
 
     @property
     def key(self) -> Key:
         """The request's key."""
-        if self._key is None:
-            self._read_again()
-        return cast("Key", self._key)
+        unread = self._unread
+        if unread.key is None:
+            unread.read(self._known)
+        return cast("Key", unread.key)
 
     def handle(self, entry_id: bytes | None) -> bytes:
         """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
@@ -114,18 +108,58 @@ class Asking:
     @property
     def credential(self) -> bytes:
         """A digest of whatever in the headers looks like a credential."""
-        return self.desk.keys.credential(self.call.headers, generic=self.route.generic)
+        return self.desk.keys.credential(self._unread.call.headers, generic=self.route.generic)
 
-    def _read_again(self) -> Query:
+
+class Unread:
+    """A request as it came. One that is known by its bytes is read only if it has to go upstream after all.
+
+    It knows nothing of its query, which may ask it for more: a cycle would leave every hit to the garbage collector.
+    """
+
+    __slots__ = ("body", "call", "desk", "key", "route")
+
+    def __init__(self, desk: Desk, route: Route, call: Call, body: bytes) -> None:
+        self.desk, self.route, self.call, self.body = desk, route, call, body
+        self.key: Key | None = None
+
+    def extract(self) -> Key | Bypass | None:
+        """Return what the extractor makes of it. Raises CannotDecode."""
+        call, body = self.call, self.body
+        if b"content-encoding" in call.names:
+            body = decoded(call.headers, body, limit=self.route.policy.max_body)
+        made = self.route.extractor.extract(
+            Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
+        )
+        if isinstance(made, Key):
+            self.key = made
+        return made
+
+    def target(self, namespace: str) -> Target:
+        """Return where it goes."""
+        call = self.call
+        return Target(
+            namespace=namespace,
+            protocol=self.route.protocol,
+            method=call.method,
+            scheme=call.scheme,
+            mount=call.mount,
+            path=call.path,
+            query=call.query,
+            upstream=self.desk.place.upstream,
+            generic=self.route.generic,
+        )
+
+    def read(self, known: Known) -> Query:
+        """Return the whole query of a request that is known."""
         desk, route, call = self.desk, self.route, self.call
-        target = _target(desk, route, call, self.query.namespace)
+        target = self.target(known.namespace)
         # It was let in a moment ago: no credential of it ends in between.
         caller = desk.keys.admit(target, call.headers, now=float("-inf"), who=call.who)
-        key = _extracted(route, call, self._body)
+        key = self.extract()
         if isinstance(caller, Bypass) or not isinstance(key, Key):
             raise TypeError(f"the {route.protocol} extractor read one request in two ways")
-        self._key = key
-        return desk.keys.query(key, target, caller, policy=route.policy, partition=self.query.partition)
+        return desk.keys.query(key, target, caller, policy=route.policy, partition=known.partition)
 
 
 def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Asking | Bypass | None:
@@ -145,19 +179,15 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
     known = desk.aliases.get(alias)
     if isinstance(known, Bypass):
         return known
+    unread = Unread(desk, route, call, body)
     if known is not None and (known.ends is None or known.ends > now):
-        return Asking(desk, route, call, body, directives).take(known)
-    target = _target(desk, route, call, namespace)
+        return Asking(unread, directives).take(known, known.query(partial(unread.read, known)))
+    target = unread.target(namespace)
     caller = desk.keys.admit(target, call.headers, now=now, who=call.who)
     if isinstance(caller, Bypass):
         return caller
-    return _ask_anew(Asking(desk, route, call, body, directives), target, caller, alias)
-
-
-def _ask_anew(asking: Asking, target: Target, caller: Caller, alias: bytes) -> Asking | Bypass | None:
-    desk, route = asking.desk, asking.route
     try:
-        key = _extracted(route, asking.call, asking.body)
+        key = unread.extract()
     except CannotDecode:
         return _UNREADABLE
     if not isinstance(key, Key):
@@ -167,26 +197,4 @@ def _ask_anew(asking: Asking, target: Target, caller: Caller, alias: bytes) -> A
     query = desk.keys.query(key, target, caller, policy=route.policy)
     known = desk.keys.known_as(key, query, caller)
     desk.aliases.put(alias, known)
-    return asking.take(known, query, key)
-
-
-def _target(desk: Desk, route: Route, call: Call, namespace: str) -> Target:
-    return Target(
-        namespace=namespace,
-        protocol=route.protocol,
-        method=call.method,
-        scheme=call.scheme,
-        mount=call.mount,
-        path=call.path,
-        query=call.query,
-        upstream=desk.place.upstream,
-        generic=route.generic,
-    )
-
-
-def _extracted(route: Route, call: Call, body: bytes) -> Key | Bypass | None:
-    if b"content-encoding" in call.names:
-        body = decoded(call.headers, body, limit=route.policy.max_body)
-    return route.extractor.extract(
-        Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
-    )
+    return Asking(unread, directives).take(known, query)

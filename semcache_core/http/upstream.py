@@ -59,6 +59,8 @@ class Upstream:
                 self._flight.fail()
             visit.conclude()
             self._outbox.close()
+            # It would hold this object, which holds it: nothing here is left to the garbage collector.
+            visit.incoming.held = None
 
     # -- what the application says --------------------------------------------------------------------------------
 

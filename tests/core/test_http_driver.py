@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 from typing import Any
@@ -516,6 +517,18 @@ def test_the_application_may_say_who_asks() -> None:
     asyncio.run(main())
 
 
+def test_a_caller_whose_name_cannot_be_found_out_bypasses() -> None:
+    def failing(scope: Any) -> str:
+        raise LookupError("no session")
+
+    async def main() -> None:
+        async with serving(identity=failing) as rig:
+            answer = await rig.client.chat()
+            assert (answer.status, answer.cache_status) == (200, "semcache; fwd=bypass; detail=no-identity")
+
+    asyncio.run(main())
+
+
 def test_a_proxy_on_loopback_serves_callers_without_identity() -> None:
     async def main() -> None:
         async with serving(place=Place(upstream="https://llm.example", anonymous=True)) as rig:
@@ -647,6 +660,27 @@ def test_a_credential_that_upstream_refuses_loses_its_answers(status: int) -> No
             assert (await rig.client.chat("another question about Paris")).status == status
             await asyncio.sleep(0)
             assert (await rig.client.chat()).cache == "MISS"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["hit", "miss"])
+def test_a_request_leaves_nothing_to_the_garbage_collector(fresh: bool) -> None:
+    """A cycle for each request would cost more than the request: memory grows cold until it is collected."""
+
+    async def main() -> None:
+        async with serving() as rig:
+            await rig.client.chat("question number 0 of many")
+            await asyncio.sleep(0.01)
+            gc.collect()
+            gc.disable()
+            try:
+                for number in range(20):
+                    await rig.client.chat(f"question number {number if fresh else 0} of many")
+                await asyncio.sleep(0.01)
+                assert gc.collect() < 20
+            finally:
+                gc.enable()
 
     asyncio.run(main())
 
