@@ -89,4 +89,8 @@ def fill(path: Path) -> None:
 
 
 def semcache_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("semcache")]
+    """Return our threads that are still there after a moment: one that has said its last word may take a bit to end."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("semcache-")]
+    for thread in ours:
+        thread.join(timeout=1.0)
+    return [thread for thread in ours if thread.is_alive()]

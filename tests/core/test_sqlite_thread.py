@@ -6,7 +6,6 @@ import asyncio
 import os
 import sqlite3
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,6 @@ from .sqlite_stores import (
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "semcache.db"
-
-
-# -- the thread -------------------------------------------------------------------------------------------------------
 
 
 def test_one_bad_write_does_not_take_its_neighbours_with_it(path: Path) -> None:
@@ -77,9 +73,6 @@ def test_closing_leaves_no_thread_and_no_task(path: Path) -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(body())
-    deadline = time.monotonic() + 1
-    while semcache_threads() and time.monotonic() < deadline:
-        time.sleep(0.01)
     assert not semcache_threads()
 
 
