@@ -270,7 +270,14 @@ def test_an_absent_field_is_not_an_empty_one() -> None:
 # -- what the cache says of itself ------------------------------------------------------------------------------------
 
 RECORD = Record(
-    partition=b"p", scope=b"s", exact=b"e", text="what is\nthis €", kind="http", payload=b"", born_at=100.0, expires_at=400.0
+    partition=b"p",
+    scope=b"s",
+    exact=b"e",
+    text="what is\nthis €",
+    kind="http",
+    payload=b"",
+    born_at=100.0,
+    expires_at=400.0,
 )
 PLAIN = status.Shown()
 
