@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from semcache_core.protocols import Embedder
 from semcache_core.testing import EmbedderContract, PluginContract
@@ -44,3 +45,8 @@ class TestPlugin(PluginContract):
     distribution = "semcache-onnx"
     module = "semcache_onnx.plugin"
     heavy = ("onnxruntime", "tokenizers", "huggingface_hub", "numpy", "semcache_onnx.embedder")
+
+
+def test_the_readme_names_every_option() -> None:
+    table = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert [name for name in OnnxOptions.__struct_fields__ if f"`{name}`" not in table] == []
