@@ -89,7 +89,8 @@ class Upstream:
         self._started = True
         visit = self._visit
         visit.conclude()
-        sent = message.get("headers") or ()
+        # ASGI allows any iterable, also one that can be walked once.
+        sent = tuple(message.get("headers") or ())
         try:
             headers = rules.lowered(sent)
             self._begin(AnswerHead(code, headers), trailers=bool(message.get("trailers")))
@@ -109,7 +110,7 @@ class Upstream:
         recording = self._recording
         if recording is not None:
             try:
-                content = recording.feed(message.get("body", b""))
+                content = recording.feed(bytes(message.get("body", b"")))
                 if content:
                     self._flight.publish(content)
                 if recording.refused is not None and self._shares:

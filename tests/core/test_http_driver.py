@@ -327,6 +327,27 @@ def test_what_the_application_tells_the_cache_reaches_no_caller_not_even_on_a_by
     asyncio.run(main())
 
 
+def test_whatever_form_of_head_and_body_asgi_allows_is_understood() -> None:
+    async def unusual(scope: Any, receive: Any, send: Any) -> None:
+        data = memoryview(json.dumps(completion()).encode())
+        head = iter([[b"Content-Type", b"application/json"], [b"Semcache-Control", b"ttl=60"]])
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": data[:9], "more_body": True})
+        await send({"type": "http.response.body", "body": data[9:]})
+
+    async def main() -> None:
+        async with serving(unusual) as rig:
+            for expected in ("semcache; fwd=miss", "semcache; hit; ttl=60"):
+                exchange = rig.client.open(CHAT, [json.dumps(chat()).encode()])
+                exchange.scope["headers"] = [list(field) for field in exchange.scope["headers"]]
+                await exchange.run()
+                assert exchange.response.cache_status == expected
+                assert exchange.response.json() == completion()
+                assert exchange.response.header("semcache-control") is None
+
+    asyncio.run(main())
+
+
 def test_status_headers_of_bypasses_may_be_turned_off() -> None:
     async def main() -> None:
         async with serving(http={"status_headers": False}) as rig:
