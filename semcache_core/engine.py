@@ -169,10 +169,12 @@ class Engine:
         tags: Sequence[str] = (),
         vector: Vector | None = None,
         wait: bool = False,
+        refreshes: bool = False,
     ) -> bool:
         """Store ``record`` as the answer of ``query``; return False if it was refused or, when waited for, not written.
 
-        Off the caller's path unless ``wait`` is given or nothing may outlive the request.
+        Off the caller's path unless ``wait`` is given or nothing may outlive the request. ``refreshes``: it was asked
+        for although there was an answer, so an older one that is still in the air may not replace it.
         """
         all_tags = self._tags(query, tags)
         for tag in all_tags if self._stamped else ():
@@ -180,6 +182,8 @@ class Engine:
                 return False
         if record.born_at < self._forgotten.get(query.entry_id, float("-inf")) or not self._may_store(query, record):
             return False
+        if refreshes:
+            _remember(self._forgotten, query.entry_id, record.born_at)
         semantic = (
             self._embeddings is not None and bool(query.text) and query.exact_only is None and not record.exact_only
         )

@@ -19,6 +19,8 @@ from .writes import Writes
 
 NEIGHBOURS = 5
 """How many candidates a search returns: a verifier may turn the first ones down."""
+MOST_WAITING = 64
+"""How many of a scope's waiting writes are compared, the newest ones: more wait only where a store is in trouble."""
 
 _LARGEST_COSINE = 1.01
 """A similarity beyond it is no cosine, even of vectors kept in half precision."""
@@ -84,7 +86,7 @@ class Neighbours:
                 )
             )
         }
-        for job in self._writes.beside(asked.query.store_scope):
+        for job in self._writes.beside(asked.query.store_scope)[-MOST_WAITING:]:
             other = await self._writes.vector_of(job)
             if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
                 matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)

@@ -129,7 +129,10 @@ class Turn:
         record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
         if record is None:
             return None
-        kept = await engine.keep(query, record, policy=policy, tags=self._tags, vector=self._found.vector)
+        found = self._found
+        kept = await engine.keep(
+            query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"
+        )
         return record if kept else None
 
 

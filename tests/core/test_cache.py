@@ -297,6 +297,28 @@ def test_refresh_asks_anew_and_replaces_the_answer(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_an_older_answer_that_arrives_late_does_not_replace_a_refreshed_one(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def call() -> str:
+                begun.set()
+                await go_on.wait()
+                return "older"
+
+            flight = asyncio.create_task(r.cache.get_or_call(ASKED, call))
+            await begun.wait()
+            r.clock.advance(1)
+            assert await r.cache.get_or_call(ASKED, lambda: "newer", refresh=True) == "newer"
+            r.clock.advance(1)
+            go_on.set()
+            assert await flight == "older"
+            assert (await r.cache.lookup(ASKED)).value == "newer"
+
+    asyncio.run(scenario())
+
+
 def test_a_plain_call_never_runs_on_the_loop_thread(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
