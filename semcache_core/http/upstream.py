@@ -117,7 +117,7 @@ class Upstream:
                     # Who waits already still gets all of it; nobody else can join what is not kept.
                     self._shares = False
                     self._flight.close_doors()
-                if recording.refused is not None and not self._flight.others:
+                if recording.refused is not None and not (recording.refused.complete or self._flight.others):
                     self._recording = None
             except CannotDecode:
                 # Who waits cannot be told the rest: half an answer must not look whole.
@@ -190,6 +190,7 @@ class Upstream:
             policy=visit.asking.route.policy,
             tags=kept.tags,
             vector=visit.found.vector,
+            refreshes=not visit.asking.directives.lookup,
         )
 
     async def _turned_away(self) -> None:

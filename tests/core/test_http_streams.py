@@ -317,6 +317,28 @@ def test_an_answer_for_its_own_caller_only_is_not_shared() -> None:
     asyncio.run(main())
 
 
+def test_an_answer_for_its_own_caller_only_lets_equal_requests_pass_at_once_for_a_while() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        gate.set()
+
+        async def own(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says({"a": 1}, headers=[(b"set-cookie", b"session=1")])(scope, receive, send)
+
+        async with serving(own, route=[{"path": "/ask"}]) as rig:
+            body = {"question": "who am I to you"}
+            await rig.client.send("/ask", body)
+            gate.clear()
+            asked = [asyncio.create_task(rig.client.send("/ask", body)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            assert len(rig.upstream.calls) == 4
+            gate.set()
+            await asyncio.gather(*asked)
+
+    asyncio.run(main())
+
+
 def test_a_joiner_whose_vary_headers_differ_asks_alone() -> None:
     async def main() -> None:
         gate = asyncio.Event()
