@@ -106,10 +106,14 @@ class OpenAIChat(OpenAIChatAnswers):
             if type(body) is not dict:
                 return Bypass(reason=MALFORMED)
             shape = shape_of(body)
-            if self._rules is not None:
+            mode = _mode_of(body, shape)
+            bypass = why_bypassed(body, shape)
+            if self._rules is not None and bypass is None:
+                # What the rules take out of the key is still asked for: mode and refusal are those of the whole body.
                 body = self._ruled(body, request.path, self._rules)
                 shape = shape_of(body)
-            return why_bypassed(body, shape) or self._key(body, shape)
+                bypass = why_bypassed(body, shape)
+            return bypass or self._key(body, shape, mode)
         except Ambiguous as ambiguous:
             return Bypass(reason=ambiguous.reason)
 
@@ -120,8 +124,7 @@ class OpenAIChat(OpenAIChatAnswers):
         drop(root, (*self._ignore, *(route.ignore if route is not None else ())))
         return root[0]
 
-    def _key(self, body: dict[str, Any], shape: Shape) -> Key:
-        mode = _mode(body) if shape.delivery else _PLAIN_STREAM if body.get("stream") else _PLAIN_WHOLE
+    def _key(self, body: dict[str, Any], shape: Shape, mode: _Mode) -> Key:
         audience = _audience(body) if shape.audience else b""
         for name in shape.left_out:
             del body[name]
@@ -158,7 +161,9 @@ class OpenAIChat(OpenAIChatAnswers):
         return sorted_names(earlier)
 
 
-def _mode(body: dict[str, Any]) -> _Mode:
+def _mode_of(body: dict[str, Any], shape: Shape) -> _Mode:
+    if not shape.delivery:
+        return _PLAIN_STREAM if body.get("stream") else _PLAIN_WHOLE
     streamed = bool(body.get("stream"))
     options = body.get("stream_options")
     needs = set(_NOTHING if streamed else _USAGE)

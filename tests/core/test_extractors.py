@@ -497,6 +497,41 @@ def test_options_can_ignore_members_of_chat_requests() -> None:
     assert reason(chat(Trace_id="a", trace_id="b"), extractor=extractor) == "ambiguous-case"
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"stream": True},
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"response_format": {"type": "json_object"}},
+        {"service_tier": "flex"},
+    ],
+)
+def test_an_ignored_member_still_says_how_its_answer_is_wanted(members: dict[str, Any]) -> None:
+    extractor = OpenAIChat(OpenAIChatOptions(ignore=tuple(members)))
+    ignoring, plain = key(chat(**members), extractor=extractor), key(chat(**members))
+    assert (ignoring.streamed, ignoring.needs, ignoring.flight) == (plain.streamed, plain.needs, plain.flight)
+    assert same_request(ignoring, key(chat()))
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"store": True}, "store"),
+        ({"tools": [{"type": "web_search"}]}, "hosted-tool"),
+        ({"web_search_options": {}}, "live-data"),
+        ({"stream": "yes"}, "malformed-request"),
+        ({"model": "m-search"}, "live-data"),
+    ],
+)
+def test_an_ignored_member_still_keeps_its_request_away(members: dict[str, Any], why: str) -> None:
+    extractor = OpenAIChat(OpenAIChatOptions(ignore=tuple(members)))
+    assert reason(chat(**members), extractor=extractor) == why
+
+
+def test_a_request_whose_messages_are_ignored_is_none() -> None:
+    assert reason(chat(), extractor=OpenAIChat(OpenAIChatOptions(ignore=("messages",)))) == "malformed-request"
+
+
 def test_normalise_rewrites_the_keys_copy_only() -> None:
     extractor = OpenAIChat()
     extractor.follow([], [Normalise(path="$.messages[0].content", pattern=r"\d{4}-\d\d-\d\d", replace="DATE")])
