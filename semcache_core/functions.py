@@ -73,8 +73,8 @@ def cached(
     The prompt is the parameter that ``key`` names, else ``prompt``, ``query`` or ``question``, else the only parameter
     annotated ``str``. A ``key`` function is given the call's arguments and returns the prompt, or (prompt, context): it
     then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
-    lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one factory
-    makes have one name, so tell them apart by it.
+    lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
+    factory makes have one name, so tell them apart by it.
 
     Raises TypeError at decoration if no parameter is the prompt, or for a generator; at the first call if ``self`` or
     an argument is no JSON and cannot be part of a key.
