@@ -26,6 +26,7 @@ TABLES = (
     ("[http]", settings.HttpOptions),
     ("[limits]", settings.LimitOptions),
     ("[[route]]", settings.RouteOptions),
+    ("[[route]] hole = {...}", settings.Hole),
     ("[[normalise]]", settings.Normalise),
 )
 

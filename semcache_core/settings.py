@@ -187,6 +187,18 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
 
 
+class Hole(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``hole`` of a ``[[route]]``: which part of the text may be worded differently."""
+
+    after: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Only what follows the last such marker is compared by meaning; the rest is scope.",
+        ),
+    ]
+
+
 class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
 
@@ -200,9 +212,9 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     methods: Annotated[tuple[str, ...], Meta(description="Methods the `json` extractor claims there.")] = ("POST",)
     text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
     ignore: Annotated[tuple[str, ...], Meta(description="Members that never split keys.")] = ()
-    hole_after: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(description="Only what follows the last such marker is compared by meaning; the rest is scope."),
+    hole: Annotated[
+        Hole | None,
+        Meta(description='Which part of the text is compared by meaning: `{ after = "Question:" }`.'),
     ] = None
     mode: Annotated[
         Literal["on", "observe", "off"] | None, Meta(description="Overrides `semcache.mode` on this route.")
@@ -261,6 +273,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     cache_control: Literal["obey", "ignore"] = "obey"
     request_cache_control: Literal["honour", "ignore"] = "honour"
     hole_after: str | None = None
+    """The marker of the route's ``hole``."""
 
     @property
     def stale_window(self) -> float:

@@ -81,6 +81,9 @@ def _rows(config: Config, path: str, options: msgspec.Struct) -> Iterator[tuple[
     for field in msgspec.structs.fields(options):
         place = f"{path}.{field.encode_name}"
         value = getattr(options, field.name)
+        if isinstance(value, msgspec.Struct):
+            yield from _rows(config, place, value)
+            continue
         text = str(Secret("")) if config.hides(place) else value_text(value, inspect.type_info(field.type))
         yield place, text, config.place_of(place)
 

@@ -122,6 +122,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 and value is not msgspec.UNSET
             }
             values["route"] = route.path
+            values["hole_after"] = None if route.hole is None else route.hole.after
         if embedder is None:
             values["match"] = "exact"
         values["threshold"] = 1.0 if values["match"] == "exact" else self._threshold(values["threshold"], embedder)

@@ -187,6 +187,14 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         ("[route]\npath = '/a'\n", "my.toml: route: expected a list of tables: write [[route]]"),
         ("[[route]]\nttl = 3\n", "my.toml: route[0].path: is missing; expected a string that begins with '/'"),
         ("[[route]]\npath = 'a'\n", "my.toml: route[0].path: expected a string that begins with '/', got 'a'"),
+        (
+            "[[route]]\npath = '/a'\nhole = { afterr = 'Q:' }\n",
+            "my.toml: route[0].hole.afterr: unknown option; did you mean 'after'?",
+        ),
+        (
+            "[[route]]\npath = '/a'\nhole = { after = '' }\n",
+            "my.toml: route[0].hole.after: expected a string that is not empty, got ''",
+        ),
         ("[[route]]\npath = '/a'\ntll = 3\n", "my.toml: route[0].tll: unknown option; did you mean 'ttl'?"),
         (
             "[[route]]\npath = '/a'\n[[route]]\npath = '/a'\n",
