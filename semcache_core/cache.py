@@ -171,17 +171,18 @@ class SemanticCache:
         self._loop = asyncio.get_running_loop()
         return opened.site
 
-    async def attach(self) -> Site | None:
-        """Return the HTTP side for the running loop, opening the cache if nobody has: no start-up reached the driver.
+    async def attach(self, *, background: bool = False) -> Site | None:
+        """Return the HTTP side for the running loop, opening the cache if nobody has: no start-up opened it.
 
-        Nothing then outlives a request, so a loop that comes after a finished one takes the cache over. None: it
-        belongs to another loop that still runs. Raises ConfigError, PluginError, DependencyError.
+        Unless ``background``, nothing then outlives a request, so a loop that comes after a finished one takes the
+        cache over; with it, whoever calls closes the cache. None: it belongs to another loop that still runs. Raises
+        ConfigError, PluginError, DependencyError.
         """
         loop = asyncio.get_running_loop()
         opened = self._opened
         if opened is None:
             if self._attaching is None or self._attaching.get_loop() is not loop:
-                self._attaching = loop.create_task(self._open_here(background=False))
+                self._attaching = loop.create_task(self._open_here(background=background))
                 self._attaching.add_done_callback(self._attached)
             return await asyncio.shield(self._attaching)
         if self._loop is not loop:
@@ -197,6 +198,11 @@ class SemanticCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what waits and close every component. Harmless twice."""
+        attaching = self._attaching
+        if attaching is not None and attaching.get_loop() is asyncio.get_running_loop():
+            # Else it would open, for nobody, what nobody closes.
+            attaching.cancel()
+            await asyncio.wait((attaching,))
         self._opened = self._loop = None
         await self._stack.aclose()
 

@@ -9,15 +9,14 @@ It stands between the server and any ASGI application. What no extractor claims 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
-from semcache_core.errors import ConfigError, NotOpenError, PluginError, WrongLoopError
-from semcache_core.http.lifespan import live
+from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.http.lifespan import Keeper, live
 from semcache_core.http.messages import App, Receive, Scope, Send
 from semcache_core.http.responder import Responder
 from semcache_core.http.site import Desk, Place, Site
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("semcache.http")
 
 _ANYWHERE = Place()
-_PAUSE = 10.0
-"""Seconds without a new try after the cache could not be opened."""
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 
@@ -38,6 +35,7 @@ Identify = Callable[[Scope], str | None]
 
 class SemanticCacheASGI:
     """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
+    While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
 
     ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
     scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
@@ -51,20 +49,20 @@ class SemanticCacheASGI:
         self._place = place if identity is None else msgspec.structs.replace(place, by_application=True)
         self._identify = identity
         self._desk: Desk | None = None
-        self._not_before = 0.0
+        self._keeper = Keeper(cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await live(self.app, self.cache, scope, receive, send)
+                await live(self.app, self._keeper, scope, receive, send)
             else:
                 await self.app(scope, receive, send)
             return
         try:
             site: Site | None = self.cache.http
         except (NotOpenError, WrongLoopError):
-            site = await self._attached()
+            site = await self._keeper.site()
         if site is None:
             await self.app(scope, receive, send)
             return
@@ -87,19 +85,4 @@ class SemanticCacheASGI:
         except Exception as error:  # noqa: BLE001  the edge to the application's code
             # A caller who cannot be told from others is nobody: the request bypasses the cache.
             _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
-            return None
-
-    async def _attached(self) -> Site | None:
-        """Return the cache's HTTP side where no start-up opened it; None where it cannot serve and nothing is ours."""
-        now = time.monotonic()
-        if now < self._not_before:
-            return None
-        try:
-            return await self.cache.attach()
-        except (ConfigError, PluginError):
-            raise
-        except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
-            # Whatever it needs is down: that must not cost every request a try.
-            self._not_before = now + _PAUSE
-            _log.warning("the cache cannot be opened (%s): requests pass uncached", type(error).__name__)
             return None

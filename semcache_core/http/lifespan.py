@@ -3,40 +3,102 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
-from semcache_core.errors import SemcacheError
+from semcache_core.errors import ConfigError, PluginError
 from semcache_core.http.messages import App, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
+    from semcache_core.http.site import Site
 
 _log = logging.getLogger("semcache.http")
 
+_PAUSE = 10.0
+"""Seconds without a new try after the cache could not be opened."""
 
-async def live(app: App, cache: SemanticCache, scope: Scope, receive: Receive, send: Send) -> None:
+
+class Keeper:
+    """Opens one cache for a driver, and tries again later where something behind it is down.
+
+    Only what is misconfigured is an error to the application: it would be wrong at the next try as well.
+    """
+
+    def __init__(self, cache: SemanticCache) -> None:
+        self.cache = cache
+        self._not_before = 0.0
+        self._told = False
+        self._closes = False
+
+    async def start(self) -> None:
+        """Open the cache at the server's start-up; whatever it needs may be down. Raises ConfigError, PluginError."""
+        # Also a cache that opens later may then work in the background: a shut-down is going to close it.
+        self._closes = True
+        try:
+            await self.cache.__aenter__()
+        except (ConfigError, PluginError):
+            raise
+        except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
+            self._is_down(error)
+
+    async def stop(self) -> None:
+        """Close the cache at the server's shut-down, however it was opened. Harmless twice."""
+        self._closes = False
+        await self.cache.__aexit__(None, None, None)
+
+    async def site(self) -> Site | None:
+        """Return the HTTP side of a cache that is not open here yet; None where it cannot serve and nothing is ours.
+
+        Raises ConfigError, PluginError.
+        """
+        if time.monotonic() < self._not_before:
+            return None
+        try:
+            site = await self.cache.attach(background=self._closes)
+        except (ConfigError, PluginError):
+            raise
+        except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
+            self._is_down(error)
+            return None
+        if self._told and site is not None:
+            self._told = False
+            _log.info("the cache is open")
+        return site
+
+    def _is_down(self, error: Exception) -> None:
+        # Whatever the cache needs is down: that must not cost every request a try, nor every try a warning.
+        self._not_before = time.monotonic() + _PAUSE
+        if not self._told:
+            self._told = True
+            _log.warning(
+                "the cache cannot be opened (%s): requests pass uncached until it can be", type(error).__name__
+            )
+
+
+async def live(app: App, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:
     """Run one lifespan. A cache that is open already is neither opened nor closed here."""
     startup = await receive()
-    if cache.is_open:
+    if keeper.cache.is_open:
         await _Shared(app, None, receive, send).run(scope, startup)
         return
     try:
-        await cache.__aenter__()
-    except SemcacheError as error:
+        await keeper.start()
+    except (ConfigError, PluginError) as error:
         # The server prints the message and stops: what is misconfigured is told now, not at the first request.
         await send({"type": "lifespan.startup.failed", "message": f"semcache: {error}"})
         return
     try:
-        await _Shared(app, cache, receive, send).run(scope, startup)
+        await _Shared(app, keeper, receive, send).run(scope, startup)
     finally:
-        await cache.__aexit__(None, None, None)
+        await keeper.stop()
 
 
 class _Shared:
     """One lifespan with the application inside: its answers are passed on, and given for it where it gives none."""
 
-    def __init__(self, app: App, cache: SemanticCache | None, receive: Receive, send: Send) -> None:
-        self._app, self._cache, self._receive, self._send = app, cache, receive, send
+    def __init__(self, app: App, keeper: Keeper | None, receive: Receive, send: Send) -> None:
+        self._app, self._keeper, self._receive, self._send = app, keeper, receive, send
         self._startup: Message | None = None
         self._answered = False
 
@@ -60,9 +122,9 @@ class _Shared:
 
     async def send(self, message: Message) -> None:
         self._answered = True
-        if message["type"].startswith("lifespan.shutdown") and self._cache is not None:
+        if message["type"].startswith("lifespan.shutdown") and self._keeper is not None:
             # Before the server is told: it may end the process as soon as it hears.
-            await self._cache.__aexit__(None, None, None)
+            await self._keeper.stop()
         await self._send(message)
 
     async def _answer_for_it(self) -> None:

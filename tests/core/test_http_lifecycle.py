@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore
 from semcache_core.config import load
-from semcache_core.errors import StoreUnavailable
+from semcache_core.errors import EmbedderUnavailable, PluginError, StoreUnavailable
 from semcache_core.http.asgi import SemanticCacheASGI
 
 from .asgi_client import Client, Upstream, chat, completion, configured
@@ -126,6 +126,112 @@ def test_a_cache_that_cannot_open_stops_the_start_and_says_why() -> None:
         told = await Server(app).start()
         assert told["type"] == "lifespan.startup.failed"
         assert "no-such-embedder" in told["message"]
+
+    asyncio.run(main())
+
+
+class Flaky(MemoryResponseStore):
+    """Cannot be opened while ``down`` says why."""
+
+    down: Exception | None = None
+
+    async def __aenter__(self) -> Self:
+        if self.down is not None:
+            raise self.down
+        return await super().__aenter__()
+
+
+def flaky(error: Exception) -> tuple[SemanticCacheASGI, Flaky]:
+    store = Flaky(Flaky.Options())
+    store.down = error
+    return SemanticCacheASGI(Upstream(), cache=SemanticCache(load(configured()), response_store=store)), store
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("down"), EmbedderUnavailable("down"), OSError("no route to host")])
+def test_what_is_down_at_the_start_stops_nothing_and_is_told_once(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("semcache_core.http.lifespan._PAUSE", 0.0)
+
+    async def main() -> None:
+        app, _ = flaky(error)
+        server = Server(app)
+        assert (await server.start())["type"] == "lifespan.startup.complete"
+        answers = [await Client(app).chat() for _ in range(3)]
+        assert [(answer.status, answer.cache) for answer in answers] == [(200, None)] * 3
+        assert (await server.stop())["type"] == "lifespan.shutdown.complete"
+
+    asyncio.run(main())
+    assert [record.levelname for record in caplog.records if record.name == "semcache.http"] == ["WARNING"]
+    assert type(error).__name__ in caplog.text
+
+
+def test_what_was_down_at_the_start_is_not_tried_at_every_request() -> None:
+    async def main() -> None:
+        app, store = flaky(StoreUnavailable("down"))
+        server = Server(app)
+        await server.start()
+        store.down = None
+        assert [(await Client(app).chat()).cache for _ in range(2)] == [None, None]
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_a_cache_that_opens_after_the_start_works_in_the_background_and_closes_with_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("semcache_core.http.lifespan._PAUSE", 0.0)
+
+    async def main() -> None:
+        app, store = flaky(StoreUnavailable("down"))
+        server = Server(app)
+        await server.start()
+        client = Client(app)
+        assert (await client.chat()).cache is None
+        store.down = None
+        assert [(await client.chat()).cache for _ in range(2)] == ["MISS", "HIT"]
+        assert app.cache.http.engine.background
+        await server.stop()
+        assert not app.cache.is_open
+
+    asyncio.run(main())
+
+
+def test_a_server_that_stops_while_the_cache_opens_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semcache_core.http.lifespan._PAUSE", 0.0)
+
+    class Slow(Flaky):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            opening.set()
+            await asyncio.sleep(60)
+            return self
+
+    opening = asyncio.Event()
+
+    async def main() -> None:
+        store = Slow(Slow.Options())
+        store.down = StoreUnavailable("down")
+        app = SemanticCacheASGI(Upstream(), cache=SemanticCache(load(configured()), response_store=store))
+        server = Server(app)
+        await server.start()
+        store.down = None
+        asked = asyncio.create_task(Client(app).chat())
+        await asyncio.wait_for(opening.wait(), 5)
+        await server.stop()
+        await asyncio.wait({asked}, timeout=5)
+        assert asked.cancelled()
+        assert not app.cache.is_open
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_plugin_that_breaks_the_protocol_stops_the_start() -> None:
+    async def main() -> None:
+        app, _ = flaky(PluginError("tests: no such power"))
+        assert (await Server(app).start())["message"] == "semcache: tests: no such power"
 
     asyncio.run(main())
 
