@@ -340,7 +340,9 @@ def test_a_route_overrides_what_it_names_and_inherits_the_rest() -> None:
         {
             "semcache": {"ttl": "1h", "min_words": 3, "stale_if_error": 60},
             "http": {"cache_control": "ignore"},
-            "route": [{"path": "/ask", "ttl": "never", "mode": "observe", "stale_if_error": 0, "hole": {"after": "Q:"}}],
+            "route": [
+                {"path": "/ask", "ttl": "never", "mode": "observe", "stale_if_error": 0, "hole": {"after": "Q:"}}
+            ],
         }
     )
 
