@@ -28,6 +28,8 @@ class Directives(Struct, frozen=True, kw_only=True):
     off: bool = False
     """mode=off: the cache is not consulted, nothing is stored."""
     exact_only: bool = False
+    semantic: bool = False
+    """mode=semantic: near texts may answer although the route says ``match = "exact"``; the operator allowed it."""
     threshold: float | None = None
     """May only tighten the route's."""
     ttl: Duration | msgspec.UnsetType = msgspec.UNSET

@@ -147,7 +147,10 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "obey"
     allow_directives: Annotated[
         tuple[Literal["namespace", "tags", "mode", "ttl"], ...],
-        Meta(description="What callers may loosen through Semcache-Control."),
+        Meta(
+            description="What callers may loosen through Semcache-Control. With `mode`, `mode=semantic` has near texts "
+            'compared where `match = "exact"`.'
+        ),
     ] = ()
     status_headers: Annotated[bool, Meta(description="Whether bypassed requests get Cache-Status and X-Cache.")] = True
     debug_token: Annotated[

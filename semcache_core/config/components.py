@@ -119,7 +119,8 @@ class Assembly:
 
     def _embedder(self) -> Choice | None:
         config = self._config
-        if "semantic" not in (config.cache.match, *(route.match for route in config.routes)):
+        matches = (config.cache.match, *(route.match for route in config.routes))
+        if "semantic" not in matches and not config.lets_callers_compare:
             return None
         if config.embedder is not None:
             return config.embedder

@@ -86,6 +86,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         place = self.place_of(path)
         return f"{path}, by default" if place == "default" else f"{place}: {path}"
 
+    @property
+    def lets_callers_compare(self) -> bool:
+        """Whether ``mode=semantic`` of a caller counts, also where ``match = "exact"``."""
+        return "mode" in self.http.allow_directives
+
     def components(self, registry: Registry) -> Components:
         """Make every component that is chosen; opens none. Raises ConfigError, PluginError."""
         from .components import Assembly
@@ -125,7 +130,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             values["hole_after"] = None if route.hole is None else route.hole.after
         if embedder is None:
             values["match"] = "exact"
-        values["threshold"] = 1.0 if values["match"] == "exact" else self._threshold(values["threshold"], embedder)
+        compares = values["match"] == "semantic" or (embedder is not None and self.lets_callers_compare)
+        values["threshold"] = self._threshold(values["threshold"], embedder) if compares else 1.0
         return Policy(**values)
 
     def _threshold(self, threshold: float | None, embedder: Embedder | None) -> float:

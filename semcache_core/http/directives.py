@@ -107,6 +107,7 @@ def _with_ours(
         said,
         off=mode == "off",
         exact_only=mode == "exact",
+        semantic=mode == "semantic",
         threshold=threshold,
         ttl=_shortened(ours["ttl"], policy, free="ttl" in allow) if "ttl" in ours else msgspec.UNSET,
         tags=_tags(ours.get("tags", "")),

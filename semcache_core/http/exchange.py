@@ -173,6 +173,8 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
         if isinstance(read, Bypass):
             return read
         directives = read
+        if directives.semantic:
+            route = route.loosened()
     namespace = directives.namespace or desk.namespace
     place = (namespace, route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
     alias = desk.keys.alias(place, call.headers, body, generic=route.generic)

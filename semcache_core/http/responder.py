@@ -93,7 +93,7 @@ class Responder:
             credential = asking.credential
             if credential != desk.nobody and not desk.proofs.hold(credential, now=self._started):
                 return UNPROVEN
-        return await desk.engine.find(asking.query, policy=self._route.policy, directives=asking.directives)
+        return await desk.engine.find(asking.query, policy=asking.route.policy, directives=asking.directives)
 
     async def _answer(self, asking: Asking, found: Found, replay: Replay) -> None:
         self._desk.engine.conclude(found, asking.query, policy=self._route.policy, started=self._started)

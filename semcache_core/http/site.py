@@ -57,6 +57,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     zero_usage: bool
     """Whether hits report no usage."""
 
+    def loosened(self) -> Route:
+        """Return the same route for a caller who may have near texts compared where only equal ones would be."""
+        policy = msgspec.structs.replace(self.policy, match="semantic")
+        return msgspec.structs.replace(self, policy=policy)
+
 
 class Site:
     """The HTTP side of one open cache."""

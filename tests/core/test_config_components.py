@@ -276,6 +276,14 @@ def test_exact_matching_makes_no_embedder_and_says_nothing(registry: Registry) -
     assert components.notices == ()
 
 
+def test_callers_who_may_have_near_texts_compared_need_the_embedder_and_a_threshold(registry: Registry) -> None:
+    registry.add(OnnxPlugin(), distribution="semcache-onnx", version="3")
+    config = load(MEMORY | {"semcache": {"match": "exact"}, "http": {"allow_directives": ["mode"]}})
+
+    assert config.components(registry).embedder is not None
+    assert (_policy(config).match, _policy(config).threshold) == ("exact", 0.93)
+
+
 def test_one_semantic_route_needs_the_embedder(registry: Registry) -> None:
     registry.add(OnnxPlugin(), distribution="semcache-onnx", version="3")
 

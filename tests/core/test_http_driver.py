@@ -422,6 +422,42 @@ def test_a_caller_may_ask_for_exact_matches_only() -> None:
     asyncio.run(main())
 
 
+SEMANTIC = [(b"semcache-control", b"mode=semantic")]
+REWORDED = tuple(f"what is the weather like in Paris{mark}" for mark in ("", "?", "!"))
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"semcache": {"match": "exact"}},
+        {"semcache": {}, "route": [{"path": "/v1/chat/completions", "match": "exact"}]},
+    ],
+    ids=["everywhere", "on a route"],
+)
+def test_a_caller_may_have_near_texts_compared_on_an_exact_route_where_it_is_allowed(tables: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with serving(http={"allow_directives": ["mode"]}, **tables) as rig:
+            one, other, third = REWORDED
+            assert (await rig.client.chat(one, headers=SEMANTIC)).cache == "MISS"
+            assert (await rig.client.chat(other)).cache == "MISS"
+            assert (await rig.client.chat(third, headers=SEMANTIC)).cache == "HIT"
+            assert rig.decisions[-1] == ("hit", "semantic")
+
+    asyncio.run(main())
+
+
+def test_what_near_texts_need_on_an_exact_route_is_the_threshold_of_the_configuration() -> None:
+    async def main() -> None:
+        http = {"allow_directives": ["mode"]}
+        async with serving(semcache={"match": "exact", "threshold": 0.999}, http=http) as rig:
+            one = REWORDED[0]
+            answers = [await rig.client.chat(text, headers=SEMANTIC) for text in (one, f"{one} please")]
+            assert [answer.cache for answer in answers] == ["MISS"] * 2
+            assert rig.decisions[-1] == ("miss", "below-threshold")
+
+    asyncio.run(main())
+
+
 def test_similarity_and_matched_text_are_told_with_the_token_only() -> None:
     async def main() -> None:
         async with serving(http={"debug_token": "open sesame"}) as rig:

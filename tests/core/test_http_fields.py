@@ -91,7 +91,7 @@ def test_a_caller_may_not_loosen_unless_allowed(value: bytes) -> None:
 def test_what_is_allowed_may_be_loosened() -> None:
     allow = frozenset({"namespace", "tags", "mode", "ttl"})
     said = ours(b'namespace=other, tags="a b", mode=semantic, ttl=7200', allow=allow)
-    assert said == Directives(namespace="other", tags=("a", "b"), ttl=7200.0)
+    assert said == Directives(namespace="other", tags=("a", "b"), ttl=7200.0, semantic=True)
 
 
 @pytest.mark.parametrize(
