@@ -60,7 +60,8 @@ def staged(
         else:
             console.print(f"upstream  {upstream}")
         app = create_app(upstream, config=configuration(without=without, debug_token=debug_token), loopback=True)
-        with console.status("loading the sentence model"):
+        console.print("proxy     starting")
+        with console.status("a moment"):
             proxy = stack.enter_context(Served(app)).url
         console.print(
             f"proxy     {proxy}  semcache with its defaults{''.join(f', without {name}' for name in without)}\n"
