@@ -1,6 +1,6 @@
 """How often the cache answers, and how often wrongly: replays streams of prompts through ``SemanticCache``.
 
-    python benchmarks/quality.py --data ../shared/data --plot quality.png
+    python benchmarks/quality.py --data ../shared/data
 
 A stream is a file ``NAME.stream.jsonl.gz`` of ``{"t": prompt, "c": class}`` in replay order. Every prompt is looked
 up; a miss is stored under the prompt with its class as the answer. A hit is right if the answer is the prompt's own
@@ -146,7 +146,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the stream files")
     parser.add_argument("--streams", nargs="+", default=STREAMS)
     parser.add_argument("--thresholds", nargs="*", type=float, default=THRESHOLDS, help="none given: no curve")
-    parser.add_argument("--plot", type=Path, help="write the curve to this PNG file (needs matplotlib)")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        default=Path(__file__).parent / "out" / "quality.png",
+        help="PNG file of the curve (needs matplotlib)",
+    )
     arguments = parser.parse_args()
     streams = {name: read(arguments.data / f"{name}.stream.jsonl.gz") for name in arguments.streams}
     balanced(streams, volatile=True)
@@ -155,8 +160,8 @@ def main() -> None:
     print(guard["report"]([[request.text for request in stream] for stream in streams.values()]))
     if arguments.thresholds:
         points = curve(streams, sorted(arguments.thresholds))
-        if arguments.plot:
-            plot(points, sorted(arguments.thresholds), arguments.plot)
+        arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+        plot(points, sorted(arguments.thresholds), arguments.plot)
 
 
 if __name__ == "__main__":
