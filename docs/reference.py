@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TABLES = (
     ("[semcache]", settings.CacheOptions),
     ("[http]", settings.HttpOptions),
+    ("[http.jwt]", settings.JwtOptions),
     ("[limits]", settings.LimitOptions),
     ("[[route]]", settings.RouteOptions),
     ("[[route]] hole = {...}", settings.Hole),

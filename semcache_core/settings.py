@@ -26,6 +26,9 @@ _Wait = Annotated[Seconds, Meta(ge=0)]
 _Count = Annotated[int, Meta(ge=0)]
 _Size = Annotated[int, Meta(ge=1)]
 _Body = Annotated[Bytes, Meta(ge=1024)]
+_Signature = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]  # fmt: skip
 
 
 class Secret:
@@ -119,6 +122,28 @@ class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
 
 
+class JwtOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[http.jwt]``: claims of a verified token say who asks, in place of the default identity."""
+
+    claims: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description='Claims that tell callers apart, such as `["sub"]`; a token needs them all.'),
+    ]
+    key: Annotated[Secret, Meta(description="What tokens are verified with: a PEM public key, or the secret of `HS*`.")]
+    algorithms: Annotated[
+        tuple[_Signature, ...],
+        Meta(min_length=1, description="Signatures that are accepted; `HS*` never beside one with a public key."),
+    ]
+    audience: Annotated[
+        str | None, Meta(description="The `aud` a token needs; without it, a token that has one is refused.")
+    ] = None
+    issuer: Annotated[str | None, Meta(description="The `iss` a token needs.")] = None
+    leeway: Annotated[_Wait, Meta(description="How far the issuer's clock may be off.")] = 0.0
+    header: Annotated[
+        str, Meta(min_length=1, description="The header that holds the token, after `Bearer` or alone.")
+    ] = "authorization"
+
+
 class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[http]``: identity, headers and the directives that callers may send."""
 
@@ -129,6 +154,9 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["default", "shared"] | tuple[str, ...],
         Meta(description="Header names that replace the default identity, or `shared`: one partition for all callers."),
     ] = "default"
+    jwt: Annotated[
+        JwtOptions | None, Meta(description="Verified claims that replace the default identity; see `[http.jwt]`.")
+    ] = None
     identity_add: Annotated[tuple[str, ...], Meta(description="Further headers that tell callers apart.")] = ()
     cookies: Annotated[
         tuple[str, ...], Meta(description="With `identity` as header names: these cookies count, all others do not.")

@@ -100,7 +100,8 @@ class Assembly:
         try:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:
-            self.problems.note(f"{config.where('http.identity')}: {error}")
+            place = "http.identity" if config.http.jwt is None else "http.jwt"
+            self.problems.note(f"{config.where(place)}: {error}")
         embedder = self._embedder()
         if embedder is not None:
             self._make("embedders", embedder)

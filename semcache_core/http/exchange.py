@@ -20,7 +20,7 @@ from semcache_core.http import directives as said
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.site import Desk, Route
-from semcache_core.keys.http import Known, Target
+from semcache_core.keys.http import ADMITTED, Known, Target
 from semcache_core.types import Bypass, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
@@ -154,8 +154,8 @@ class Unread:
         """Return the whole query of a request that is known."""
         desk, route, call = self.desk, self.route, self.call
         target = self.target(known.namespace)
-        # It was let in a moment ago: no credential of it ends in between.
-        caller = desk.keys.admit(target, call.headers, now=float("-inf"), who=call.who)
+        # No credential of it ends in between.
+        caller = desk.keys.admit(target, call.headers, now=ADMITTED, who=call.who)
         key = self.extract()
         if isinstance(caller, Bypass) or not isinstance(key, Key):
             raise TypeError(f"the {route.protocol} extractor read one request in two ways")

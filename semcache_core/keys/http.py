@@ -21,9 +21,10 @@ from semcache_core.types import Bypass, Key, Nearby, Query
 from .canonical import HASHED, HOLE
 from .digests import Digests, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
+from .jwt import ADMITTED
 from .text import exact_only_reason, fold, split_after
 
-__all__ = ["Aliases", "Caller", "HttpKeys", "Known", "Target"]
+__all__ = ["ADMITTED", "Aliases", "Caller", "HttpKeys", "Known", "Target"]
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -141,7 +142,7 @@ class HttpKeys:
         Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
         ``generic``: as in ``Target``; LLM protocols take cookies for a credential only where nothing better is there.
         """
-        caller = self._everybody.sift(headers, generic=generic, now=float("-inf"))
+        caller = self._everybody.sift(headers, generic=generic, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
     def handle(self, query: Query, entry_id: bytes) -> str:

@@ -13,7 +13,7 @@ from semcache_core.settings import HttpOptions
 from semcache_core.types import Bypass
 
 from .headers import Identity, Role, Roles
-from .jwt import Expiries
+from .jwt import Expiries, Tokens
 
 __all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
 
@@ -44,6 +44,8 @@ class Caller(msgspec.Struct, frozen=True, array_like=True):
     authority: bytes
     identity: tuple[Header, ...]
     keyed: tuple[Header, ...]
+    ends: float | None = None
+    """When the verified token ends that names the caller: seconds since the epoch; None: never, or no such token."""
 
 
 _REASONS = {
@@ -76,6 +78,12 @@ class IdentityRule:
             raise ConfigError(
                 "http.identity is an empty list, so nobody has an identity; name headers, or say 'shared'"
             )
+        self._tokens: Tokens | None = None
+        if options.jwt is not None and not by_application:
+            if identity != "default":
+                raise ConfigError("http.jwt and http.identity both replace the default identity; leave one out")
+            self._tokens = Tokens(options.jwt)
+            identity = (options.jwt.header,)
         self._anonymous = anonymous or identity == "shared"
         self._by_application = by_application
         self._cookies = frozenset(name.encode("latin-1") for name in options.cookies)
@@ -84,6 +92,8 @@ class IdentityRule:
         cookies, add, ignore = bool(options.cookies), options.identity_add, options.ignore_headers
         self._llm = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=True)
         self._generic = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=False)
+        if self._tokens is not None and self._llm.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
+            raise ConfigError(f"http.jwt.header: {self._tokens.header.decode()!r} cannot hold a token; name another")
         # Cookies that an operator chose count everywhere; the default ones only where nothing better is there.
         named = (*add, *(() if isinstance(identity, str) else identity))
         self._cookies_chosen = cookies or "cookie" in [name.lower() for name in named]
@@ -102,7 +112,7 @@ class IdentityRule:
 
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""
-        first = None
+        first = caller.ends
         for name, value in caller.identity:
             if b"eyJ" in value and name != b"cookie":
                 ends = self._expiries.of(value)
@@ -129,10 +139,20 @@ class IdentityRule:
         if self._by_application and who:
             identity.append((b"", who.encode() if isinstance(who, str) else who))
             somebody = True
+        ends = None
+        if self._tokens is not None:
+            header = self._tokens.header
+            verified = self._tokens.of([value for name, value in identity if name == header], now=now)
+            if isinstance(verified, Bypass):
+                return verified
+            identity = [*(each for each in identity if each[0] != header), *verified.claims]
+            somebody, ends = True, verified.ends
         if not somebody and not self._anonymous:
             return _NO_IDENTITY
         refusal = self._refusal(identity, now)
-        return Caller(heads.authority, _by_name(identity), _by_name(heads.keyed)) if refusal is None else refusal
+        if refusal is not None:
+            return refusal
+        return Caller(heads.authority, _by_name(identity), _by_name(heads.keyed), ends)
 
     def _chosen(self, cookies: list[Header]) -> list[Header]:
         """Return the cookies that count, as headers; all of them as one where none is named."""

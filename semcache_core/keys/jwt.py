@@ -1,15 +1,37 @@
-"""When a bearer token that looks like a JWT ends. It is read, never verified: that is the upstream's business."""
+"""JSON Web Tokens of callers: when one ends, as far as it says so itself; and who it names, once it is verified.
+
+By default a token is read, never verified: that is the upstream's business. Where ``[http.jwt]`` says that claims are
+the identity, a claim counts only if the token verifies.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from base64 import urlsafe_b64decode
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-__all__ = ["Expiries"]
+from semcache_core.errors import ConfigError
+from semcache_core.settings import JwtOptions
+from semcache_core.types import Bypass
+
+__all__ = ["ADMITTED", "Expiries", "Tokens", "Verified"]
+
+ADMITTED = float("-inf")
+"""``now`` for a request that was let in a moment ago: its credentials were in force then."""
 
 _REMEMBERED = 1024
+_NO_IDENTITY = Bypass(reason="no-identity")
+_TWO_IDENTITIES = Bypass(reason="duplicate-identity")
+_EXPIRED = Bypass(reason="expired-credential")
+_INVALID = Bypass(reason="jwt-invalid")
+_WITH_SCHEME = frozenset({b"authorization", b"proxy-authorization"})
+_SHORTEST = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""Bytes of a secret (RFC 7518, 3.2): a shorter one can be guessed, and who guesses it is anybody."""
 
 
 class _Claims(msgspec.Struct):
@@ -44,3 +66,107 @@ def _exp(value: bytes) -> float | None:
         return _claims(urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4))).exp
     except (ValueError, RecursionError):
         return None  # An opaque token that happens to have two dots.
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """Who a token names: claims and their values as JSON, in the order of the configuration, and when that ends."""
+
+    claims: tuple[tuple[bytes, bytes], ...]
+    ends: float | None
+
+
+class Tokens:
+    """Verifies tokens as ``[http.jwt]`` says. Raises ConfigError where PyJWT is missing or the key does not fit."""
+
+    def __init__(self, options: JwtOptions) -> None:
+        self._options = options
+        self.header = options.header.strip().lower().encode()
+        self._decode, self._key = _verifier(options)
+
+    def of(self, values: Sequence[bytes], *, now: float) -> Verified | Bypass:
+        """Return who the values of the header name at ``now`` (seconds since the epoch), or why they name nobody."""
+        if len(values) > 1:
+            return _TWO_IDENTITIES
+        token = _token(values[0], bare=self.header not in _WITH_SCHEME) if values else b""
+        if not token:
+            return _NO_IDENTITY
+        try:
+            return self._named(self._verified(token), now)
+        except Exception:  # noqa: BLE001  whatever a token makes PyJWT raise, it is not verified
+            return _INVALID
+
+    def _verified(self, token: bytes) -> dict[str, Any]:
+        options = self._options
+        # Its own clock does not count: ``_named`` holds the times against ``now``.
+        claims: dict[str, Any] = self._decode(
+            token.decode("ascii"),
+            self._key,
+            algorithms=list(options.algorithms),
+            audience=options.audience,
+            issuer=options.issuer,
+            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        return claims
+
+    def _named(self, claims: dict[str, Any], now: float) -> Verified | Bypass:
+        leeway = self._options.leeway
+        ends, begins = _time(claims, "exp"), _time(claims, "nbf")
+        if ends is not None and ends + leeway <= now:
+            return _EXPIRED
+        if begins is not None and begins - leeway > now != ADMITTED:
+            return _INVALID
+        if any(claims.get(name) in (None, "") for name in self._options.claims):
+            return _INVALID
+        named = tuple((f"claim {name}".encode(), _canonical(claims[name])) for name in self._options.claims)
+        return Verified(named, None if ends is None else ends + leeway)
+
+
+def _verifier(options: JwtOptions) -> tuple[Any, Any]:
+    """Return PyJWT's ``decode`` and the key as it takes it. Raises ConfigError."""
+    try:
+        # Only here: it is an extra, and most configurations verify no token.
+        import jwt
+    except ImportError as error:
+        raise ConfigError("http.jwt needs PyJWT: pip install 'semcache-core[jwt]'") from error
+    key, kinds = options.key.reveal(), {name in _SHORTEST for name in options.algorithms}
+    if len(kinds) > 1:
+        # Whoever knows the public key could sign with it as a secret.
+        raise ConfigError("http.jwt.algorithms mixes HS* with signatures of a public key; name one kind")
+    made = [_prepared(jwt, name, key) for name in options.algorithms]
+    return jwt.decode, made[0]
+
+
+def _prepared(jwt: Any, algorithm: str, key: str) -> Any:
+    if len(key.encode()) < _SHORTEST.get(algorithm, 1):
+        raise ConfigError(f"http.jwt.key is too short for {algorithm}: at least {_SHORTEST.get(algorithm, 1)} bytes")
+    try:
+        return jwt.get_algorithm_by_name(algorithm).prepare_key(key)
+    except NotImplementedError as error:
+        raise ConfigError(f"http.jwt: {algorithm} needs cryptography: pip install 'semcache-core[jwt]'") from error
+    except Exception:  # noqa: BLE001  PyJWT and cryptography raise many things for a wrong key
+        # Without its cause, whose text may hold the key.
+        wanted = "a secret that is no PEM key" if algorithm in _SHORTEST else "a PEM public key"
+        raise ConfigError(f"http.jwt.key does not fit {algorithm}, which needs {wanted}") from None
+
+
+def _token(value: bytes, *, bare: bool) -> bytes:
+    """Return the token of a header value; empty where there is none: another scheme, or ``Bearer`` and nothing else."""
+    words = value.split()
+    if words and words[0].lower() == b"bearer":
+        return b" ".join(words[1:])
+    return b" ".join(words) if bare else b""
+
+
+def _time(claims: dict[str, Any], name: str) -> float | None:
+    """Return a time claim in seconds since the epoch. Raises ValueError for what is no time."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    # NaN is neither before nor after anything: a token with it would never end.
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(name)
+    return float(value)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -257,6 +257,21 @@ def test_check_masks_whatever_comes_from_a_variable_and_passwords_in_addresses(
     assert settings["http.ignore_headers"] == ["********", "my.toml"]
 
 
+def test_check_shows_tables_inside_tables_and_masks_the_keys_of_tokens(run: Run) -> None:
+    Path("my.toml").write_text(
+        '[http.jwt]\nclaims = ["sub"]\nalgorithms = ["HS256"]\nkey = "hunter2, and more than 32 bytes of it"\n'
+        '[[route]]\npath = "/ask"\nhole = { after = "Question:" }\n'
+    )
+
+    result = run("check", "my.toml")
+
+    settings = _settings(result.output)
+    assert "hunter2" not in result.output + result.stderr
+    assert settings["http.jwt.key"] == ["********", "my.toml"]
+    assert settings["http.jwt.claims"] == ['["sub"]', "my.toml"]
+    assert settings["route[0].hole.after"] == ['"Question:"', "my.toml"]
+
+
 def test_check_without_a_file_says_what_the_defaults_would_run(run: Run) -> None:
     settings = _settings(run("check").output)
 

@@ -19,8 +19,8 @@ OUTSIDE = sorted(path for kind in ("plugins", "integrations") for path in (REPOS
 
 DEPENDENCIES = {"pluggy", "numpy", "msgspec"}
 EXTRA = {"cli": {"click", "rich"}, "testing": {"pytest", "hypothesis"}}
-OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}}
-"""Used where they are installed, and done without where they are not."""
+OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core.keys.jwt": {"jwt"}}
+"""Used where they are installed, and done without, or asked for by name, where they are not."""
 
 SANS_IO = (
     *("types", "errors", "settings", "protocols", "decide", "freshness", "wire", "values", "keys", "extractors"),
