@@ -75,11 +75,13 @@ def _told(asking: Asking, found: Found, upstream_status: int | None) -> Headers:
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:
     """Keep the stored content type where it says the same kind, with its parameters; replace it otherwise."""
     kind = content_type.partition(b";")[0]
-    for at, (name, value) in enumerate(headers):
+    at = 0
+    for name, value in headers:
         if name == b"content-type":
             if not value.startswith(kind):
                 headers[at] = (name, content_type)
             return
+        at += 1  # noqa: SIM113  counting by hand is cheaper than ``enumerate`` on every hit
     headers.append((b"content-type", content_type))
 
 

@@ -36,8 +36,14 @@ class Responder:
 
     async def respond(self, *, path: bytes, who: str | None) -> None:
         """Answer it: from the cache, from an equal request's flight, or from the application."""
-        body = await self._body()
-        asking = _TOO_LARGE if body is None else self._asking(body, path, who)
+        route, engine = self._route, self._desk.engine
+        first = await self._receive()
+        self._incoming = Incoming(self._receive, first)
+        if first["type"] == "http.request" and not first.get("more_body", False):
+            body: bytes | None = first.get("body", b"")
+        else:
+            body = await self._incoming.rest(most=route.policy.max_body, announced=_announced(self._scope["headers"]))
+        asking = self._asking(body, path, who)
         if asking is None:
             await self._app(self._scope, self._incoming.receive, self._send)
             return
@@ -46,29 +52,26 @@ class Responder:
             return
         ending = Ending.AGAIN
         while ending is Ending.AGAIN:
-            found = await self._found(asking)
+            found = UNPROVEN
+            if not self._is_unproven(asking):
+                found = await engine.find(asking.query, policy=route.policy, directives=asking.directives)
             replay = None
             if found.record is not None:
                 replay, found = _framed(asking, found, self._started)
-            if replay is not None and self._route.policy.mode != "observe":
-                await self._answer(asking, found, replay)
+            if replay is not None and route.policy.mode != "observe":
+                engine.conclude(found, asking.query, policy=route.policy, started=self._started)
+                await send_replay(self._send, replay)
+                if found.outcome == "stale" and asking.directives.joins:
+                    await _refreshed(self._visit(asking, found))
                 return
             if found.outcome == "bypass":
                 await self._bypass(found.reason)
                 return
             ending = await _forwarded(self._visit(asking, found))
 
-    async def _body(self) -> bytes | None:
-        """Return the body, None if it is too large to be looked at."""
-        most = self._route.policy.max_body
-        first = await self._receive()
-        self._incoming = Incoming(self._receive, first)
-        if first["type"] == "http.request" and not first.get("more_body", False):
-            body: bytes = first.get("body", b"")
-            return body if len(body) <= most else None
-        return await self._incoming.rest(most=most, announced=_announced(self._scope["headers"]))
-
-    def _asking(self, body: bytes, path: bytes, who: str | None) -> Asking | Bypass | None:
+    def _asking(self, body: bytes | None, path: bytes, who: str | None) -> Asking | Bypass | None:
+        if body is None or len(body) > self._route.policy.max_body:
+            return _TOO_LARGE
         scope = self._scope
         headers = tuple(scope["headers"])
         call = Call(
@@ -87,19 +90,13 @@ class Responder:
             self._desk.engine.observatory.fault("extract", error)
             return _BROKEN
 
-    async def _found(self, asking: Asking) -> Found:
+    def _is_unproven(self, asking: Asking) -> bool:
+        """Say whether upstream would have to take the caller's credential first: under a shared identity only."""
         desk = self._desk
-        if desk.shared and asking.directives.lookup:
-            credential = asking.credential
-            if credential != desk.nobody and not desk.proofs.hold(credential, now=self._started):
-                return UNPROVEN
-        return await desk.engine.find(asking.query, policy=asking.route.policy, directives=asking.directives)
-
-    async def _answer(self, asking: Asking, found: Found, replay: Replay) -> None:
-        self._desk.engine.conclude(found, asking.query, policy=self._route.policy, started=self._started)
-        await send_replay(self._send, replay)
-        if found.outcome == "stale" and asking.directives.joins:
-            await _refreshed(self._visit(asking, found))
+        if not desk.shared or not asking.directives.lookup:
+            return False
+        credential = asking.credential
+        return credential != desk.nobody and not desk.proofs.hold(credential, now=self._started)
 
     async def _bypass(self, reason: str) -> None:
         """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""

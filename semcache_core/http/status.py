@@ -64,10 +64,17 @@ def hit(found: Found, *, handle: bytes, shown: Shown) -> Headers:
 
     ``handle`` names the entry to callers of its partition.
     """
-    ttl = b"" if found.lives is None or not shown.times else b"; ttl=%d" % _floor(found.lives)
+    record, now = found.record, found.now
+    ttl: bytes = b""
+    age: Headers = ()
+    if shown.times and record is not None:
+        if record.expires_at is not None:
+            # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
+            ttl = b"; ttl=%d" % ((record.expires_at - now) // 1)
+        age = _age(now - record.born_at, shown)
     told = b"semcache; hit" + ttl + (b"; detail=semantic" if found.source == "semantic" else b"")
     mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
-    fields = ((_NAME, told), mark, *_age(found.age, shown), (b"semcache-entry", handle))
+    fields = ((_NAME, told), mark, *age, (b"semcache-entry", handle))
     return fields + _matched(found) if shown.matched else fields
 
 
@@ -81,11 +88,6 @@ def may_debug(headers: Headers, token: str | None) -> bool:
 
 def _age(age: float, shown: Shown) -> Headers:
     return ((b"age", b"%d" % max(0, int(age))),) if shown.times else ()
-
-
-def _floor(seconds: float) -> int:
-    # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
-    return int(seconds // 1)
 
 
 def _matched(found: Found) -> Headers:
