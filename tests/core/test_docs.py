@@ -25,7 +25,8 @@ def test_every_configuration_in_the_docs_loads(
     monkeypatch.chdir(tmp_path)
     Path("semcache.toml").write_text(block)
 
-    config = load(environ={"SEMCACHE_SECRET": "s", "DATABASE_URL": "d", "REDIS_URL": "r"})
+    secrets = ("SEMCACHE_SECRET", "DATABASE_URL", "REDIS_URL", "JWT_PUBLIC_KEY")
+    config = load(environ=dict.fromkeys(secrets, "s"))
 
     assert config.given, page
 
