@@ -54,7 +54,7 @@ class Responder:
         while ending is Ending.AGAIN:
             found = UNPROVEN
             if not self._is_unproven(asking):
-                found = await engine.find(asking.query, policy=route.policy, directives=asking.directives)
+                found = await engine.find(asking.query, policy=asking.route.policy, directives=asking.directives)
             replay = None
             if found.record is not None:
                 replay, found = _framed(asking, found, self._started)
