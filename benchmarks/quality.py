@@ -154,8 +154,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     streams = {name: read(arguments.data / f"{name}.stream.jsonl.gz") for name in arguments.streams}
-    balanced(streams, volatile=True)
     balanced(streams, volatile=False)
+    balanced(streams, volatile=True)
     guard = runpy.run_path(str(Path(__file__).with_name("guard.py")))
     print(guard["report"]([[request.text for request in stream] for stream in streams.values()]))
     if arguments.thresholds:
