@@ -8,7 +8,7 @@ class. hit = hits / requests, wrong = wrong hits / requests. The embedder is the
 the bundled bge-small-en-v1.5), the preset ``balanced``.
 
 The streams have no calendar: the rule by which texts about today match exactly only has nothing to protect in them and
-costs hits. The first table has it on, which is the default, and off; the curve over thresholds has it off.
+costs hits. The first table and the curve have it off, the second table has it on, which is the default.
 """
 
 from __future__ import annotations
