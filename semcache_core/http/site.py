@@ -6,6 +6,7 @@ an application, or in a proxy in front of an upstream.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -180,13 +181,13 @@ class Proofs:
     """Which credentials the upstream has lately accepted: under ``identity = "shared"`` only these are answered."""
 
     def __init__(self) -> None:
-        self._until: dict[bytes, float] = {}
+        self._until: OrderedDict[bytes, float] = OrderedDict()
 
     def note(self, credential: bytes, *, now: float) -> None:
         """Note that the upstream has just answered this credential with 2xx."""
         self._until.pop(credential, None)
         if len(self._until) >= _PROOFS_KEPT:
-            del self._until[next(iter(self._until))]
+            self._until.popitem(last=False)
         self._until[credential] = now + _PROOF_LASTS
 
     def withdraw(self, credential: bytes) -> None:

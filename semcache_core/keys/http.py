@@ -11,6 +11,7 @@ aliases.put(alias, keys.known_as(key, query, caller))
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -193,7 +194,8 @@ class Aliases:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._known: dict[bytes, Known | Bypass] = {}
+        # Not a plain dict: finding its first key means passing over all that were deleted before it.
+        self._known: OrderedDict[bytes, Known | Bypass] = OrderedDict()
         self.get: Callable[[bytes], Known | Bypass | None] = self._known.get
         """Return what is known of an alias, or None."""
 
@@ -202,7 +204,7 @@ class Aliases:
         if self._capacity <= 0:
             return
         while len(self._known) >= self._capacity:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[alias] = known
 
     def __len__(self) -> int:
