@@ -98,11 +98,20 @@ class Bare:
         self._session.run(None, {name: feeds[name] for name in self._names})
 
 
+def questions(count: int) -> list[str]:
+    """Return ``count`` distinct questions that differ in their words."""
+    verbs = ["change", "update", "cancel", "renew", "download", "print", "share", "merge", "move", "delete"]
+    nouns = ["address", "invoice", "password", "profile", "contract", "photo", "ticket", "calendar", "report", "signature"]
+    places = ["my account", "the mobile app", "our team space", "the billing portal", "an old device", "a shared folder"]
+    asked = [f"How do I {verb} the {noun} in {place}?" for verb in verbs for noun in nouns for place in places]
+    return random.sample(asked, count)
+
+
 async def semantic(count: int) -> None:
     """Print semantic hits with the bundled model, and what exact hits do meanwhile."""
     bare = Bare()
     async with SemanticCache.from_config(MEMORY) as cache:
-        texts = prompts(count)
+        texts = questions(count)
         for prompt in texts:
             await cache.store(prompt, "x" * 200)
         reworded = [prompt.replace("How do I", "How can I") for prompt in texts]
