@@ -101,8 +101,26 @@ class Bare:
 def questions(count: int) -> list[str]:
     """Return ``count`` distinct questions that differ in their words."""
     verbs = ["change", "update", "cancel", "renew", "download", "print", "share", "merge", "move", "delete"]
-    nouns = ["address", "invoice", "password", "profile", "contract", "photo", "ticket", "calendar", "report", "signature"]
-    places = ["my account", "the mobile app", "our team space", "the billing portal", "an old device", "a shared folder"]
+    nouns = [
+        "address",
+        "invoice",
+        "password",
+        "profile",
+        "contract",
+        "photo",
+        "ticket",
+        "calendar",
+        "report",
+        "signature",
+    ]
+    places = [
+        "my account",
+        "the mobile app",
+        "our team space",
+        "the billing portal",
+        "an old device",
+        "a shared folder",
+    ]
     asked = [f"How do I {verb} the {noun} in {place}?" for verb in verbs for noun in nouns for place in places]
     return random.sample(asked, count)
 
