@@ -7,9 +7,9 @@ The pairs are neighbours in length, which is the worst case: nothing about them 
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -47,4 +47,6 @@ def report(streams: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(report([Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="text file with one prompt a line, some hundreds of them")
+    print(report([parser.parse_args().file.read_text(encoding="utf-8").splitlines()]))
