@@ -148,7 +148,7 @@ class Dependency:
         except TextTooLong:
             breaker.succeeded()
             raise
-        except Exception as error:
+        except Exception as error:  # the edge to plugin code: whatever it raises is a fault of that dependency
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):
