@@ -249,7 +249,9 @@ class SemanticCache:
             engine.bypassed(query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace))
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else Directives(threshold=threshold)
-        found = await engine.find(query, policy=opened.policy, directives=directives)
+        found = engine.peek(query, policy=opened.policy, directives=directives)
+        if found.record is None:
+            found = await engine.find(query, policy=opened.policy, directives=directives, peeked=found)
         engine.conclude(found, query, policy=opened.policy, started=started)
         record = found.record
         return Lookup(None if record is None else unpack(record.kind, record.payload), found, query)
@@ -337,7 +339,9 @@ class SemanticCache:
             engine.bypassed(query.reason, policy=policy, started=started, namespace=self._namespace(namespace))
             return Turn(engine, None, policy, (), Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else Directives(threshold=threshold)
-        found = await engine.find(query, policy=policy, directives=directives)
+        found = engine.peek(query, policy=policy, directives=directives)
+        if found.record is None:
+            found = await engine.find(query, policy=policy, directives=directives, peeked=found)
         observed = policy.mode == "observe"
         engine.conclude(found, query, policy=policy, started=started, observed=observed and found.record is not None)
         turn = Turn(engine, query, policy, tags, found)

@@ -23,7 +23,7 @@ from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
 from .settings import LimitOptions, Policy
-from .types import Decision, Query, Record, Stored, Vector
+from .types import Address, Decision, Query, Record, Stored, Vector
 from .upkeep import Upkeep
 from .writes import Job, Writes
 
@@ -31,6 +31,11 @@ _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
 _OFF = Found(outcome="bypass", reason="off")
 _NO_CACHE = Found(outcome="miss", reason="no-cache")
+_ABSENT = Found(outcome="miss", reason="absent")
+_MISMATCH = Found(outcome="miss", reason="mismatch")
+_UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
+_UNREAD = Found(outcome="miss", reason="absent")
+"""The store cannot be read without waiting: ``find`` does."""
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _STAMPS_REMEMBERED = 10_000
@@ -63,6 +68,7 @@ class Engine:
             else Embeddings(parts.embedder, behind.embed, capacity=limits.embedding_cache)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
+        self._waiting = self._writes.peek
         self.upkeep = Upkeep(parts, behind, self._writes, observatory, background=background)
         self._neighbours = (
             None if self._embeddings is None else Neighbours(parts, behind, self._embeddings, self._writes, self.upkeep)
@@ -79,74 +85,92 @@ class Engine:
 
     # -- looking up -----------------------------------------------------------------------------------------------
 
-    async def find(self, query: Query, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
-        """Return what answers ``query``. Never raises for anything that fails behind the cache."""
+    def peek(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+        """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
+
+        Otherwise a miss, or a bypass; ``find`` goes on from there. Never raises for anything that fails behind the
+        cache.
+        """
         if policy.mode == "off" or directives.off:
             return _OFF
         if not directives.lookup:
             return _NO_CACHE
         now = self.clock()
-        reason, record, stamp, fallback = "absent", None, None, None
-        job = self._writes.peek(query.entry_id)
+        job = self._waiting(address.entry_id)
         if job is not None:
-            record = job.record
-        else:
-            try:
-                stored = (
-                    await self._read(query.entry_id, now) if self._peek is None else self._peek(query.entry_id, now=now)
-                )
-                if stored is not None:
-                    record, stamp = wire.decode(stored.data), stored.stamp
-            except (wire.NewerVersion, wire.Undecodable) as error:
-                reason = self.upkeep.unreadable(query.entry_id, error)
-            except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be read is a miss
-                reason = "store-unavailable"
-                if self._peek is not None:
-                    self.observatory.fault("responses", error)  # Otherwise its dependency has told it.
-        if record is not None:
-            if record.partition == query.partition and record.exact == query.exact:
-                found = serves(record, now=now, stamp=stamp, policy=policy, directives=directives, source="exact")
-                if found.record is not None:
-                    return found
-                reason, fallback = found.reason, found.fallback
-            else:
-                reason = "mismatch"
-        return await self._find_near(query, policy, directives, now, reason, fallback)
+            return serves(job.record, now=now, stamp=None, policy=policy, directives=directives, source="exact")
+        if self._peek is None:
+            return _UNREAD
+        try:
+            stored = self._peek(address.entry_id, now=now)
+            return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be read is a miss
+            self.observatory.fault("responses", error)
+            return _UNAVAILABLE
+
+    async def find(
+        self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, peeked: Found | None = None
+    ) -> Found:
+        """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
+
+        ``peeked``: what ``peek`` has just returned for it. Never raises for anything that fails behind the cache.
+        """
+        found = self.peek(query, policy=policy, directives=directives) if peeked is None else peeked
+        if found is _UNREAD:
+            found = await self._read(query, policy, directives)
+        if found.record is not None or found is _OFF or found is _NO_CACHE:
+            return found
+        return await self._find_near(query, policy, directives, found)
 
     async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
         """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
         found = await self.find(query, policy=policy, directives=_EXACT)
         return found.record or found.fallback
 
-    async def _read(self, entry_id: bytes, now: float) -> Stored | None:
-        (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=now))
-        return stored
-
-    async def _find_near(
-        self, query: Query, policy: Policy, directives: Directives, now: float, reason: str, fallback: Record | None
-    ) -> Found:
-        why_not = self._why_not_near(query, policy, directives)
-        if why_not is not None or self._neighbours is None:
-            said = why_not if why_not is not None and reason == "absent" and why_not != "exact-mode" else reason
-            return Found(outcome="miss", reason=said, fallback=fallback, now=now)
+    async def _read(self, query: Query, policy: Policy, directives: Directives) -> Found:
+        now = self.clock()
         try:
-            asked = Asked(query=query, policy=policy, directives=directives, now=now)
-            found = await within(self._neighbours.find(asked), self.limits.lookup_deadline)
+            (stored,) = await self._behind.responses.call(self.parts.responses.get((query.entry_id,), now=now))
+            return _ABSENT if stored is None else self._weighed(query, stored, now, policy, directives)
+        except DependencyError:
+            return _UNAVAILABLE
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what answers nonsense cannot be read
+            self.observatory.fault("responses", error)
+            return _UNAVAILABLE
+
+    def _weighed(self, address: Address, stored: Stored, now: float, policy: Policy, directives: Directives) -> Found:
+        """Say whether what is stored under the address's id is its answer, and may still be served."""
+        try:
+            record = wire.decode(stored.data)
+        except (wire.NewerVersion, wire.Undecodable) as error:
+            return Found(outcome="miss", reason=self.upkeep.unreadable(address.entry_id, error))
+        if record.exact != address.exact or record.partition != address.partition:
+            return _MISMATCH
+        return serves(record, now=now, stamp=stored.stamp, policy=policy, directives=directives, source="exact")
+
+    async def _find_near(self, query: Query, policy: Policy, directives: Directives, missed: Found) -> Found:
+        neighbours = self._neighbours
+        if neighbours is None or policy.match == "exact" or directives.exact_only:
+            return missed
+        why_not = self._why_not_near(query)
+        if why_not is not None:
+            return msgspec.structs.replace(missed, reason=why_not) if missed.reason == "absent" else missed
+        try:
+            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
+            found = await within(neighbours.find(asked), self.limits.lookup_deadline)
         except TimeoutError as error:
             self.observatory.fault("lookup", error)
             found = Found(outcome="miss", reason="lookup-deadline")
         except Exception as error:  # noqa: BLE001  the edge to plugin code: a store that answers nonsense is a miss
             self.observatory.fault("lookup", error)
             found = Found(outcome="miss", reason="store-unavailable")
-        if found.outcome == "miss" and fallback is not None:
-            return msgspec.structs.replace(found, reason=reason, fallback=fallback, now=now)
+        if found.outcome == "miss" and missed.fallback is not None:
+            return msgspec.structs.replace(found, reason=missed.reason, fallback=missed.fallback, now=missed.now)
         return found
 
-    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
+    def _why_not_near(self, query: Query) -> str | None:
         if query.exact_only is not None:
             return query.exact_only
-        if self._neighbours is None or policy.match == "exact" or directives.exact_only or not query.text:
-            return "exact-mode"
         return "empty-scope" if self._is_empty(query.store_scope) else None
 
     def _is_empty(self, store_scope: bytes) -> bool:
@@ -188,7 +212,7 @@ class Engine:
             self._embeddings is not None and bool(query.text) and query.exact_only is None and not record.exact_only
         )
         job = Job(
-            query=query.settled(),  # What waits is bounded in bytes of answers; requests may be far longer.
+            query=query,
             record=record,
             data=wire.encode(record),
             keep_until=freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
@@ -281,7 +305,9 @@ class Engine:
                 )
             )
 
-    def conclude(self, found: Found, query: Query, *, policy: Policy, started: float, observed: bool = False) -> None:
+    def conclude(
+        self, found: Found, address: Address, *, policy: Policy, started: float, observed: bool = False
+    ) -> None:
         """Count and tell the decision of one request. ``started`` is when it came in, by ``clock``."""
         elapsed = self.clock() - started
         record = found.record
@@ -289,14 +315,14 @@ class Engine:
             self.observatory.count_served(found, elapsed)
         else:
             self.observatory.count_unserved(found.outcome, found.reason)
-            if query.fields:
-                self.observatory.splits.watch(hash((query.partition, query.text)), query.fields)
+            if isinstance(address, Query):
+                self.observatory.splits.watch(address)
         if self.observatory.is_heard:
             self.observatory.tell(
                 Decision(
                     outcome=found.outcome,
                     reason=found.reason,
-                    namespace=query.namespace,
+                    namespace=address.namespace,
                     route=policy.route,
                     source=found.source,
                     similarity=found.similarity,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from .decide import Found
-from .types import Event, Fault, Notice, Outcome
+from .types import Event, Fault, Notice, Outcome, Query
 
 _TEXTS_WATCHED = 4096
 _log = logging.getLogger("semcache")
@@ -54,8 +54,12 @@ class Splits:
         self.counts: Counter[str] = Counter()
         self._seen: OrderedDict[int, tuple[tuple[str, bytes], ...]] = OrderedDict()
 
-    def watch(self, text: int, fields: tuple[tuple[str, bytes], ...]) -> None:
-        """Note that ``text`` (a hash of it) was asked with these members."""
+    def watch(self, query: Query) -> None:
+        """Note that the query's text was asked with the query's members."""
+        fields = query.fields
+        if not fields:
+            return
+        text = hash((query.partition, query.text))
         before = self._seen.pop(text, None)
         self._seen[text] = fields
         if before is None:

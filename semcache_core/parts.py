@@ -10,6 +10,7 @@ from .protocols import (
     Embedder,
     ResponseStore,
     SupportsPeek,
+    SupportsPoke,
     SupportsScopes,
     SupportsStamps,
     SupportsSweep,
@@ -30,6 +31,7 @@ class Parts:
     responses: ResponseStore
     stamps: SupportsStamps
     peek: SupportsPeek | None
+    poke: SupportsPoke | None
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
     verifiers: Sequence[Verifier] = ()
@@ -54,6 +56,7 @@ class Parts:
             responses=stamped,
             stamps=stamped,
             peek=stamped if isinstance(stamped, SupportsPeek) else None,
+            poke=stamped if isinstance(stamped, SupportsPoke) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
             verifiers=verifiers,

@@ -155,6 +155,15 @@ class SupportsPeek(Protocol):
 
 
 @runtime_checkable
+class SupportsPoke(Protocol):
+    """A response store that can write one entry at once, into this process's memory."""
+
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        """Do what ``set`` does, without waiting for anything. Raises StoreUnavailable."""
+        ...
+
+
+@runtime_checkable
 class SupportsStamps(Protocol):
     """A response store that keeps stamps: its ``get`` fills ``Stored.stamp`` in the same trip.
 

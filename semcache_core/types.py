@@ -164,8 +164,8 @@ class once(Generic[T]):
 # -- what the engine works on -----------------------------------------------------------------------------------------
 
 
-class Nearby(Struct, frozen=True):
-    """The half of a query that matters once the exact look-up has failed."""
+class Nearby(msgspec.Struct, frozen=True):
+    """The half of a query that matters once the exact look-up has failed. No scopes where only equal texts count."""
 
     scope: bytes
     store_scope: bytes
@@ -174,17 +174,25 @@ class Nearby(Struct, frozen=True):
     exact_only: str | None = None
 
 
-class Query(msgspec.Struct, frozen=True, dict=True):
-    """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
-
-    ``partition`` is who asks and where; ``exact`` the canonical request; ``entry_id`` the keyed hash of both. An
-    exact hit needs no more, so the rest is worked out when it is first asked for, by ``nearby_of`` and ``fields_of``.
-    """
+class Address(msgspec.Struct, frozen=True):
+    """Where a request's own answer is kept: all that an exact look-up needs. Digests, and no text."""
 
     namespace: str
     partition: bytes
+    """Who asks, and where."""
     exact: bytes
+    """The canonical request."""
     entry_id: bytes
+    """The keyed hash of both."""
+
+
+class Query(Address, frozen=True, dict=True):
+    """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
+
+    An exact hit needs no more than its address, so the rest is worked out when it is first asked for, by ``nearby_of``
+    and ``fields_of``.
+    """
+
     nearby_of: Callable[[], Nearby]
     fields_of: Callable[[], tuple[tuple[str, bytes], ...]] = tuple
 

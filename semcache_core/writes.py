@@ -46,6 +46,7 @@ class Writes:
     ) -> None:
         self._parts, self._dependencies, self._embeddings = parts, dependencies, embeddings
         self._on_fault = on_fault
+        self._poke = None if parts.poke is None else parts.poke.poke
         self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
         self._waiting: dict[bytes, Job] = {}
         self.peek: Callable[[bytes], Job | None] = self._waiting.get
@@ -65,7 +66,18 @@ class Writes:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def queue(self, job: Job) -> None:
-        """Write ``job`` in the background."""
+        """Write ``job`` in the background, or at once where that waits for nothing."""
+        entry_id = job.query.entry_id
+        if (
+            self._poke is not None
+            and not job.semantic
+            and not (entry_id in self._waiting or entry_id in self._under_way)
+        ):
+            try:
+                self._poke(entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be written costs a hit
+                self._on_fault("write_responses", error)
+            return
         if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
             self._on_fault("write-queue", asyncio.QueueFull())
             return
@@ -75,6 +87,7 @@ class Writes:
 
     def _enter(self, job: Job) -> None:
         self.forget(job.query.entry_id)
+        job.query = job.query.settled()  # What waits is bounded in bytes of answers; requests may be far longer.
         self._waiting[job.query.entry_id] = job
         self._bytes += len(job.data)
         if job.semantic:

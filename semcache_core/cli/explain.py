@@ -85,7 +85,6 @@ def call_of(asked: Asked) -> tuple[Call, bytes]:
         path=path.encode("latin-1"),
         query=query.encode("latin-1"),
         headers=raw,
-        names=dict(raw),
     )
     return call, body.encode()
 

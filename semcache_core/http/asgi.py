@@ -18,7 +18,7 @@ import msgspec
 from semcache_core.errors import NotOpenError, WrongLoopError
 from semcache_core.http.lifespan import Keeper, live
 from semcache_core.http.messages import App, Receive, Scope, Send
-from semcache_core.http.responder import Responder
+from semcache_core.http.responder import respond
 from semcache_core.http.site import Desk, Place, Site
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class SemanticCacheASGI:
         if route is None:
             await self.app(scope, receive, send)
             return
-        await Responder(self.app, desk, route, scope, receive, send).respond(path=path, who=self._who(scope))
+        who = None if self._identify is None else _named(self._identify, scope)
+        await respond(self.app, desk, route, scope, receive, send, path=path, who=who)
 
-    def _who(self, scope: Scope) -> str | None:
-        if self._identify is None:
-            return None
-        try:
-            return self._identify(scope)
-        except Exception as error:  # noqa: BLE001  the edge to the application's code
-            # A caller who cannot be told from others is nobody: the request bypasses the cache.
-            _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
-            return None
+
+def _named(identify: Identify, scope: Scope) -> str | None:
+    try:
+        return identify(scope)
+    except Exception as error:  # noqa: BLE001  the edge to the application's code
+        # A caller who cannot be told from others is nobody: the request bypasses the cache.
+        _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
+        return None

@@ -9,18 +9,17 @@ Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in betwee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
 from typing import cast
 
 import msgspec
 
 from semcache_core.decide import Directives
-from semcache_core.http import directives as said
+from semcache_core.http import directives as spoken
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
+from semcache_core.http.known import Known
 from semcache_core.http.site import Desk, Route
-from semcache_core.keys.http import ADMITTED, Known, Target
+from semcache_core.keys.http import ADMITTED, Target
 from semcache_core.types import Bypass, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
@@ -43,123 +42,71 @@ class Call(msgspec.Struct, frozen=True):
     path: bytes
     query: bytes
     headers: Headers
-    names: Mapping[bytes, bytes]
-    """``dict(headers)``: only to see which names are there, because most requests have none that matters."""
     who: str | None = None
     """The caller's name where the application says it (``Place.by_application``)."""
 
 
 class Asking:
-    """A request the cache may answer: its query, and what its caller wants."""
+    """A request the cache may answer: what it is known to ask, and the request itself for when it goes upstream."""
 
-    __slots__ = ("_known", "_unread", "desk", "directives", "needs", "query", "route", "shown", "streamed")
+    __slots__ = ("_key", "_query", "body", "call", "desk", "known")
 
-    query: Query
-    streamed: bool
-    needs: frozenset[str]
-
-    def __init__(self, unread: Unread, directives: Directives) -> None:
-        desk = unread.desk
-        self.desk, self.route, self.directives = desk, unread.route, directives
-        self._unread = unread
-        self.shown = _PLAIN
-        if desk.shared or desk.debug_token is not None:
-            matched = status.may_debug(unread.call.headers, desk.debug_token)
-            self.shown = status.Shown(times=not desk.shared, matched=matched)
-
-    def take(self, known: Known, query: Query) -> Asking:
-        """Take over what the request is known to be."""
-        self._known, self.streamed, self.needs = known, known.streamed, known.needs
-        self.query = query
-        return self
+    def __init__(
+        self, desk: Desk, call: Call, body: bytes, known: Known, key: Key | None = None, query: Query | None = None
+    ) -> None:
+        self.desk, self.call, self.known = desk, call, known
+        self.body = body
+        """As it was sent: it may be compressed."""
+        self._key, self._query = key, query
 
     @property
-    def call(self) -> Call:
-        """The request's head."""
-        return self._unread.call
+    def route(self) -> Route:
+        """Who reads the request, and what holds for it."""
+        return self.known.route
 
     @property
-    def headers(self) -> Headers:
-        """The request's headers."""
-        return self._unread.call.headers
+    def directives(self) -> Directives:
+        """What its caller asked for besides."""
+        return self.known.directives
 
     @property
-    def body(self) -> bytes:
-        """The request's body as it was sent: it may be compressed."""
-        return self._unread.body
+    def query(self) -> Query:
+        """The request's query. One that was known by its bytes is read only now."""
+        if self._query is None:
+            self._read()
+        return cast("Query", self._query)
 
     @property
     def key(self) -> Key:
         """The request's key."""
-        unread = self._unread
-        if unread.key is None:
-            unread.read(self._known)
-        return cast("Key", unread.key)
-
-    def handle(self, entry_id: bytes | None) -> bytes:
-        """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
-        if entry_id is not None and entry_id != self.query.entry_id:
-            return self.desk.keys.handle(self.query, entry_id).encode()
-        known = self._known
-        if not known.handle:
-            known.handle = self.desk.keys.handle(self.query, self.query.entry_id).encode()
-        return known.handle
+        if self._key is None:
+            self._read()
+        return cast("Key", self._key)
 
     @property
     def credential(self) -> bytes:
         """A digest of whatever in the headers looks like a credential."""
-        return self.desk.keys.credential(self._unread.call.headers, generic=self.route.generic)
+        return self.desk.keys.credential(self.call.headers, generic=self.route.generic)
 
+    def handle(self, entry_id: bytes | None) -> bytes:
+        """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
+        known = self.known
+        if entry_id is not None and entry_id != known.entry_id:
+            return self.desk.keys.handle(known, entry_id)
+        if not known.handle:
+            msgspec.structs.force_setattr(known, "handle", self.desk.keys.handle(known, known.entry_id))
+        return known.handle
 
-class Unread:
-    """A request as it came. One that is known by its bytes is read only if it has to go upstream after all.
-
-    It knows nothing of its query, which may ask it for more: a cycle would leave every hit to the garbage collector.
-    """
-
-    __slots__ = ("body", "call", "desk", "key", "route")
-
-    def __init__(self, desk: Desk, route: Route, call: Call, body: bytes) -> None:
-        self.desk, self.route, self.call, self.body = desk, route, call, body
-        self.key: Key | None = None
-
-    def extract(self) -> Key | Bypass | None:
-        """Return what the extractor makes of it. Raises CannotDecode."""
-        call, body = self.call, self.body
-        if b"content-encoding" in call.names:
-            body = decoded(call.headers, body, limit=self.route.policy.max_body)
-        made = self.route.extractor.extract(
-            Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
-        )
-        if isinstance(made, Key):
-            self.key = made
-        return made
-
-    def target(self, namespace: str) -> Target:
-        """Return where it goes."""
-        call = self.call
-        return Target(
-            namespace=namespace,
-            protocol=self.route.protocol,
-            method=call.method,
-            scheme=call.scheme,
-            mount=call.mount,
-            path=call.path,
-            query=call.query,
-            upstream=self.desk.place.upstream,
-            generic=self.route.generic,
-        )
-
-    def read(self, known: Known) -> Query:
-        """Return the whole query of a request that is known."""
-        desk, route, call = self.desk, self.route, self.call
-        target = self.target(known.namespace)
+    def _read(self) -> None:
+        desk, call, known, route = self.desk, self.call, self.known, self.known.route
+        target = _target(desk, route, call, known.namespace)
         # No credential of it ends in between.
         caller = desk.keys.admit(target, call.headers, now=ADMITTED, who=call.who)
-        key = self.extract()
+        key = _extract(route, call, self.body)
         if isinstance(caller, Bypass) or not isinstance(key, Key):
             raise TypeError(f"the {route.protocol} extractor read one request in two ways")
-        return desk.keys.query(key, target, caller, policy=route.policy, partition=known.partition)
+        self._key = key
+        self._query = desk.keys.query(key, target, caller, policy=route.policy, partition=known.partition)
 
 
 def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Asking | Bypass | None:
@@ -167,29 +114,34 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
 
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
     """
-    directives = _NO_DIRECTIVES
-    if not _DIRECTING.isdisjoint(call.names):
-        read = said.of_request(call.headers, policy=route.policy, allow=desk.allow, shared=desk.shared)
-        if isinstance(read, Bypass):
-            return read
-        directives = read
-        if directives.semantic:
-            route = route.loosened()
-    namespace = directives.namespace or desk.namespace
-    place = (namespace, route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
+    place = (route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
     alias = desk.keys.alias(place, call.headers, body, generic=route.generic)
     known = desk.aliases.get(alias)
-    if isinstance(known, Bypass):
-        return known
-    unread = Unread(desk, route, call, body)
-    if known is not None and (known.ends is None or known.ends > now):
-        return Asking(unread, directives).take(known, known.query(partial(unread.read, known)))
-    target = unread.target(namespace)
+    if known is None or (type(known) is Known and known.ends is not None and known.ends <= now):
+        return _first_asked(desk, route, call, body, now=now, alias=alias)
+    return known if isinstance(known, Bypass) else Asking(desk, call, body, known)
+
+
+def _first_asked(
+    desk: Desk, route: Route, call: Call, body: bytes, *, now: float, alias: bytes
+) -> Asking | Bypass | None:
+    """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
+    # Only to see which names are there: most requests have none that matters.
+    names = dict(call.headers)
+    directives = _NO_DIRECTIVES
+    if not _DIRECTING.isdisjoint(names):
+        said = spoken.of_request(call.headers, policy=route.policy, allow=desk.allow, shared=desk.shared)
+        if isinstance(said, Bypass):
+            return said
+        directives = said
+        if directives.semantic:
+            route = route.loosened()
+    target = _target(desk, route, call, directives.namespace or desk.namespace)
     caller = desk.keys.admit(target, call.headers, now=now, who=call.who)
     if isinstance(caller, Bypass):
         return caller
     try:
-        key = unread.extract()
+        key = _extract(route, call, body)
     except CannotDecode:
         return _UNREADABLE
     if not isinstance(key, Key):
@@ -197,6 +149,45 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
             desk.aliases.put(alias, key)
         return key
     query = desk.keys.query(key, target, caller, policy=route.policy)
-    known = desk.keys.known_as(key, query, caller)
+    known = Known(
+        query.namespace,
+        query.partition,
+        query.exact,
+        query.entry_id,
+        route,
+        directives,
+        _shown(desk, call.headers),
+        key.streamed,
+        key.needs,
+        desk.keys.ends(caller),
+    )
     desk.aliases.put(alias, known)
-    return Asking(unread, directives).take(known, query)
+    return Asking(desk, call, body, known, key, query)
+
+
+def _shown(desk: Desk, headers: Headers) -> status.Shown:
+    if not desk.shared and desk.debug_token is None:
+        return _PLAIN
+    return status.Shown(times=not desk.shared, matched=status.may_debug(headers, desk.debug_token))
+
+
+def _extract(route: Route, call: Call, body: bytes) -> Key | Bypass | None:
+    """Return what the extractor makes of the request. Raises CannotDecode."""
+    body = decoded(call.headers, body, limit=route.policy.max_body)
+    return route.extractor.extract(
+        Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
+    )
+
+
+def _target(desk: Desk, route: Route, call: Call, namespace: str) -> Target:
+    return Target(
+        namespace=namespace,
+        protocol=route.protocol,
+        method=call.method,
+        scheme=call.scheme,
+        mount=call.mount,
+        path=call.path,
+        query=call.query,
+        upstream=desk.place.upstream,
+        generic=route.generic,
+    )

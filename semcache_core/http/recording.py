@@ -156,7 +156,7 @@ class Recording:
             varying = rules.varies_on(headers if route.generic else self._headers)
             if varying is None:
                 return Refused("vary")
-            self._vary = rules.values_of(varying, asking.headers)
+            self._vary = rules.values_of(varying, asking.call.headers)
         limit = route.policy.max_body
         try:
             self._decoder = (

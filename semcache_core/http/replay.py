@@ -41,11 +41,11 @@ def replayed(
         answer = _decode_answer(record.payload)
     except msgspec.MsgspecError:
         return "undecodable"
-    if answer.vary and not rules.matches(answer.vary, asking.headers):
+    if answer.vary and not rules.matches(answer.vary, asking.call.headers):
         return "vary"
     framing = Framing(
-        streamed=asking.streamed,
-        needs=asking.needs,
+        streamed=asking.known.streamed,
+        needs=asking.known.needs,
         exact=found.source == "exact",
         fresh_id=fresh_id,
         now=now,
@@ -68,8 +68,8 @@ def replayed(
 
 def _told(asking: Asking, found: Found, upstream_status: int | None) -> Headers:
     if upstream_status is not None:
-        return status.stale_on_error(upstream_status, found.age, shown=asking.shown)
-    return status.hit(found, handle=asking.handle(found.entry_id), shown=asking.shown)
+        return status.stale_on_error(upstream_status, found.age, shown=asking.known.shown)
+    return status.hit(found, handle=asking.handle(found.entry_id), shown=asking.known.shown)
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:

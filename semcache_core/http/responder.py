@@ -24,93 +24,85 @@ _ONLY_IF_CACHED = (
 )
 
 
-class Responder:
-    """One claimed request, from its first message to its last."""
-
-    __slots__ = ("_app", "_desk", "_incoming", "_receive", "_route", "_scope", "_send", "_started")
-
-    def __init__(self, app: App, desk: Desk, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        self._app, self._desk, self._route = app, desk, route
-        self._scope, self._receive, self._send = scope, receive, send
-        self._started = desk.engine.clock()
-
-    async def respond(self, *, path: bytes, who: str | None) -> None:
-        """Answer it: from the cache, from an equal request's flight, or from the application."""
-        route, engine = self._route, self._desk.engine
-        first = await self._receive()
-        self._incoming = Incoming(self._receive, first)
-        if first["type"] == "http.request" and not first.get("more_body", False):
-            body: bytes | None = first.get("body", b"")
-        else:
-            body = await self._incoming.rest(most=route.policy.max_body, announced=_announced(self._scope["headers"]))
-        asking = self._asking(body, path, who)
-        if asking is None:
-            await self._app(self._scope, self._incoming.receive, self._send)
-            return
-        if isinstance(asking, Bypass):
-            await self._bypass(asking.reason)
-            return
-        ending = Ending.AGAIN
-        while ending is Ending.AGAIN:
-            found = UNPROVEN
-            if not self._is_unproven(asking):
-                found = await engine.find(asking.query, policy=asking.route.policy, directives=asking.directives)
-            replay = None
-            if found.record is not None:
-                replay, found = _framed(asking, found, self._started)
-            if replay is not None and route.policy.mode != "observe":
-                engine.conclude(found, asking.query, policy=route.policy, started=self._started)
-                await send_replay(self._send, replay)
-                if found.outcome == "stale" and asking.directives.joins:
-                    await _refreshed(self._visit(asking, found))
+async def respond(
+    app: App, desk: Desk, route: Route, scope: Scope, receive: Receive, send: Send, *, path: bytes, who: str | None
+) -> None:
+    """Answer one claimed request: from the cache, from an equal request's flight, or from the application."""
+    engine = desk.engine
+    started = engine.clock()
+    first = await receive()
+    incoming = Incoming(receive, first)
+    if first["type"] == "http.request" and not first.get("more_body", False):
+        body: bytes | None = first.get("body", b"")
+    else:
+        body = await incoming.rest(most=route.policy.max_body, announced=_announced(scope["headers"]))
+    asking = _asked(desk, route, scope, body, path=path, who=who, now=started)
+    if asking is None:
+        await app(scope, incoming.receive, send)
+        return
+    if isinstance(asking, Bypass):
+        engine.bypassed(asking.reason, policy=route.policy, started=started, namespace=desk.namespace)
+        await _passed_by(app, desk, scope, incoming, send, asking.reason)
+        return
+    known = asking.known
+    policy, directives = known.route.policy, known.directives
+    ending = Ending.AGAIN
+    while ending is Ending.AGAIN:
+        found = UNPROVEN
+        if not (desk.shared and _is_unproven(asking, started)):
+            found = engine.peek(known, policy=policy, directives=directives)
+            if found.record is None:
+                found = await engine.find(asking.query, policy=policy, directives=directives, peeked=found)
+        replay = None
+        if found.record is not None:
+            replay, found = _framed(asking, found, started)
+            if replay is not None and policy.mode != "observe":
+                engine.conclude(found, known, policy=policy, started=started)
+                await send_replay(send, replay)
+                if found.outcome == "stale" and directives.joins:
+                    await _refreshed(Visit(app, scope, send, incoming, asking=asking, found=found, started=started))
                 return
-            if found.outcome == "bypass":
-                await self._bypass(found.reason)
-                return
-            ending = await _forwarded(self._visit(asking, found))
+        if found.outcome == "bypass":
+            engine.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
+            await _passed_by(app, desk, scope, incoming, send, found.reason)
+            return
+        ending = await _forwarded(Visit(app, scope, send, incoming, asking=asking, found=found, started=started))
 
-    def _asking(self, body: bytes | None, path: bytes, who: str | None) -> Asking | Bypass | None:
-        if body is None or len(body) > self._route.policy.max_body:
-            return _TOO_LARGE
-        scope = self._scope
-        headers = tuple(scope["headers"])
-        call = Call(
-            scope["method"],
-            scope.get("scheme", "http"),
-            scope.get("root_path", ""),
-            path,
-            scope.get("query_string", b""),
-            headers,
-            dict(headers),
-            who,
-        )
-        try:
-            return ask(self._desk, self._route, call, body, now=self._started)
-        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-            self._desk.engine.observatory.fault("extract", error)
-            return _BROKEN
 
-    def _is_unproven(self, asking: Asking) -> bool:
-        """Say whether upstream would have to take the caller's credential first: under a shared identity only."""
-        desk = self._desk
-        if not desk.shared or not asking.directives.lookup:
-            return False
-        credential = asking.credential
-        return credential != desk.nobody and not desk.proofs.hold(credential, now=self._started)
+def _asked(
+    desk: Desk, route: Route, scope: Scope, body: bytes | None, *, path: bytes, who: str | None, now: float
+) -> Asking | Bypass | None:
+    if body is None or len(body) > route.policy.max_body:
+        return _TOO_LARGE
+    call = Call(
+        scope["method"],
+        scope.get("scheme", "http"),
+        scope.get("root_path", ""),
+        path,
+        scope.get("query_string", b""),
+        tuple(scope["headers"]),
+        who,
+    )
+    try:
+        return ask(desk, route, call, body, now=now)
+    except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+        desk.engine.observatory.fault("extract", error)
+        return _BROKEN
 
-    async def _bypass(self, reason: str) -> None:
-        """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
-        desk = self._desk
-        desk.engine.bypassed(reason, policy=self._route.policy, started=self._started, namespace=desk.namespace)
-        send = _Marked(self._send, status.bypassed(reason) if desk.options.status_headers else ()).send
-        await self._app(
-            scope_without_directives(self._scope, dict(self._scope["headers"])), self._incoming.receive, send
-        )
 
-    def _visit(self, asking: Asking, found: Found) -> Visit:
-        return Visit(
-            self._app, self._scope, self._send, self._incoming, asking=asking, found=found, started=self._started
-        )
+def _is_unproven(asking: Asking, now: float) -> bool:
+    """Say whether upstream would have to take the caller's credential first: under a shared identity only."""
+    desk = asking.desk
+    if not asking.directives.lookup:
+        return False
+    credential = asking.credential
+    return credential != desk.nobody and not desk.proofs.hold(credential, now=now)
+
+
+async def _passed_by(app: App, desk: Desk, scope: Scope, incoming: Incoming, send: Send, reason: str) -> None:
+    """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
+    marked = _Marked(send, status.bypassed(reason) if desk.options.status_headers else ()).send
+    await app(scope_without_directives(scope), incoming.receive, marked)
 
 
 def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Found]:
@@ -125,7 +117,7 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
         return replay, found
     if replay == "undecodable":
         engine = asking.desk.engine
-        engine.spawn(engine.upkeep.forget(found.entry_id or asking.query.entry_id))
+        engine.spawn(engine.upkeep.forget(found.entry_id or asking.known.entry_id))
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from semcache_core.extractors.json_body import JsonBody
-from semcache_core.keys.http import Aliases, HttpKeys
+from semcache_core.http.known import Aliases
+from semcache_core.keys.http import HttpKeys
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
 from semcache_core.settings import HttpOptions, Policy, RouteOptions
 

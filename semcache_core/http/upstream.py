@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
 from typing import Any
 
 from semcache_core.decide import Found
@@ -45,9 +44,7 @@ class Upstream:
             self._recording = Recording(visit.asking, born_at=visit.engine.clock())
         visit.incoming.held = self._until_alone
         try:
-            await visit.app(
-                scope_without_directives(visit.scope, visit.asking.call.names), visit.incoming.receive, self._on_message
-            )
+            await visit.app(scope_without_directives(visit.scope), visit.incoming.receive, self._on_message)
             await self._outbox.finish()
         except Exception:
             if not self._started:
@@ -101,7 +98,7 @@ class Upstream:
         told = (
             status.observed()
             if visit.observed and visit.found.record is not None
-            else status.missed(visit.found, shown=visit.asking.shown)
+            else status.missed(visit.found, shown=visit.asking.known.shown)
         )
         await self._outbox.put({**message, "headers": [*rules.without(sent, ANSWER_STRIPPED), *told]})
 
@@ -247,8 +244,9 @@ class Upstream:
             await asyncio.sleep(0)
 
 
-def scope_without_directives(scope: Scope, names: Mapping[bytes, bytes]) -> Scope:
-    """Return the scope for the application, without the fields that are meant for the cache; ``names`` has them all."""
-    if STRIPPED.isdisjoint(names):
+def scope_without_directives(scope: Scope) -> Scope:
+    """Return the scope for the application, without the fields that are meant for the cache."""
+    headers = scope["headers"]
+    if STRIPPED.isdisjoint([name for name, _ in headers]):
         return scope
-    return {**scope, "headers": rules.without(scope["headers"], STRIPPED)}
+    return {**scope, "headers": rules.without(headers, STRIPPED)}

@@ -51,7 +51,7 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
             if begun:
                 await visit.send({"type": "http.response.body", "body": item, "more_body": True})
                 continue
-            if not isinstance(item, Shared) or not rules.matches(item.vary, visit.asking.headers):
+            if not isinstance(item, Shared) or not rules.matches(item.vary, visit.asking.call.headers):
                 return Ending.ALONE
             begun = True
             visit.conclude()

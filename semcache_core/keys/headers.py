@@ -32,6 +32,8 @@ class Role(IntEnum):
     """A request with it is not for a cache."""
     MALFORMED = 8
     """Two programs may take the name for two different headers."""
+    DIRECTING = 9
+    """Says how to use the cache: no part of the key, whatever the configuration says."""
 
 
 _BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
@@ -56,9 +58,9 @@ _IGNORED = frozenset(
     forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-real-ip cdn-loop
     traceparent tracestate baggage b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
     x-request-id x-correlation-id x-client-request-id dnt http-referer x-title
-    cache-control pragma semcache-control semcache-debug
     """.split()
 )
+_DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control", b"semcache-debug"})
 _IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
 _IGNORED_BY_LLMS = frozenset({b"accept", b"accept-language", b"content-type"})
 # What SDKs, browsers and proxies send: judged beforehand, so that made-up names cannot crowd them out of memory.
@@ -104,7 +106,7 @@ class Roles:
         self._llm = llm
         self.known: dict[bytes, Role] = {}
         """The roles of names already met. Look here first; ``of`` fills it."""
-        for name in (*_IGNORED, *_USUAL, *self._named, *self._ignored):
+        for name in (*_IGNORED, *_DIRECTING, *_USUAL, *self._named, *self._ignored):
             self.of(name)
 
     def of(self, name: bytes) -> Role:
@@ -121,6 +123,8 @@ class Roles:
             return Role.MALFORMED
         if name == b"host":
             return Role.HOST
+        if name in _DIRECTING:
+            return Role.DIRECTING
         if name in _BYPASS:
             return Role.BYPASS
         looks_like = _credential(name)

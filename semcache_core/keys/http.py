@@ -2,30 +2,27 @@
 
 keys = HttpKeys(Digests(secret), options=settings.http)
 alias = keys.alias(place, headers, body, generic=...)  # a repeat of the same bytes is known by this
-known = aliases.get(alias)                             # Known: the query without reading it, or Bypass
 caller = keys.admit(target, headers, now=now)          # Caller, or Bypass: forward and say why
 key = extractor.extract(request)                       # Key, Bypass, None
 query = keys.query(key, target, caller, policy=policy)
-aliases.put(alias, keys.known_as(key, query, caller))
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import Bypass, Key, Nearby, Query
+from semcache_core.types import Address, Bypass, Key, Nearby, Query
 
 from .canonical import HASHED, HOLE
 from .digests import Digests, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
-from .text import exact_only_reason, fold, split_after
+from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
-__all__ = ["ADMITTED", "Aliases", "Caller", "HttpKeys", "Known", "Target"]
+__all__ = ["ADMITTED", "Caller", "HttpKeys", "Target"]
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -42,13 +39,16 @@ class _Rest(msgspec.Struct, frozen=True):
         key, digests, partition = self.key, self.digests, self.partition
         before, raw = split_after(key.hole, self.policy.hole_after)
         text = fold(raw)
+        flight = digests.flight(partition, self.exact, key.flight, key.audience)
+        if self.policy.match == "exact":
+            return Nearby(b"", b"", flight, text, key.exact_only or EXACT_MODE)
         scope = digests.scope(partition, self.keyed, key.template, key.audience, len(key.hole), before)
         return Nearby(
-            scope=scope,
-            store_scope=store_scope(partition, scope),
-            flight=digests.flight(partition, self.exact, key.flight, key.audience),
-            text=text,
-            exact_only=key.exact_only or exact_only_reason(text, self.policy),
+            scope,
+            store_scope(partition, scope),
+            flight,
+            text,
+            key.exact_only or exact_only_reason(text, self.policy),
         )
 
 
@@ -112,9 +112,13 @@ class HttpKeys:
         """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
 
         ``place`` is where it goes: whatever of it makes the target. Headers that are ignored do not count; the others
-        do as they stand, in their order.
+        do as they stand, in their order, those that say how to use the cache among them.
         """
         return self.digests.alias(place, self._rule.telling(headers, generic=generic), body)
+
+    def ends(self, caller: Caller) -> float | None:
+        """Return when the caller's credential ends, as far as it says so: seconds since the epoch; None: no end."""
+        return self._rule.ends(caller)
 
     def partition(self, target: Target, caller: Caller) -> bytes:
         """Return who asks and where: 16 bytes."""
@@ -146,66 +150,6 @@ class HttpKeys:
         caller = self._everybody.sift(headers, generic=generic, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
-    def handle(self, query: Query, entry_id: bytes) -> str:
-        """Return the text of ``Semcache-Entry``: it names the entry to callers of the query's partition only."""
-        return self.digests.handle(query.partition, entry_id)
-
-    def known_as(self, key: Key, query: Query, caller: Caller) -> Known:
-        """Return what to remember of a request."""
-        return Known(
-            query.namespace,
-            query.partition,
-            query.exact,
-            query.entry_id,
-            key.streamed,
-            key.needs,
-            self._rule.ends(caller),
-        )
-
-
-class Known(msgspec.Struct):
-    """What is remembered of a request whose bytes were seen before: digests and mode, no text."""
-
-    namespace: str
-    partition: bytes
-    exact: bytes
-    entry_id: bytes
-    streamed: bool
-    needs: frozenset[str]
-    ends: float | None
-    """When the caller's credential ends, and this with it: seconds since the epoch; None: nobody knows of an end."""
-    handle: bytes = b""
-    """``Semcache-Entry`` of its own entry, from its first hit on."""
-
-    def query(self, parsed: Callable[[], Query]) -> Query:
-        """Return the query; ``parsed`` makes it from the request, and is called only if no exact answer is found."""
-        return Query(
-            self.namespace,
-            self.partition,
-            self.exact,
-            self.entry_id,
-            lambda: parsed().nearby,
-            lambda: parsed().fields,
-        )
-
-
-class Aliases:
-    """Remembers the keys of raw requests, the oldest forgotten first once ``capacity`` is reached."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        # Not a plain dict: finding its first key means passing over all that were deleted before it.
-        self._known: OrderedDict[bytes, Known | Bypass] = OrderedDict()
-        self.get: Callable[[bytes], Known | Bypass | None] = self._known.get
-        """Return what is known of an alias, or None."""
-
-    def put(self, alias: bytes, known: Known | Bypass) -> None:
-        """Remember what a request came to."""
-        if self._capacity <= 0:
-            return
-        while len(self._known) >= self._capacity:
-            self._known.popitem(last=False)
-        self._known[alias] = known
-
-    def __len__(self) -> int:
-        return len(self._known)
+    def handle(self, address: Address, entry_id: bytes) -> bytes:
+        """Return the text of ``Semcache-Entry``: it names the entry to callers of the address's partition only."""
+        return self.digests.handle(address.partition, entry_id).encode()

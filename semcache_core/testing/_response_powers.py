@@ -7,7 +7,14 @@ from typing import ClassVar, final
 import pytest
 
 from semcache_core.errors import NotOpenError
-from semcache_core.protocols import ResponseStore, SupportsPeek, SupportsScan, SupportsSecret, SupportsStamps
+from semcache_core.protocols import (
+    ResponseStore,
+    SupportsPeek,
+    SupportsPoke,
+    SupportsScan,
+    SupportsSecret,
+    SupportsStamps,
+)
 from semcache_core.types import Stored
 
 from ._contract import GuardedContract, promise
@@ -138,6 +145,31 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
                 assert isinstance(unusable, SupportsPeek)
                 with pytest.raises(NotOpenError):
                     unusable.peek(ident("a"), now=START)
+
+        self.run(body)
+
+    @promise
+    async def test_a_poke_does_what_set_would(self, store: ResponseStore) -> None:
+        if not isinstance(store, SupportsPoke):
+            pytest.skip("does not promise SupportsPoke")
+        for name in ("poked", "set"):
+            await self.put(store, name, b"old", keep_until=START + 1, tags=("green",))
+        await self.put(store, "set", b"new", keep_until=START + 10, tags=("red",))
+        store.poke(ident("poked"), b"new", keep_until=START + 10, tags=[ident("red")])
+        if isinstance(store, SupportsStamps):
+            await store.stamp([ident("red")], at=START)
+        for now in (START, START + 9, START + 10):
+            assert await self.got(store, "poked", now=now) == await self.got(store, "set", now=now)
+
+    def test_a_poke_outside_the_block_raises_not_open(self) -> None:
+        async def body() -> None:
+            async with self.opened() as store:
+                if not isinstance(store, SupportsPoke):
+                    pytest.skip("does not promise SupportsPoke")
+            for unusable in (store, self.make()):
+                assert isinstance(unusable, SupportsPoke)
+                with pytest.raises(NotOpenError):
+                    unusable.poke(ident("a"), b"data", keep_until=None, tags=())
 
         self.run(body)
 

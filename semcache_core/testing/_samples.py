@@ -15,6 +15,7 @@ import numpy as np
 from semcache_core.protocols import (
     SupportsNotices,
     SupportsPeek,
+    SupportsPoke,
     SupportsScan,
     SupportsScopes,
     SupportsSecret,
@@ -28,6 +29,7 @@ START = 4_102_444_800.0
 
 POWERS: tuple[type, ...] = (
     SupportsPeek,
+    SupportsPoke,
     SupportsStamps,
     SupportsScopes,
     SupportsScan,

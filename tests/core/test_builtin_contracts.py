@@ -21,6 +21,7 @@ from semcache_core.protocols import (
     ResponseStore,
     SupportsNotices,
     SupportsPeek,
+    SupportsPoke,
     SupportsScan,
     SupportsScopes,
     SupportsSecret,
@@ -48,7 +49,7 @@ class TestMemoryVectors(VectorStoreContract):
 
 
 class TestMemoryResponses(ResponseStoreContract):
-    promises = (SupportsPeek, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
+    promises = (SupportsPeek, SupportsPoke, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
 
     def make(self) -> ResponseStore:
         return MemoryResponseStore(MemoryResponseStore.Options())

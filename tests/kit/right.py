@@ -180,6 +180,10 @@ class DictResponses(Opened):
         self.check_open()
         return self.found(id, now)
 
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        self.check_open()
+        self.put(id, data, keep_until, tuple(tags))
+
     async def count(self) -> int:
         return len(self.entries)
 

@@ -14,6 +14,7 @@ from semcache_core.errors import StoreUnavailable
 from semcache_core.protocols import (
     ResponseStore,
     SupportsPeek,
+    SupportsPoke,
     SupportsScan,
     SupportsSecret,
     SupportsStamps,
@@ -40,7 +41,7 @@ def caught_by(*names: str) -> Any:
 
 class TestRight(ResponseStoreContract):
     shared = True
-    promises = (SupportsPeek, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
+    promises = (SupportsPeek, SupportsPoke, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
     store: ClassVar[type[DictResponses]] = DictResponses
 
     @cached_property
@@ -309,6 +310,19 @@ class PeeksAfterItWasClosed(DictResponses):
         return super().peek(id, now=now) if self.is_open else None
 
 
+@caught_by("test_a_poke_does_what_set_would")
+class PokesWithoutAnEnd(DictResponses):
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        super().poke(id, data, keep_until=None, tags=tags)
+
+
+@caught_by("test_a_poke_outside_the_block_raises_not_open")
+class PokesAfterItWasClosed(DictResponses):
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        if self.is_open:
+            super().poke(id, data, keep_until=keep_until, tags=tags)
+
+
 @caught_by("test_a_sweep_deletes_what_has_expired_and_nothing_else")
 class SweepsWhatNeverExpires(DictResponses):
     async def sweep(self, *, now: float) -> int:
@@ -323,14 +337,22 @@ class MakesASecretForEachHandle(DictResponses):
         return repr(self).encode() * 2
 
 
-@caught_by("test_use_before_open_raises_not_open", "test_a_peek_outside_the_block_raises_not_open")
+@caught_by(
+    "test_use_before_open_raises_not_open",
+    "test_a_peek_outside_the_block_raises_not_open",
+    "test_a_poke_outside_the_block_raises_not_open",
+)
 class WorksWithoutBeingOpened(DictResponses):
     def __init__(self, place: Shelf) -> None:
         super().__init__(place)
         self.is_open = True
 
 
-@caught_by("test_use_after_close_raises_not_open", "test_a_peek_outside_the_block_raises_not_open")
+@caught_by(
+    "test_use_after_close_raises_not_open",
+    "test_a_peek_outside_the_block_raises_not_open",
+    "test_a_poke_outside_the_block_raises_not_open",
+)
 class WorksAfterItWasClosed(DictResponses):
     async def __aexit__(self, *error: Any) -> bool | None:
         return None
@@ -370,6 +392,7 @@ def test_every_promise_has_a_store_that_breaks_it() -> None:
 def test_a_store_without_powers_skips_what_it_does_not_promise() -> None:
     class Plain(DictResponses):
         peek = None
+        poke = None
         stamp = None
         scan = None
         sweep = None
@@ -384,6 +407,8 @@ def test_a_store_without_powers_skips_what_it_does_not_promise() -> None:
     assert skipped(Contract) == {
         "test_a_peek_outside_the_block_raises_not_open",
         "test_a_peek_tells_what_get_would",
+        "test_a_poke_does_what_set_would",
+        "test_a_poke_outside_the_block_raises_not_open",
         "test_a_scan_tells_the_tags_of_each_entry",
         "test_a_scan_walks_every_entry_once_by_id",
         "test_a_set_replaces_the_tags",

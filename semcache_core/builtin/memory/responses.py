@@ -91,6 +91,9 @@ class MemoryResponseStore:
         return [self.peek(id, now=now) for id in ids]
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        self.poke(id, data, keep_until=keep_until, tags=tags)
+
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if not self._opened:
             raise _not_open()
         # A copy: encoders hand out bytes whose memory is as large as their buffer was, a third more than they hold.
