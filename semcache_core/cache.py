@@ -208,8 +208,10 @@ class SemanticCache:
 
     @property
     def http(self) -> Site:
-        """What the HTTP drivers use. Raises NotOpenError."""
-        return self._open().site
+        """What the HTTP drivers use. Raises NotOpenError, WrongLoopError."""
+        opened = self._opened
+        # Asked for every request, so ``_open`` is called only to say what is wrong.
+        return opened.site if opened is not None and get_running_loop() is self._loop else self._open().site
 
     @property
     def is_open(self) -> bool:

@@ -157,6 +157,7 @@ def _first_asked(
         route,
         directives,
         _shown(desk, call.headers),
+        not STRIPPED.isdisjoint(names),
         key.streamed,
         key.needs,
         desk.keys.ends(caller),

@@ -21,6 +21,8 @@ class Known(Address, frozen=True):
     """Who reads it, under which policy."""
     directives: Directives
     shown: Shown
+    addressed: bool
+    """Some of its fields are meant for the cache alone."""
     streamed: bool
     needs: frozenset[str]
     ends: float | None

@@ -11,7 +11,6 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.exchange import Asking
 from semcache_core.protocols import Answer, Framing
-from semcache_core.types import Headers
 
 _PIECE = 16 * 1024
 _PRIVATE = (b"cache-control", b"private, no-store")
@@ -56,32 +55,28 @@ def replayed(
         return "mode-missing"
     chunks = reply.chunks if len(reply.chunks) == 1 else _in_pieces(reply.chunks)
     headers = list(answer.headers)
-    if reply.content_type:
+    if reply.content_type and (b"content-type", reply.content_type) not in headers:
         _settle_content_type(headers, reply.content_type)
     if len(chunks) == 1:
         headers.append((b"content-length", b"%d" % len(chunks[0])))
     if not route.generic:
         headers.append(_PRIVATE)
-    headers += _told(asking, found, upstream_status)
+    shown = asking.known.shown
+    if upstream_status is None:
+        headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)
+    else:
+        headers += status.stale_on_error(upstream_status, found.age, shown=shown)
     return Replay(answer.status, headers, chunks)
-
-
-def _told(asking: Asking, found: Found, upstream_status: int | None) -> Headers:
-    if upstream_status is not None:
-        return status.stale_on_error(upstream_status, found.age, shown=asking.known.shown)
-    return status.hit(found, handle=asking.handle(found.entry_id), shown=asking.known.shown)
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:
     """Keep the stored content type where it says the same kind, with its parameters; replace it otherwise."""
     kind = content_type.partition(b";")[0]
-    at = 0
-    for name, value in headers:
+    for at, (name, value) in enumerate(headers):
         if name == b"content-type":
             if not value.startswith(kind):
                 headers[at] = (name, content_type)
             return
-        at += 1  # noqa: SIM113  counting by hand is cheaper than ``enumerate`` on every hit
     headers.append((b"content-type", content_type))
 
 

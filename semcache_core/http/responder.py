@@ -128,15 +128,15 @@ async def _forwarded(visit: Visit) -> Ending:
         visit.conclude()
         await _send_json(visit.send, 504, _ONLY_IF_CACHED)
         return Ending.SERVED
-    flight, leads = engine.flights.solo(), True
+    flight = None
     if directives.joins and not visit.observed and visit.asking.route.policy.ttl != 0:
         flight, leads = engine.flights.board(visit.flight)
-    if not leads:
-        ending = await wait_for(visit, flight)
-        if ending is not Ending.ALONE:
-            return ending
-        flight = engine.flights.solo()
-    await Upstream(visit, flight).run()
+        if not leads:
+            ending = await wait_for(visit, flight)
+            if ending is not Ending.ALONE:
+                return ending
+            flight = None
+    await Upstream(visit, flight or engine.flights.solo()).run()
     return Ending.SERVED
 
 

@@ -44,7 +44,8 @@ class Upstream:
             self._recording = Recording(visit.asking, born_at=visit.engine.clock())
         visit.incoming.held = self._until_alone
         try:
-            await visit.app(scope_without_directives(visit.scope), visit.incoming.receive, self._on_message)
+            scope = scope_without_directives(visit.scope) if visit.asking.known.addressed else visit.scope
+            await visit.app(scope, visit.incoming.receive, self._on_message)
             await self._outbox.finish()
         except Exception:
             if not self._started:
@@ -87,10 +88,9 @@ class Upstream:
         visit = self._visit
         visit.conclude()
         # ASGI allows any iterable, also one that can be walked once.
-        sent = tuple(message.get("headers") or ())
+        sent = list(message.get("headers") or ())
         try:
-            headers = rules.lowered(sent)
-            self._begin(AnswerHead(code, headers), trailers=bool(message.get("trailers")))
+            self._begin(AnswerHead(code, rules.lowered(sent)), trailers=bool(message.get("trailers")))
             if code in (401, 403):
                 await self._turned_away()
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
@@ -100,7 +100,9 @@ class Upstream:
             if visit.observed and visit.found.record is not None
             else status.missed(visit.found, shown=visit.asking.known.shown)
         )
-        await self._outbox.put({**message, "headers": [*rules.without(sent, ANSWER_STRIPPED), *told]})
+        sent = rules.without(sent, ANSWER_STRIPPED)
+        sent += told
+        await self._outbox.put({**message, "headers": sent})
 
     async def _on_body(self, message: Message) -> None:
         more = message.get("more_body", False)

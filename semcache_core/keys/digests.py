@@ -97,8 +97,9 @@ class Digests:
 
         Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
         """
-        first = islice(values, _MEMBERS)
-        return tuple((name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first)
+        return tuple(
+            [(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in islice(values, _MEMBERS)]
+        )
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""

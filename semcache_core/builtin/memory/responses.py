@@ -190,8 +190,11 @@ class MemoryResponseStore:
     def _retag(self, slot: int, tags: tuple[bytes, ...]) -> None:
         """Bind the slot to the one copy of its tags, and forget a copy that nobody shares any more."""
         old = self._tags[slot]
-        new = self._shared.setdefault(tags, _Tags(tags)) if tags else None
-        if new is not None:
+        new = None
+        if tags:
+            new = self._shared.get(tags)
+            if new is None:
+                new = self._shared[tags] = _Tags(tags)
             new.entries += 1
         self._tags[slot] = new
         if old is not None:
