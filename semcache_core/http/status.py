@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -60,23 +59,23 @@ def stale_on_error(status: int, found_age: float, *, shown: Shown) -> Headers:
     return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
 
 
-def hit(found: Found, *, handle: bytes, shown: Shown) -> Sequence[tuple[bytes, bytes]]:
+def hit(found: Found, *, handle: bytes, shown: Shown) -> list[tuple[bytes, bytes]]:
     """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale.
 
     ``handle`` names the entry to callers of its partition.
     """
     record, now = found.record, found.now
     told = b"semcache; hit"
-    fields = [_STALE_MARK if found.outcome == "stale" else _HIT_MARK, (b"semcache-entry", handle)]
-    if shown.times and record is not None:
-        if record.expires_at is not None:
-            # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
-            told = b"semcache; hit; ttl=%d" % ((record.expires_at - now) // 1)
-        fields += _age(now - record.born_at, shown)
+    if shown.times and record is not None and record.expires_at is not None:
+        # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
+        told = b"semcache; hit; ttl=%d" % ((record.expires_at - now) // 1)
     if found.source == "semantic":
         told += b"; detail=semantic"
-    fields.append((_NAME, told))
-    return (*fields, *_matched(found)) if shown.matched else fields
+    fields = [(_NAME, told), _STALE_MARK if found.outcome == "stale" else _HIT_MARK]
+    if record is not None:
+        fields += _age(now - record.born_at, shown)
+    fields.append((b"semcache-entry", handle))
+    return [*fields, *_matched(found)] if shown.matched else fields
 
 
 def may_debug(headers: Headers, token: str | None) -> bool:

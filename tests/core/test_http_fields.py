@@ -289,12 +289,12 @@ def found(**changes: object) -> Found:
 
 
 def test_an_exact_hit_tells_ttl_age_and_handle() -> None:
-    assert status.hit(found(), handle=b"h", shown=PLAIN) == (
+    assert status.hit(found(), handle=b"h", shown=PLAIN) == [
         (b"cache-status", b"semcache; hit; ttl=279"),
         (b"x-cache", b"HIT"),
         (b"age", b"20"),
         (b"semcache-entry", b"h"),
-    )
+    ]
 
 
 def test_a_semantic_hit_says_so() -> None:
