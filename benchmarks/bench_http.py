@@ -68,11 +68,12 @@ def raw_app() -> Any:
     return app
 
 
-def fastapi_app(*, dressed: bool = False) -> Any:
-    """Return the FastAPI application that all figures are about. Its handler returns a dict, as most do; ``dressed``: a
-    JSONResponse, which spares FastAPI the work on it."""
+def fastapi_app(*, reads: bool = True) -> Any:
+    """Return the FastAPI application that all figures are about: its handler takes the request's JSON and returns a
+    dict. ``reads=False``: it never looks at the request, which no chat endpoint could do, and FastAPI can do no less.
+    """
     from fastapi import FastAPI
-    from fastapi.responses import JSONResponse, StreamingResponse
+    from fastapi.responses import StreamingResponse
 
     app = FastAPI()
 
@@ -81,9 +82,17 @@ def fastapi_app(*, dressed: bool = False) -> Any:
             yield b"data: " + json.dumps(EVENT).encode() + b"\n\n"
         yield b"data: " + json.dumps(LAST).encode() + b"\n\ndata: [DONE]\n\n"
 
-    @app.post("/v1/chat/completions")
-    async def complete(request: Request) -> Any:
-        return JSONResponse(ANSWER) if dressed else ANSWER
+    if reads:
+
+        @app.post("/v1/chat/completions")
+        async def complete(body: dict[str, Any]) -> Any:
+            return ANSWER
+
+    else:
+
+        @app.post("/v1/chat/completions")
+        async def complete_unread() -> Any:
+            return ANSWER
 
     @app.post("/stream/chat/completions")
     async def stream(request: Request) -> Any:
@@ -92,9 +101,9 @@ def fastapi_app(*, dressed: bool = False) -> Any:
     return app
 
 
-def dressed_app() -> Any:
-    """Return the same application with a handler that returns a JSONResponse."""
-    return fastapi_app(dressed=True)
+def unread_app() -> Any:
+    """Return the same application with a handler that never looks at its request."""
+    return fastapi_app(reads=False)
 
 
 def cached_app() -> Any:
@@ -117,7 +126,7 @@ def cached_app() -> Any:
     return SemanticCacheASGI(fastapi_app(), cache=SemanticCache(load(CONFIG), registry=registry))
 
 
-APPS = {"raw": raw_app, "fastapi": fastapi_app, "dressed": dressed_app, "semcache": cached_app}
+APPS = {"raw": raw_app, "fastapi": fastapi_app, "unread": unread_app, "semcache": cached_app}
 
 
 def serve(name: str, port: int, loop: str) -> None:
@@ -290,7 +299,7 @@ def hits(ports: dict[str, int], *, rounds: int, slice_of: int) -> None:
                     taken[name].append(took)
         print(f"exact hit, {connections} connections: " + _rates(taken))
         _ratio("  against FastAPI", taken["fastapi"], taken["semcache"], 1.2 if connections == 1 else 1.8)
-        _ratio("  against FastAPI with a JSONResponse", taken["dressed"], taken["semcache"])
+        _ratio("  against a FastAPI handler that never reads its request", taken["unread"], taken["semcache"])
         _ratio("  against raw ASGI", taken["raw"], taken["semcache"], 0.6)
 
 
