@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -92,14 +91,17 @@ class Digests:
         """Return the short cut from raw bytes to a key: 16 bytes."""
         return _digest(self._alias, fields)
 
-    def members(self, values: Iterable[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
+    def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
         """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.
 
         Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
         """
-        return tuple(
-            [(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in islice(values, _MEMBERS)]
-        )
+        told = []
+        for name, value in values[:_MEMBERS]:
+            hasher = self._member.copy()
+            hasher.update(pack((name, bytes(value))))
+            told.append((name[:_NAME], hasher.digest()))
+        return tuple(told)
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""

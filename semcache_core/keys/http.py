@@ -60,20 +60,27 @@ class _Fields(msgspec.Struct, frozen=True):
     key: Key
 
     def __call__(self) -> tuple[tuple[str, bytes], ...]:
-        found = [(f"header {name.decode('latin-1')}", value) for name, value in self.keyed]
-        found += [("end user", self.key.audience)] if self.key.audience else []
-        found += [("earlier turns", self.key.aside)] if self.key.aside else []
-        return self.digests.members([*found, *_members(self.key.template).items()])
+        key = self.key
+        found: list[tuple[str, bytes | msgspec.Raw]] = [
+            (f"header {name.decode('latin-1')}", value) for name, value in self.keyed
+        ]
+        if key.audience:
+            found.append(("end user", key.audience))
+        if key.aside:
+            found.append(("earlier turns", key.aside))
+        found += _members(key.template).items()
+        return self.digests.members(found)
 
 
+_MARK = bytes(HOLE)
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _members(template: bytes) -> dict[str, msgspec.Raw]:
     """Return the members of a template that ends in a JSON object; the out-of-band marks in it are no JSON."""
-    start = template.find(b"{")
+    plain = template[template.find(b"{") :].replace(_MARK, b"null")
     try:
-        return _members_of(template[start:].replace(bytes(HOLE), b"null").replace(HASHED, b""))
+        return _members_of(plain.replace(HASHED, b"") if HASHED in plain else plain)
     except msgspec.MsgspecError:
         return {}
 

@@ -68,7 +68,7 @@ class _Fields(msgspec.Struct, frozen=True):
             members = msgspec.json.decode(self.context, type=dict[str, msgspec.Raw])
         except msgspec.MsgspecError:
             return self.digests.members([("context", self.context)])
-        return self.digests.members((f"context.{name}", value) for name, value in members.items())
+        return self.digests.members([(f"context.{name}", value) for name, value in members.items()])
 
 
 class PythonKeys:
