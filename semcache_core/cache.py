@@ -251,7 +251,7 @@ class SemanticCache:
             engine.bypassed(query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace))
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else Directives(threshold=threshold)
-        found = engine.peek(query, policy=opened.policy, directives=directives)
+        found = engine.peek(query, policy=opened.policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=opened.policy, directives=directives, peeked=found)
         engine.conclude(found, query, policy=opened.policy, started=started)
@@ -341,7 +341,7 @@ class SemanticCache:
             engine.bypassed(query.reason, policy=policy, started=started, namespace=self._namespace(namespace))
             return Turn(engine, None, policy, (), Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else Directives(threshold=threshold)
-        found = engine.peek(query, policy=policy, directives=directives)
+        found = engine.peek(query, policy=policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=policy, directives=directives, peeked=found)
         observed = policy.mode == "observe"

@@ -85,7 +85,7 @@ class Engine:
 
     # -- looking up -----------------------------------------------------------------------------------------------
 
-    def peek(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+    def peek(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN, now: float) -> Found:
         """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
 
         Otherwise a miss, or a bypass; ``find`` goes on from there. Never raises for anything that fails behind the
@@ -95,7 +95,6 @@ class Engine:
             return _OFF
         if not directives.lookup:
             return _NO_CACHE
-        now = self.clock()
         job = self._waiting(address.entry_id)
         if job is not None:
             return serves(job.record, now=now, stamp=None, policy=policy, directives=directives, source="exact")
@@ -115,7 +114,9 @@ class Engine:
 
         ``peeked``: what ``peek`` has just returned for it. Never raises for anything that fails behind the cache.
         """
-        found = self.peek(query, policy=policy, directives=directives) if peeked is None else peeked
+        found = peeked
+        if found is None:
+            found = self.peek(query, policy=policy, directives=directives, now=self.clock())
         if found is _UNREAD:
             found = await self._read(query, policy, directives)
         if found.record is not None or found is _OFF or found is _NO_CACHE:

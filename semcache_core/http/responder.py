@@ -50,7 +50,7 @@ async def respond(
     while ending is Ending.AGAIN:
         found = UNPROVEN
         if not (desk.shared and _is_unproven(asking, started)):
-            found = engine.peek(known, policy=policy, directives=directives)
+            found = engine.peek(known, policy=policy, directives=directives, now=engine.clock())
             if found.record is None:
                 found = await engine.find(asking.query, policy=policy, directives=directives, peeked=found)
         replay = None
