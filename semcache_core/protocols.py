@@ -83,7 +83,8 @@ class Embedder(AsyncResource, Protocol):
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if no vectors can be had.
+        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model cannot tell its characters
+        apart (both match exactly only), EmbedderUnavailable if no vectors can be had.
         """
         ...
 

@@ -99,7 +99,8 @@ class OnnxEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if the model fails.
+        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model does not know its
+        characters or its script, EmbedderUnavailable if the model fails.
         """
         loaded = self._open
         return await loaded.thread.run(partial(loaded.model.embed, tuple(texts)))
