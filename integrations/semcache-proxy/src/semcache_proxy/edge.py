@@ -37,10 +37,10 @@ class Edge:
         try:
             await self._app(_onward(scope), receive, watched)
         except UpstreamFailed as failure:
-            # A stale answer may have stood in already; then the failure is only for the log.
-            if begun:
+            if failure.status >= 500:
                 _log.warning("%s", failure)
-            else:
+            # A stale answer may have stood in already; then the failure is only for the log.
+            if not begun:
                 await _send_error(send, failure)
         except UpstreamAborted as aborted:
             # Returning without a last piece makes the server cut the connection, which tells the client that the answer
