@@ -9,6 +9,7 @@ from .deadlines import Dependency
 from .protocols import (
     Embedder,
     ResponseStore,
+    SupportsNotices,
     SupportsPeek,
     SupportsScopes,
     SupportsStamps,
@@ -32,6 +33,8 @@ class Parts:
     peek: SupportsPeek | None
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
+    tellers: Sequence[SupportsNotices]
+    """Stores that may have something to tell while they run, too."""
     verifiers: Sequence[Verifier] = ()
     vetoes: Sequence[Callable[[Query, Record], object]] = field(default=())
     """Implementations of ``semcache_may_store``."""
@@ -56,6 +59,7 @@ class Parts:
             peek=stamped if isinstance(stamped, SupportsPeek) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
+            tellers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsNotices)),
             verifiers=verifiers,
             vetoes=vetoes,
         )

@@ -216,7 +216,10 @@ class SupportsSecret(Protocol):
 
 @runtime_checkable
 class SupportsNotices(Protocol):
-    """A component that has something to tell the operator about how it opened, for example a file set aside."""
+    """A component that has something to tell the operator about how it opened, for example a file set aside.
+
+    A store is asked again about once a minute: it may have more to tell while it runs.
+    """
 
     def notices(self) -> Sequence[str]:
         """Return one sentence for each thing to tell, each once."""
