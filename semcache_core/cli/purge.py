@@ -20,7 +20,7 @@ from semcache_core.keys.digests import namespace_tag, tag_digest
 from semcache_core.opening import Opened, open_cache
 from semcache_core.registry import Registry
 
-from .entries import PAGE, Entry, config_option, walk
+from .entries import PAGE, Entry, config_option, opened_alone, walk
 from .group import Failed
 
 
@@ -87,7 +87,7 @@ def moment(text: str, *, now: float) -> float:
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
     components = config.components(Registry.installed())
     held = meant = 0
-    async with components.response_store as store:
+    async with opened_alone(components.response_store) as store:
         async for entry in walk(store, config.response_store.use):
             held += 1
             meant += selection(entry)

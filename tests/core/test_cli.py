@@ -332,6 +332,23 @@ def test_check_open_says_what_cannot_be_opened(run: Run) -> None:
     assert "my.toml: response_store.use: response store 'sqlite' cannot be opened: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stats", "--config", "my.toml"),
+        ("purge", "--config", "my.toml", "--everything"),
+        ("check", "my.toml", "--open"),
+    ],
+)
+def test_a_file_that_a_command_finds_damaged_and_sets_aside_is_told(run: Run, command: tuple[str, ...]) -> None:
+    Path("cache.db").write_bytes(b"no database at all" * 100)
+
+    result = run(*command)
+
+    assert result.exit_code == 0
+    assert result.stderr.count("it was set aside as cache.db.aside-1") == 1
+
+
 def test_check_shows_notices(run: Run) -> None:
     Path("my.toml").write_text('[semcache]\nmatch = "exact"\n[verifiers]\nuse = []\n')
 
