@@ -14,7 +14,6 @@ from semcache_core.protocols import Answer, Framing
 from semcache_core.types import Headers
 
 _PIECE = 16 * 1024
-_PRIVATE = (b"cache-control", b"private, no-store")
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
@@ -61,7 +60,7 @@ def replayed(
     if len(chunks) == 1:
         headers.append((b"content-length", b"%d" % len(chunks[0])))
     if not route.generic:
-        headers.append(_PRIVATE)
+        headers.append(status.PRIVATE)
     headers += _told(asking, found, upstream_status)
     return Replay(answer.status, headers, chunks)
 
