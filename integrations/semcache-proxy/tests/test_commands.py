@@ -21,11 +21,12 @@ from rich.console import Console
 
 from semcache_core.cli.group import program
 from semcache_core.errors import ConfigError
-from semcache_proxy.commands.serve import is_loopback, read_headers
+from semcache_proxy.commands.serve import is_itself, is_loopback, read_headers
 from semcache_proxy.demo.exchange import Seen
 from semcache_proxy.demo.play import curl_line, play, staged
 from semcache_proxy.demo.report import show
 from semcache_proxy.demo.script import STEPS
+from semcache_proxy.upstream import Upstream
 
 CONFIG = """
 [semcache]
@@ -173,6 +174,7 @@ def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) 
         (["--upstream", "http://127.0.0.1:9", "--set-header", "authorization"], "NAME: VALUE"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env=NOT_SET_ANYWHERE}"], "NOT_SET_ANYWHERE"),
         (["--upstream", "http://127.0.0.1:9", "--config", "missing.toml"], "missing.toml"),
+        (["--upstream", "http://localhost:8080/v1"], "where this proxy itself would listen"),
         (["--upstream", "http://127.0.0.1:9", "--drain", "-1"], "--drain"),
         (["--upstream", "http://127.0.0.1:9", "--read-timeout", "0"], "--read-timeout"),
         (["--upstream", "http://127.0.0.1:9", "--max-connections", "0"], "--max-connections"),
@@ -230,6 +232,21 @@ def test_a_loopback_address_is_for_this_machine_only(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "llm.example"])
 def test_any_other_address_is_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "host", "port", "itself"),
+    [
+        ("http://localhost:8080", "127.0.0.1", 8080, True),
+        ("http://[::1]:8080", "::", 8080, True),
+        ("http://10.0.0.7", "10.0.0.7", 80, True),
+        ("http://127.0.0.1:8080", "127.0.0.1", 8081, False),
+        ("http://127.0.0.1:8080", "10.0.0.7", 8080, False),
+        ("https://llm.example:8080", "127.0.0.1", 8080, False),
+    ],
+)
+def test_a_proxy_is_not_its_own_upstream(upstream: str, host: str, port: int, itself: bool) -> None:
+    assert is_itself(Upstream.parse(upstream), host=host, port=port) is itself
 
 
 # -- demo -------------------------------------------------------------------------------------------------------------

@@ -10,14 +10,18 @@ import socket
 from pathlib import Path
 
 import click
+import httpx
 import uvicorn
 
 from semcache_core.errors import ConfigError
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import AS_PROXY
-from semcache_proxy.upstream import ForwardOptions, inject_headers
+from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
 _ENV = re.compile(r"\{env=(\w+)\}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  to be recognised, not to be listened on
 _SOME = click.FloatRange(0, min_open=True)
 
 
@@ -61,6 +65,8 @@ def serve(
     """
     access_log = bool(options.pop("access_log"))
     loopback = is_loopback(host)
+    if is_itself(Upstream.parse(upstream), host=host.strip("[]"), port=port):
+        raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
     forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
     app = create_app(upstream, config=config, loopback=loopback, forward=forward)
     if not loopback:
@@ -105,6 +111,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
+    """Say whether requests would come back to where they left: llama.cpp's own port is 8080, too."""
+    url = httpx.URL(upstream.origin)
+    if port != (url.port or _DEFAULT_PORTS[url.scheme]):
+        return False
+    return url.host == host or (url.host in _HERE and host in _HERE | _EVERYWHERE)
 
 
 def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
