@@ -46,9 +46,13 @@ def for_upstream(
     replace the client's. A body that came chunked goes on chunked; one with a length keeps it.
     """
     replaced = _REPLACED.union(name for name, _ in injected) if injected else _REPLACED
+    chunked = is_chunked(headers)
+    if chunked:
+        # With both, the length is a lie (RFC 9112, 6.3): the server that runs us read the chunks.
+        replaced |= {b"content-length"}
     fields = [(b"host", host)]
     fields += [field for field in end_to_end(headers) if field[0] not in replaced]
-    if not any(name == b"content-length" for name, _ in fields) and is_chunked(headers):
+    if chunked:
         fields.append((b"transfer-encoding", b"chunked"))
     fields += injected
     for name, value in (*forwarded, (b"via", _VIA)):
