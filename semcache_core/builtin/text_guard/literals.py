@@ -205,7 +205,7 @@ _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-
 
 
 # Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
-_SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]| - ")
+_SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
 _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
 
 
@@ -216,7 +216,7 @@ def operators(text: str, found: list[Literal]) -> None:
     """
     if found and _OPERATOR_HINT.search(text) is not None:
         found.extend(Literal("code", op) for op in _OPERATOR.findall(text)[:100])
-    if _SIGN_HINT.search(text) is not None:
+    if _SIGN_HINT.search(text) is not None or " - " in text:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
 
 
