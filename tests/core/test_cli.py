@@ -502,6 +502,26 @@ def test_a_process_that_is_running_never_serves_what_was_purged(run: Run, what: 
     assert asyncio.run(serve()) == [True, False, False]
 
 
+def test_purge_needs_no_embedder(run: Run) -> None:
+    _fill(what_is_the_capital_of_France={}, where_do_parcels_go_to={})
+    Path("my.toml").write_text(CONFIG.replace('use = "words"', 'use = "onnx"\npath = "no-such-folder"'))
+
+    result = run("purge", "--everything", "--yes", "--config", "my.toml")
+
+    assert (result.exit_code, result.stdout) == (0, "forgot 2 of 2 entries\n")
+    assert "no folder 'no-such-folder' (embedder.path)" in result.stderr
+    assert _entries(run) == 0
+
+
+def test_purge_of_a_store_that_is_out_of_reach_is_one_line(run: Run) -> None:
+    Path("cache.db").mkdir()
+
+    result = run("purge", "--everything", "--yes", "--config", "my.toml")
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "cache.db" in result.stderr
+
+
 def test_purge_before_takes_dates_and_ages(run: Run) -> None:
     _fill(what_is_the_capital_of_France={})
 
