@@ -18,7 +18,9 @@ from click.testing import CliRunner, Result
 
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
+from semcache_core.errors import EmbedderUnavailable
 from semcache_core.refusals import core_version
+from semcache_core.testing import CountingEmbedder
 
 WORDS = """
 from semcache_core.plugin import Component, hookimpl
@@ -502,14 +504,17 @@ def test_a_process_that_is_running_never_serves_what_was_purged(run: Run, what: 
     assert asyncio.run(serve()) == [True, False, False]
 
 
-def test_purge_needs_no_embedder(run: Run) -> None:
+def test_purge_needs_no_embedder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def down(self: CountingEmbedder) -> CountingEmbedder:
+        raise EmbedderUnavailable("the model is gone")
+
     _fill(what_is_the_capital_of_France={}, where_do_parcels_go_to={})
-    Path("my.toml").write_text(CONFIG.replace('use = "words"', 'use = "onnx"\npath = "no-such-folder"'))
+    monkeypatch.setattr(CountingEmbedder, "__aenter__", down)
 
     result = run("purge", "--everything", "--yes", "--config", "my.toml")
 
     assert (result.exit_code, result.stdout) == (0, "forgot 2 of 2 entries\n")
-    assert "no folder 'no-such-folder' (embedder.path)" in result.stderr
+    assert "semcache: the model is gone; " in result.stderr
     assert _entries(run) == 0
 
 
