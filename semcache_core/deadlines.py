@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-from .errors import DependencyError, TextTooLong
+from .errors import DependencyError, TextTooLong, TextUnreadable
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class Dependency:
         except asyncio.CancelledError:
             breaker.abandoned()
             raise
-        except TextTooLong:
+        except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
             breaker.succeeded()
             raise
         except Exception as error:  # the edge to plugin code: whatever it raises is a fault of that dependency

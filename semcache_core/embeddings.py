@@ -39,7 +39,7 @@ class Embeddings:
     async def of(self, partition: bytes, text: str) -> Vector:
         """Return the unit vector of ``text``: float32, shape (dimensions,).
 
-        Raises TextTooLong, DependencyError.
+        Raises TextTooLong, TextUnreadable, DependencyError.
         """
         asked = (partition, text)
         vector = self._cached.get(asked)

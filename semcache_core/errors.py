@@ -9,7 +9,8 @@
     ├── WrongLoopError            the cache belongs to another event loop
     ├── DependencyError           something behind the cache failed; a lookup turns it into a miss
     │   ├── EmbedderUnavailable
-    │   │   └── TextTooLong           the text is longer than the embedder's window
+    │   │   ├── TextTooLong           the text is longer than the embedder's window
+    │   │   └── TextUnreadable        the text has characters that the embedder's model cannot tell apart
     │   ├── StoreUnavailable
     │   └── VerifierUnavailable
     ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
@@ -60,6 +61,10 @@ class EmbedderUnavailable(DependencyError):
 
 class TextTooLong(EmbedderUnavailable):
     """The text does not fit the embedder's window; it is never cut silently."""
+
+
+class TextUnreadable(EmbedderUnavailable):
+    """The text has characters or a script that the embedder's model does not know: different texts would look equal."""
 
 
 class StoreUnavailable(DependencyError):

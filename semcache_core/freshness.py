@@ -1,8 +1,9 @@
 """How long an answer lives. Pure: time and chance are passed in.
 
 An entry is *fresh* until ``expires_at``, which is fixed at birth and never slides; *stale* for a window after it, in
-which it may serve a caller who accepts that; and *dead* at once when anything it is tagged with was stamped at or
-after its birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-error).
+which it may serve a caller who accepts that, unless the answer itself forbids it; and *dead* at once when anything it
+is tagged with was stamped at or after its birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate,
+stale-if-error).
 """
 
 from __future__ import annotations
@@ -57,4 +58,4 @@ def state(record: Record, *, now: float, stamp: float | None, stale_window: floa
     expires_at = record.expires_at
     if expires_at is None or now < expires_at:
         return "fresh"
-    return "stale" if now < expires_at + stale_window else "expired"
+    return "stale" if now < expires_at + stale_window and not record.must_revalidate else "expired"

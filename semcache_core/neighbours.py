@@ -9,7 +9,7 @@ import msgspec
 from . import wire
 from .decide import Directives, Found, Ladder, serves
 from .embeddings import Embeddings
-from .errors import DependencyError, TextTooLong
+from .errors import DependencyError, TextTooLong, TextUnreadable
 from .keys.digests import veto_id
 from .parts import Dependencies, Parts
 from .settings import Policy
@@ -66,6 +66,8 @@ class Neighbours:
             vector = await self._embeddings.of(query.partition, query.text)
         except TextTooLong:
             return Found(outcome="miss", reason="long-text")
+        except TextUnreadable:
+            return Found(outcome="miss", reason="unreadable-text")
         except DependencyError:
             return Found(outcome="miss", reason="embedder-unavailable")
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from .decide import Found
+from .protocols import SupportsNotices
 from .types import Event, Fault, Notice, Outcome, Query
 
 _TEXTS_WATCHED = 4096
@@ -116,6 +117,11 @@ class Observatory:
         """Tell observers and the operator's log what nobody's request depends on."""
         _log.warning("%s", message)
         self.tell(Notice(code=code, message=message))
+
+    def told_by(self, component: SupportsNotices) -> None:
+        """Pass on what a component has to tell the operator."""
+        for message in component.notices():
+            self.notice(type(component).__name__, message)
 
     def tell(self, event: Event) -> None:
         """Pass an event to every observer."""

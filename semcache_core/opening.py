@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from .config import Config
-from .config.components import Components
+from .config.components import Components, check_shared_store
+from .config.problems import Problems
 from .engine import Engine
 from .errors import ConfigError, DependencyError
 from .functions import CachedFunction
@@ -17,7 +18,7 @@ from .keys.digests import Digests
 from .keys.python import PythonKeys
 from .observe import Observatory
 from .parts import Parts
-from .protocols import Embedder, SupportsNotices, SupportsSecret
+from .protocols import Embedder, SupportsNotices
 from .registry import Registry
 from .settings import Policy
 from .types import Space
@@ -55,8 +56,8 @@ async def open_cache(
     """
     observatory = Observatory(registry.observers(), clock=clock)
     chosen = dataclasses.replace(config.components(registry), **instances)
-    for message in chosen.notices:
-        observatory.notice("configuration", message)
+    if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
+        _check_instance(chosen.response_store, config)
 
     responses = await _entered(stack, chosen.response_store, observatory)
     vectors = await _entered(stack, chosen.vector_store, observatory)
@@ -65,6 +66,9 @@ async def open_cache(
         await vectors.prepare(Space(fingerprint=embedder.fingerprint, dimensions=embedder.dimensions))
     verifiers = [await _entered(stack, verifier, observatory) for verifier in chosen.verifiers]
     extractors = [await _entered(stack, extractor, observatory) for extractor in chosen.key_extractors]
+    # Not before: while a store is down this is tried again and again.
+    for message in chosen.notices:
+        observatory.notice("configuration", message)
 
     parts = Parts.of(
         embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()
@@ -106,19 +110,18 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
 async def _entered(stack: AsyncExitStack, component: Any, observatory: Observatory) -> Any:
     opened = await stack.enter_async_context(component)
     if isinstance(opened, SupportsNotices):
-        for message in opened.notices():
-            observatory.notice(type(opened).__name__, message)
+        observatory.told_by(opened)
     return opened
 
 
-def _identity_secret(config: Config, responses: object) -> bytes:
-    """Return the secret that hides identities: the configured one, or the one a local store keeps."""
+def _check_instance(store: object, config: Config) -> None:
+    problems = Problems(config.place_of)
+    check_shared_store(store, config, name=type(store).__name__, problems=problems)
+    problems.raise_any()
+
+
+def _identity_secret(config: Config, responses: Any) -> bytes:
+    """Return the secret that hides identities: the configured one, or the one that a checked store keeps."""
     secret = config.http.identity_secret
-    if secret is not None:
-        return secret.reveal().encode()
-    if isinstance(responses, SupportsSecret):
-        return responses.identity_secret()
-    raise ConfigError(
-        "http.identity_secret is missing: this response store is shared over a network, so everybody who uses it needs "
-        'the same secret; set identity_secret = { env = "SEMCACHE_SECRET" } under [http], and semcache.namespace'
-    )
+    kept: bytes = responses.identity_secret() if secret is None else secret.reveal().encode()
+    return kept

@@ -9,6 +9,7 @@ from .deadlines import Dependency
 from .protocols import (
     Embedder,
     ResponseStore,
+    SupportsNotices,
     SupportsPeek,
     SupportsPoke,
     SupportsScopes,
@@ -34,6 +35,8 @@ class Parts:
     poke: SupportsPoke | None
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
+    tellers: Sequence[SupportsNotices]
+    """Stores that may have something to tell while they run, too."""
     verifiers: Sequence[Verifier] = ()
     vetoes: Sequence[Callable[[Query, Record], object]] = field(default=())
     """Implementations of ``semcache_may_store``."""
@@ -59,6 +62,7 @@ class Parts:
             poke=stamped if isinstance(stamped, SupportsPoke) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
+            tellers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsNotices)),
             verifiers=verifiers,
             vetoes=vetoes,
         )

@@ -83,7 +83,8 @@ class Embedder(AsyncResource, Protocol):
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if no vectors can be had.
+        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model cannot tell its characters
+        apart (both match exactly only), EmbedderUnavailable if no vectors can be had.
         """
         ...
 
@@ -224,7 +225,10 @@ class SupportsSecret(Protocol):
 
 @runtime_checkable
 class SupportsNotices(Protocol):
-    """A component that has something to tell the operator about how it opened, for example a file set aside."""
+    """A component that has something to tell the operator about how it opened, for example a file set aside.
+
+    A store is asked again about once a minute: it may have more to tell while it runs.
+    """
 
     def notices(self) -> Sequence[str]:
         """Return one sentence for each thing to tell, each once."""

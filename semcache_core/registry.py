@@ -93,14 +93,10 @@ class Registry:
 
     def add(self, plugin: object, *, distribution: str, version: str = "") -> bool:
         """Take a plugin in (a module, or any object with hook implementations) and return whether it was sound."""
-        reasons = list(refusals(plugin))
+        reasons = self._registered(plugin, distribution)
         if reasons:
             self._failures += [Failure(distribution, version, "spec", reason) for reason in reasons]
             return False
-        if self._pluggy.is_registered(plugin):
-            self._failures.append(Failure(distribution, version, "spec", "two entry points name the same module"))
-            return False
-        self._pluggy.register(plugin)
         try:
             offers = [(kind, Offer(each, distribution, version)) for kind, each in self._ask(plugin, distribution)]
         except ANYTHING as error:
@@ -110,6 +106,22 @@ class Registry:
         for kind, offer in offers:
             self._offers[kind][offer.component.name].append(offer)
         return True
+
+    def _registered(self, plugin: object, distribution: str) -> list[str]:
+        """Register a plugin; return why it cannot be, nothing where it is."""
+        # Left to itself pluggy takes the plugin's __name__: two distributions may both offer a class called Plugin.
+        name = f"{distribution} {id(plugin)}"
+        try:
+            reasons = list(refusals(plugin))
+            if not reasons and self._pluggy.is_registered(plugin):
+                return ["two entry points name the same module"]
+            if not reasons:
+                self._pluggy.register(plugin, name=name)
+        except ANYTHING as error:  # Looking at an object runs its code: properties, for one.
+            if self._pluggy.has_plugin(name):
+                self._pluggy.unregister(name=name)
+            return [_told(error)]
+        return reasons
 
     def offers(self, kind: Kind) -> tuple[Offer, ...]:
         """Return every offer of a kind, by name and then by distribution."""
@@ -175,8 +187,9 @@ class Registry:
                 yield from ((distribution, each) for each in found)
 
     def _take(self, distribution: Distribution, entry_point: EntryPoint) -> None:
-        name, version = _normal(distribution.name), distribution.version
+        name, version = _normal(distribution.name), "?"
         try:
+            version = distribution.version
             plugin = entry_point.load()
         except ANYTHING as error:
             message = f"{entry_point.value}: {_told(error)}"

@@ -264,6 +264,8 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     cost: float = 0.0
     """Seconds that the upstream took: what a hit saves."""
     fields: tuple[tuple[str, bytes], ...] = ()
+    must_revalidate: bool = False
+    """The answer itself forbids that it is served stale."""
 
 
 # -- what observers hear ----------------------------------------------------------------------------------------------

@@ -75,9 +75,14 @@ class Upkeep:
         self._observatory.fault(stage, error)
 
     async def sweep(self, *, clock: Callable[[], float]) -> None:
-        """Delete what has expired, about once a minute, until cancelled."""
+        """Delete what has expired and tell what stores have to tell, about once a minute, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
+            for teller in self._parts.tellers:
+                try:
+                    self._observatory.told_by(teller)
+                except Exception as error:  # noqa: BLE001  the edge to plugin code: it is asked again in a minute
+                    self._observatory.fault("notices", error)
             for store in self._parts.sweepers:
                 try:
                     await store.sweep(now=clock())

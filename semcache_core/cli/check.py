@@ -18,6 +18,7 @@ from semcache_core.protocols import Embedder
 from semcache_core.registry import NOUNS, Registry
 from semcache_core.settings import CacheOptions, Policy, Secret
 
+from .entries import opened_alone
 from .group import Failed
 from .output import add_rows, console, table, value_text
 
@@ -94,7 +95,7 @@ async def _open_each(out: Console, config: Config, made: list[Made]) -> list[str
     for each in made:
         name, where = f"{NOUNS[each.kind]} {each.choice.use!r}", config.where(each.choice.named_at)
         try:
-            async with each.component:
+            async with opened_alone(each.component):
                 out.print(f"opened: {name}", markup=False)
                 if each.kind == "embedders":
                     _print_policies(out, config, each.component)

@@ -1,16 +1,18 @@
-"""Walking the entries of a configured response store, for the commands that count, purge and explain."""
+"""A configured response store, opened alone and walked, for the commands that count, purge and explain."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from semcache_core import wire
 from semcache_core.errors import UnsupportedByStore
-from semcache_core.protocols import ResponseStore, SupportsScan, SupportsStamps
+from semcache_core.protocols import ResponseStore, SupportsNotices, SupportsScan, SupportsStamps
 from semcache_core.types import Record
 
 PAGE = 1000
@@ -21,6 +23,16 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     help="The configuration; else semcache.toml, SEMCACHE_CONFIG or the defaults, as everywhere.",
 )
+
+
+@asynccontextmanager
+async def opened_alone(component: Any) -> AsyncIterator[Any]:
+    """Open a component alone, and say on standard error what it has to tell, for example of a file set aside."""
+    async with component as ready:
+        if isinstance(ready, SupportsNotices):
+            for message in ready.notices():
+                click.echo(f"semcache: {message}", err=True)
+        yield ready
 
 
 class Entry(msgspec.Struct, frozen=True):

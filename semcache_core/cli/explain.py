@@ -90,7 +90,10 @@ def call_of(asked: Asked) -> tuple[Call, bytes]:
 
 
 async def _explained(config: Config, asked: Asked, place: Place) -> list[Row]:
-    call, body = call_of(asked)
+    try:
+        call, body = call_of(asked)
+    except UnicodeEncodeError as error:
+        raise Misused("the request's path and headers are no HTTP: percent-encode what is not Latin-1") from error
     async with AsyncExitStack() as stack:
         opened = await open_cache(
             stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False

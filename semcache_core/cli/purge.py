@@ -14,13 +14,13 @@ import click
 import msgspec
 
 from semcache_core.config import Config, load
-from semcache_core.errors import DependencyError
+from semcache_core.errors import ConfigError, DependencyError
 from semcache_core.freshness import parse_duration
 from semcache_core.keys.digests import namespace_tag, tag_digest
 from semcache_core.opening import Opened, open_cache
 from semcache_core.registry import Registry
 
-from .entries import PAGE, Entry, config_option, walk
+from .entries import PAGE, Entry, config_option, opened_alone, walk
 from .group import Failed
 
 
@@ -87,7 +87,7 @@ def moment(text: str, *, now: float) -> float:
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
     components = config.components(Registry.installed())
     held = meant = 0
-    async with components.response_store as store:
+    async with opened_alone(components.response_store) as store:
         async for entry in walk(store, config.response_store.use):
             held += 1
             meant += selection(entry)
@@ -96,9 +96,7 @@ async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
 
 async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
     async with AsyncExitStack() as stack:
-        opened = await open_cache(
-            stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
-        )
+        opened = await _opened(stack, config)
         held, ids = 0, []
         store = opened.engine.parts.responses
         async for entry in walk(store, config.response_store.use):
@@ -110,6 +108,26 @@ async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
             await opened.engine.stamp((selection.tag,), at=selection.before)
         await _delete(opened, ids)
         return held, len(ids)
+
+
+async def _opened(stack: AsyncExitStack, config: Config) -> Opened:
+    """Open the cache, without its embedder where that is what fails: an answer must go, model or no model."""
+    try:
+        return await _entered(stack, config)
+    except (ConfigError, DependencyError) as error:
+        # Whatever else failed fails once more.
+        opened = await _entered(stack, config, embedder=None)
+        click.echo(f"semcache: {error}; vectors are left behind, useless, until they are met or expire", err=True)
+        return opened
+
+
+async def _entered(stack: AsyncExitStack, config: Config, **instances: None) -> Opened:
+    async with AsyncExitStack() as trying:
+        opened = await open_cache(
+            trying, config, registry=Registry.installed(), clock=time.time, instances=instances, background=False
+        )
+        stack.push_async_exit(trying.pop_all())
+    return opened
 
 
 async def _delete(opened: Opened, ids: Sequence[bytes]) -> None:

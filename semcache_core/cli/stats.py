@@ -18,7 +18,7 @@ import msgspec
 from semcache_core.config import Config, load
 from semcache_core.registry import Registry
 
-from .entries import config_option, walk
+from .entries import config_option, opened_alone, walk
 from .group import Failed
 from .output import add_rows, console, table
 
@@ -62,7 +62,7 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
 async def _held(config: Config) -> Held:
     components = config.components(Registry.installed())
     now, held = time.time(), Held()
-    async with components.response_store as store:
+    async with opened_alone(components.response_store) as store:
         async for entry in walk(store, config.response_store.use):
             record = entry.record
             held.entries += 1

@@ -113,7 +113,8 @@ class Assembly:
             self._make("verifiers", choice)
         if not config.verifiers:
             self.notices.append(NO_VERIFIER)
-        self._check_shared_store()
+        for made in self._of("response_stores"):
+            check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
 
     def _of(self, kind: Kind) -> list[Made]:
         return [made for made in self.made if made.kind == kind]
@@ -166,13 +167,13 @@ class Assembly:
             raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
         return Made(kind, choice, offer, options, component)
 
-    def _check_shared_store(self) -> None:
-        """A store that others reach needs a secret and a namespace that all of them agree on."""
-        for made in self._of("response_stores"):
-            if isinstance(made.component, SupportsSecret):
-                continue
-            reason = f"is needed with the response store {made.choice.use!r}, which other machines may share; set"
-            if self._config.http.identity_secret is None:
-                self.problems.add("http.identity_secret", f'{reason} identity_secret = {{ env = "SEMCACHE_SECRET" }}')
-            if "semcache.namespace" not in self._config.given | self._config.origins.keys():
-                self.problems.add("semcache.namespace", f'{reason} namespace = "the-name-of-your-service"')
+
+def check_shared_store(store: object, config: Config, *, name: str, problems: Problems) -> None:
+    """Note what is missing for a response store that other machines reach: a secret and a namespace they agree on."""
+    if isinstance(store, SupportsSecret):
+        return
+    reason = f"is needed with the response store {name!r}, which other machines may share; set"
+    if config.http.identity_secret is None:
+        problems.add("http.identity_secret", f'{reason} identity_secret = {{ env = "SEMCACHE_SECRET" }}')
+    if "semcache.namespace" not in config.given | config.origins.keys():
+        problems.add("semcache.namespace", f'{reason} namespace = "the-name-of-your-service"')

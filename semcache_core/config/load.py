@@ -16,7 +16,7 @@ from semcache_core.suggest import did_you_mean, listed
 from .convert import to_struct
 from .model import Choice, Config
 from .problems import Problems
-from .sources import COMPONENT_TABLES, TABLES, Sources, read
+from .sources import COMPONENT_TABLES, PREFIX, TABLES, Sources, read
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -96,6 +96,10 @@ class _Loader:
         if not isinstance(use, str) or not use:
             near = did_you_mean("use", [key for key in table if key != "use"])
             wrong = "is missing" if "use" not in table else "is no name"
+            variables = [self.sources.origins.get(f"{name}.{key}", "") for key in table]
+            own = f"{PREFIX}{name.upper()}__"
+            if any(origin.startswith(f"${own}") for origin in variables):
+                near += f"; a variable sets an option of it: name the component, too, for example by {own}USE"
             self.problems.add(f"{name}.use", f"{wrong}: expected the name of an installed component{near}")
             return None
         options = {key: value for key, value in table.items() if key != "use"}

@@ -163,6 +163,20 @@ def forbids_storing(headers: Headers, *, generic: bool) -> bool:
     return bool(said & ({"no-store", "private", "no-cache"} if generic else {"no-store", "private"}))
 
 
+def forbids_stale(headers: Headers) -> bool:
+    """Say whether a generic answer may never be served stale (RFC 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
+
+    ``s-maxage`` means so as well, unless the answer names a stale window of its own (RFC 5861).
+    """
+    value = joined(headers, b"cache-control")
+    if value is None:
+        return False
+    said = {name for name, _ in _lenient(value)}
+    if said & {"must-revalidate", "proxy-revalidate"}:
+        return True
+    return "s-maxage" in said and not said & {"stale-while-revalidate", "stale-if-error"}
+
+
 def lifetime(headers: Headers, *, now: float) -> float | None:
     """Return how many seconds a generic answer says it may still live, never below 0; None where it says nothing.
 

@@ -13,21 +13,12 @@ from semcache_core.types import Headers
 
 _LLM_KEPT = frozenset({b"content-type", b"content-language"})
 
-# RFC 9110 7.6.1, and the framing of one message, which the server that replays the answer makes anew.
 HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
+"""Fields of one connection, not of the message (RFC 9110, 7.6.1): neither stored nor forwarded, as is whatever else
+``Connection`` names. Nobody here passes trailers on, so ``trailer`` goes too.
+"""
 
 # Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
 _ONE_EXCHANGE = frozenset(
@@ -45,6 +36,9 @@ _ONE_EXCHANGE = frozenset(
         b"openai-organization",
         b"openai-project",
         b"openai-processing-ms",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
         b"report-to",
         b"retry-after",
         b"semcache-control",

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from semcache_core.errors import ConfigError, PluginError
+from semcache_core.errors import ConfigError, PluginError, SemcacheError
 from semcache_core.http.messages import App, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class Keeper:
         self._not_before = time.monotonic() + _PAUSE
         if not self._told:
             self._told = True
-            _log.warning(
-                "the cache cannot be opened (%s): requests pass uncached until it can be", type(error).__name__
-            )
+            # What a library says of its own may hold a password; what a component says on purpose names the remedy.
+            why = type(error).__name__ + (f": {error}" if isinstance(error, SemcacheError) else "")
+            _log.warning("the cache cannot be opened (%s): requests pass uncached until it can be", why)
 
 
 async def live(app: App, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:

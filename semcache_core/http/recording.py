@@ -49,6 +49,7 @@ class Recording:
         "_headers",
         "_left",
         "_marked",
+        "_must_revalidate",
         "_recorder",
         "_tags",
         "_ttl",
@@ -66,6 +67,7 @@ class Recording:
         self._headers: Headers = ()
         self._vary: Headers = ()
         self._ttl: Duration = None
+        self._must_revalidate = False
         self._tags: tuple[str, ...] = ()
         self.refused: Refused | None = None
         """Why nothing will be stored, as soon as that is known."""
@@ -134,6 +136,7 @@ class Recording:
             tokens=answer.tokens,
             cost=max(0.0, now - self._born_at),
             fields=query.fields,
+            must_revalidate=self._must_revalidate,
         )
         return Kept(record, self._tags)
 
@@ -152,6 +155,7 @@ class Recording:
         if refusal is not None:
             return refusal
         self._headers = rules.kept(headers, generic=route.generic, keep=asking.desk.keep)
+        self._must_revalidate = route.generic and route.obeys and said.forbids_stale(headers)
         if not names.keys().isdisjoint(_VARYING):
             varying = rules.varies_on(headers if route.generic else self._headers)
             if varying is None:

@@ -13,7 +13,6 @@ from semcache_core.http.exchange import Asking
 from semcache_core.protocols import Answer, Framing
 
 _PIECE = 16 * 1024
-_PRIVATE = (b"cache-control", b"private, no-store")
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
@@ -60,7 +59,7 @@ def replayed(
     if len(chunks) == 1:
         headers.append((b"content-length", b"%d" % len(chunks[0])))
     if not route.generic:
-        headers.append(_PRIVATE)
+        headers.append(status.PRIVATE)
     shown = asking.known.shown
     if upstream_status is None:
         headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)

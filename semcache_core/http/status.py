@@ -10,6 +10,9 @@ import msgspec
 from semcache_core.decide import Found
 from semcache_core.types import Headers
 
+PRIVATE = (b"cache-control", b"private, no-store")
+"""What an LLM answer that did not come from upstream for this very caller says to caches behind us."""
+
 _NAME = b"cache-status"
 _BYPASS_MARK = (b"x-cache", b"BYPASS")
 _MISS_MARK = (b"x-cache", b"MISS")

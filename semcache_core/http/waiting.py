@@ -55,7 +55,8 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
                 return Ending.ALONE
             begun = True
             visit.conclude()
-            headers = [*item.headers, *status.collapsed()]
+            private = () if visit.asking.route.generic else (status.PRIVATE,)
+            headers = [*item.headers, *private, *status.collapsed()]
             await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
     except FlightFailed as failed:
         if begun:

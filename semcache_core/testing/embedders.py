@@ -10,7 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 import pytest
 
-from semcache_core.errors import EmbedderUnavailable, TextTooLong
+from semcache_core.errors import EmbedderUnavailable, TextTooLong, TextUnreadable
 from semcache_core.protocols import Embedder
 from semcache_core.types import Vector
 
@@ -100,7 +100,11 @@ class EmbedderContract(GuardedContract[Embedder]):
     @promise
     async def test_odd_texts_get_unit_vectors_too(self, embedder: Embedder) -> None:
         for text in ODD_TEXTS:
-            _check_units(await embedder.embed([text]), count=1, dimensions=embedder.dimensions)
+            try:
+                vectors = await embedder.embed([text])
+            except TextUnreadable:
+                continue  # Better than one vector for everything that it does not know.
+            _check_units(vectors, count=1, dimensions=embedder.dimensions)
 
     @promise
     async def test_a_text_always_gets_the_same_vector(self, embedder: Embedder) -> None:

@@ -18,7 +18,9 @@ from click.testing import CliRunner, Result
 
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
+from semcache_core.errors import EmbedderUnavailable
 from semcache_core.refusals import core_version
+from semcache_core.testing import CountingEmbedder
 
 WORDS = """
 from semcache_core.plugin import Component, hookimpl
@@ -332,6 +334,23 @@ def test_check_open_says_what_cannot_be_opened(run: Run) -> None:
     assert "my.toml: response_store.use: response store 'sqlite' cannot be opened: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stats", "--config", "my.toml"),
+        ("purge", "--config", "my.toml", "--everything"),
+        ("check", "my.toml", "--open"),
+    ],
+)
+def test_a_file_that_a_command_finds_damaged_and_sets_aside_is_told(run: Run, command: tuple[str, ...]) -> None:
+    Path("cache.db").write_bytes(b"no database at all" * 100)
+
+    result = run(*command)
+
+    assert result.exit_code == 0
+    assert result.stderr.count("it was set aside as cache.db.aside-1") == 1
+
+
 def test_check_shows_notices(run: Run) -> None:
     Path("my.toml").write_text('[semcache]\nmatch = "exact"\n[verifiers]\nuse = []\n')
 
@@ -483,6 +502,29 @@ def test_a_process_that_is_running_never_serves_what_was_purged(run: Run, what: 
             return [bool(found) for found in (before, exact, near)]
 
     assert asyncio.run(serve()) == [True, False, False]
+
+
+def test_purge_needs_no_embedder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def down(self: CountingEmbedder) -> CountingEmbedder:
+        raise EmbedderUnavailable("the model is gone")
+
+    _fill(what_is_the_capital_of_France={}, where_do_parcels_go_to={})
+    monkeypatch.setattr(CountingEmbedder, "__aenter__", down)
+
+    result = run("purge", "--everything", "--yes", "--config", "my.toml")
+
+    assert (result.exit_code, result.stdout) == (0, "forgot 2 of 2 entries\n")
+    assert "semcache: the model is gone; " in result.stderr
+    assert _entries(run) == 0
+
+
+def test_purge_of_a_store_that_is_out_of_reach_is_one_line(run: Run) -> None:
+    Path("cache.db").mkdir()
+
+    result = run("purge", "--everything", "--yes", "--config", "my.toml")
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "cache.db" in result.stderr
 
 
 def test_purge_before_takes_dates_and_ages(run: Run) -> None:

@@ -215,3 +215,11 @@ def test_a_file_that_holds_no_request_is_one_line(text: str, reason: str) -> Non
     assert result.exit_code == 2
     assert reason in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("wrong", [{"headers": {"x-name": "日本"}}, {"path": "/日本/chat"}])
+def test_a_request_that_no_client_could_send_is_one_line_and_exit_status_2(wrong: dict[str, Any]) -> None:
+    result = _explain({"path": "/ask", "headers": HEADERS, "body": {}} | wrong)
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "percent-encode" in result.stderr

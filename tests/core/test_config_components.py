@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Annotated, Any, Self
 
 import pytest
 from msgspec import Meta
 
+from semcache_core import SemanticCache
+from semcache_core.builtin.memory import MemoryResponseStore
 from semcache_core.config import Config, load
 from semcache_core.config.components import NO_EMBEDDER, NO_VERIFIER, Components
 from semcache_core.errors import ConfigError, PluginError, UnknownComponentError
@@ -15,6 +18,7 @@ from semcache_core.plugin import Component, hookimpl
 from semcache_core.protocols import Options, Thresholds
 from semcache_core.registry import Registry
 from semcache_core.settings import Bytes, Seconds, Secret
+from semcache_core.testing import FlakyStore
 
 MEMORY: dict[str, Any] = {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}
 
@@ -220,6 +224,19 @@ def test_a_store_that_others_reach_needs_a_secret_and_a_namespace(registry: Regi
     assert "http.identity_secret: is needed with the response store 'net'" in message
     assert 'set identity_secret = { env = "SEMCACHE_SECRET" }' in message
     assert "semcache.namespace: is needed with the response store 'net'" in message
+
+
+def test_a_store_that_is_passed_to_the_cache_and_that_others_reach_needs_them_too() -> None:
+    store = FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("identity_secret",))
+
+    async def opened() -> None:
+        async with SemanticCache(load(MEMORY | {"semcache": {"match": "exact"}}), response_store=store):
+            pytest.fail("it opened")
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(opened())
+    assert "http.identity_secret: is needed with the response store 'FlakyStore'" in str(caught.value)
+    assert "semcache.namespace: is needed with the response store 'FlakyStore'" in str(caught.value)
 
 
 def test_routes_reach_the_json_extractor(registry: Registry) -> None:

@@ -57,6 +57,14 @@ def test_a_secret_may_stand_wherever_a_string_stands() -> None:
     assert config.http.ignore_headers == ("x-a", "x-b")
 
 
+def test_an_option_by_variable_of_a_component_that_nothing_names_says_how_to_name_it() -> None:
+    message = _error("", {"SEMCACHE_VECTOR_STORE__PATH": "hunter2"})
+
+    assert "vector_store.use: is missing" in message
+    assert "SEMCACHE_VECTOR_STORE__USE" in message
+    assert "hunter2" not in message
+
+
 def test_a_components_name_may_come_from_a_variable() -> None:
     config = _load_text(
         '[embedder]\nuse = { env = "EMBEDDER" }\n[verifiers]\nuse = [{ env = "GUARD" }]\n',

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from semcache_core.deadlines import Breaker, BreakerOpen, Dependency, within
-from semcache_core.errors import DependencyError, StoreUnavailable, TextTooLong
+from semcache_core.errors import DependencyError, EmbedderUnavailable, StoreUnavailable, TextTooLong, TextUnreadable
 
 
 async def answer_at_once() -> str:
@@ -139,17 +139,18 @@ def test_a_documented_outage_keeps_its_type() -> None:
         asyncio.run(dependency([0.0], []).call(down()))
 
 
-def test_a_text_that_is_too_long_is_no_fault_of_the_embedder() -> None:
+@pytest.mark.parametrize("refusal", [TextTooLong, TextUnreadable])
+def test_a_text_that_cannot_be_embedded_is_no_fault_of_the_embedder(refusal: type[EmbedderUnavailable]) -> None:
     async def scenario() -> None:
         faults: list[str] = []
         embedder = dependency([0.0], faults)
 
-        async def too_long() -> None:
-            raise TextTooLong("513 tokens")
+        async def refused() -> None:
+            raise refusal
 
         for _ in range(10):
-            with pytest.raises(TextTooLong):
-                await embedder.call(too_long())
+            with pytest.raises(refusal):
+                await embedder.call(refused())
         assert faults == []
         assert await embedder.call(answer_at_once()) == "x"
 

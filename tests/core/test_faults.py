@@ -85,6 +85,17 @@ def stages(observer: RecordingObserver) -> set[str]:
     return {fault.stage for fault in observer.faults}
 
 
+class Telling(MemoryVectorStore):
+    """Has something to tell while it runs, and breaks when it is asked for the second time."""
+
+    def __init__(self, options: MemoryVectorStore.Options) -> None:
+        super().__init__(options)
+        self.told: list[Sequence[str]] = [(), ["the file was set aside"]]
+
+    def notices(self) -> Sequence[str]:
+        return self.told.pop(0)
+
+
 # -- embedder ---------------------------------------------------------------------------------------------------------
 
 
@@ -554,5 +565,21 @@ def test_callers_who_leave_do_not_open_a_breaker(rig: Callable[..., Any], stage:
             open_rig.embedder.delay = 0.0
             assert (await open_rig.cache.lookup(REWORDED)).value == "stored"
             assert not open_rig.observer.faults
+
+    asyncio.run(body())
+
+
+def test_what_a_store_has_to_tell_while_it_runs_is_told_and_its_fault_stops_nothing(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semcache_core.upkeep._SWEEP_EVERY", 0.01)
+
+    async def body() -> None:
+        async with rig(vector_store=Telling(MemoryVectorStore.Options())) as open_rig:
+            while "notices" not in stages(open_rig.observer):
+                await asyncio.sleep(0.01)
+            told = [notice.message for notice in open_rig.observer.notices if notice.code == "Telling"]
+            assert told == ["the file was set aside"]
+            assert await open_rig.cache.get_or_call(QUESTION, answer) == "fresh"
 
     asyncio.run(body())

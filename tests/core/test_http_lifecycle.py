@@ -274,6 +274,28 @@ def test_without_a_lifespan_a_cache_that_cannot_open_fails_no_request(error: Exc
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreUnavailable("/srv/x.db: is read-only"), "StoreUnavailable: /srv/x.db: is read-only"),
+        (OSError("hunter2"), "OSError"),
+    ],
+)
+def test_why_a_cache_cannot_open_is_told_unless_a_library_said_it(
+    error: Exception, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Down(MemoryResponseStore):
+        async def __aenter__(self) -> Self:
+            raise error
+
+    async def main() -> None:
+        cache = SemanticCache(load(configured()), response_store=Down(Down.Options()))
+        await Client(SemanticCacheASGI(Upstream(), cache=cache)).chat()
+
+    asyncio.run(main())
+    assert caplog.messages == [f"the cache cannot be opened ({told}): requests pass uncached until it can be"]
+
+
 def test_first_requests_that_come_together_open_one_cache() -> None:
     async def main() -> None:
         app = cached(Upstream())

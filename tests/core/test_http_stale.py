@@ -279,3 +279,42 @@ def test_equal_requests_behind_a_failing_upstream_each_get_the_stale_answer() ->
             assert [answer.cache for answer in answers] == ["STALE"] * 5
 
     asyncio.run(main())
+
+
+# -- answers that forbid it -------------------------------------------------------------------------------------------
+
+STALE_ASK = {
+    "semcache": {"ttl": 100, "stale_while_revalidate": 50, "stale_if_error": 50},
+    "route": [{"path": "/ask"}],
+}
+QUESTION = {"question": "what is the weather like in Paris"}
+
+
+async def asked_late(said: bytes, *, tables: dict[str, Any] = STALE_ASK, headers: Any = ()) -> tuple[str | None, int]:
+    """Return what comes of a request for an answer of a generic API that expired, while the API is down."""
+    upstream = Upstream(says({"answer": "rain"}, headers=[(b"cache-control", said)]))
+    async with serving(upstream, **tables) as rig:
+        await rig.client.send("/ask", QUESTION)
+        assert (await rig.client.send("/ask", QUESTION)).cache == "HIT"
+        rig.clock.advance(110)
+        upstream.answer = says({"error": "down"}, status=503)
+        late = await rig.client.send("/ask", QUESTION, headers=headers)
+        return late.cache, late.status
+
+
+@pytest.mark.parametrize(
+    "said", [b"must-revalidate", b"max-age=100, Must-Revalidate", b"proxy-revalidate", b"s-maxage=100"]
+)
+@pytest.mark.parametrize("headers", [[], [(b"cache-control", b"max-stale")]])
+def test_an_answer_that_must_be_revalidated_is_never_served_stale(said: bytes, headers: Any) -> None:
+    assert asyncio.run(asked_late(said, headers=headers)) == ("MISS", 503)
+
+
+@pytest.mark.parametrize("said", [b"max-age=100", b"s-maxage=100, stale-if-error=20"])
+def test_an_answer_that_does_not_say_so_is(said: bytes) -> None:
+    assert asyncio.run(asked_late(said)) == ("STALE", 200)
+
+
+def test_where_cache_control_of_answers_is_ignored_it_forbids_nothing() -> None:
+    tables = {**STALE_ASK, "http": {"identity_secret": "x" * 32, "cache_control": "ignore"}}
+    assert asyncio.run(asked_late(b"must-revalidate", tables=tables)) == ("STALE", 200)

@@ -217,10 +217,31 @@ def test_a_joiner_gets_stored_header_rules() -> None:
             assert leader.header("set-cookie") == "a=1"
             assert joiner.headers == [
                 (b"content-type", b"application/json"),
+                (b"cache-control", b"private, no-store"),
                 (b"cache-status", b"semcache; fwd=miss; collapsed"),
                 (b"x-cache", b"MISS"),
             ]
             assert joiner.json() == leader.json()
+
+    asyncio.run(main())
+
+
+def test_a_joiner_of_a_generic_api_gets_its_own_cache_control() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says({"answer": "rain"}, headers=[(b"cache-control", b"max-age=60")])(scope, receive, send)
+
+        async with serving(slow, route=[{"path": "/ask"}]) as rig:
+            question = {"question": "what is the weather like in Paris"}
+            both = [asyncio.create_task(rig.client.send("/ask", question)) for _ in range(2)]
+            await asyncio.sleep(0)
+            gate.set()
+            _, joiner = await asyncio.gather(*both)
+            assert joiner.cache_status == "semcache; fwd=miss; collapsed"
+            assert [value for name, value in joiner.headers if name == b"cache-control"] == [b"max-age=60"]
 
     asyncio.run(main())
 

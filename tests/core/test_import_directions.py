@@ -72,6 +72,7 @@ PUBLIC = {
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},
+    "semcache_core.http.headers": {"HOP_BY_HOP"},
     "semcache_core.http.site": {"Place"},
     "semcache_core.http.status": {"may_debug"},
 }

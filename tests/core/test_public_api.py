@@ -48,6 +48,7 @@ ERRORS = {
     "DependencyError": "SemcacheError",
     "EmbedderUnavailable": "DependencyError",
     "TextTooLong": "EmbedderUnavailable",
+    "TextUnreadable": "EmbedderUnavailable",
     "StoreUnavailable": "DependencyError",
     "VerifierUnavailable": "DependencyError",
     "DimensionMismatch": "SemcacheError",

@@ -248,6 +248,39 @@ def test_observers_and_vetoes_are_handed_out_one_by_one_and_may_leave_arguments_
     assert [observe("event") for observe in registry.observers()] == ["heard"]  # type: ignore[arg-type]
 
 
+def test_two_distributions_may_both_call_their_plugin_plugin(install: Install) -> None:
+    for name in ("semcache-one", "semcache-two"):
+        module = name.replace("-", "_")
+        source = f"""
+        class Plugin:
+            @staticmethod
+            @hookimpl
+            def semcache_verifiers():
+                return [Component("{module}", factory="x:Y")]
+        """
+        install(name, source, entry_points=f"[semcache]\n{name} = {module}:Plugin\n")
+
+    registry = Registry.installed()
+
+    assert {"semcache_one", "semcache_two"} <= {offer.component.name for offer in registry.offers("verifiers")}
+
+
+@pytest.mark.parametrize("name", ["semcache_api", "anything", "__class__"])
+def test_an_object_whose_own_code_raises_is_a_failure_and_stops_nobody(name: str) -> None:
+    def raising(self: object) -> object:
+        raise RuntimeError("its own fault")
+
+    plugin = type("Odd", (), {name: property(raising)})()
+    registry = Registry()
+
+    sound = registry.add(plugin, distribution="odd")
+
+    assert [str(failure) for failure in registry.failures] == (
+        [] if sound else ["odd  (spec): RuntimeError: its own fault"]
+    )
+    assert registry.add(object(), distribution="another")
+
+
 def test_an_object_can_be_added_by_hand() -> None:
     from semcache_core.plugin import Component, hookimpl
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semcache_core.builtin.sqlite import news, responses
+from semcache_core.builtin.sqlite import news, responses, room
 from semcache_core.types import Point, Space, Stored
 
 from .sqlite_stores import (
@@ -45,6 +45,25 @@ def test_the_file_stays_within_its_bound_and_the_newest_answers_stay(path: Path)
             assert await data(store, "2999") is not None
             assert await data(store, "0") is None
             assert await store.count() > 300
+
+    asyncio.run(body())
+
+
+def test_a_bound_that_was_lowered_by_a_lot_is_reached_without_keeping_others_waiting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LONGEST", 0.0)
+
+    async def body() -> None:
+        async with answers(path) as store:
+            await asyncio.gather(*(put(store, f"{n}", bytes(5000)) for n in range(500)))
+        async with answers(path, max_bytes=MIB) as store:
+            await put(store, "new")
+            assert await store.count() == 500, "one of the old has gone"
+            for _ in range(350):
+                await put(store, "new")
+            assert await store.count() < 260
+            assert await data(store, "new") is not None
 
     asyncio.run(body())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from semcache_core.builtin.sqlite import file, schema
-from semcache_core.errors import NotOpenError, StoreUnavailable
+from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
 
 from .sqlite_stores import (
     MIB,
@@ -130,6 +130,74 @@ def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
     assert path.with_name("semcache.db.aside-1").read_bytes().startswith(b"these are somebody's notes")
 
 
+def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    change(path, "CREATE TABLE customers (name)", "INSERT INTO customers VALUES ('me')")
+
+    async def body() -> None:
+        for store in (answers(path), vectors(path)):
+            with pytest.raises(ConfigError, match=r"semcache\.db is another program's database.*path"):
+                await store.__aenter__()
+
+    asyncio.run(body())
+    assert rows(path, "SELECT name FROM customers") == [("me",)]
+    assert not list(path.parent.glob("*aside*"))
+    assert not semcache_threads()
+
+
+def test_a_database_of_another_program_put_in_its_place_is_unavailable_until_it_is_gone(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path) as store:
+            for each in path.parent.glob("semcache.db*"):
+                each.rename(path.parent / f"moved-{each.name}")
+            change(path, "CREATE TABLE customers (name)")
+
+            async def says_so() -> bool:
+                try:
+                    await put(store, "a")
+                except StoreUnavailable as error:
+                    return "another program" in str(error)
+                return False
+
+            async def works() -> bool:
+                try:
+                    await put(store, "a")
+                except StoreUnavailable:
+                    return False
+                return True
+
+            assert await soon(says_so)
+            path.unlink()
+            assert await soon(works)
+
+    asyncio.run(body())
+
+
+def test_a_store_whose_file_became_unusable_is_closed_all_the_same(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path) as store:
+            for name in "abcdefghijklmnopqrstuvwxyz":
+                await put(store, name)
+            await asyncio.sleep(0.6)
+            # A hit whose use is to be written down, and then a file to which nothing can be written any more.
+            assert await data(store, "a") is not None
+            for each in path.parent.glob("semcache.db*"):
+                each.rename(path.parent / f"moved-{each.name}")
+            path.mkdir()
+
+            async def is_unusable() -> bool:
+                try:
+                    store.peek(b"a", now=0.0)
+                except StoreUnavailable:
+                    return True
+                return False
+
+            assert await soon(is_unusable)
+
+    asyncio.run(body())
+    assert not semcache_threads()
+
+
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.01], ids=["nine tenths", "half", "one per cent"])
 def test_a_truncated_file_is_set_aside(filled: Path, keep: float) -> None:
     os.truncate(filled, int(filled.stat().st_size * keep))
@@ -232,7 +300,8 @@ def test_a_file_of_another_version_begun_meanwhile_stays_and_asks_for_a_restart(
         async with answers(path) as store:
             for each in path.parent.glob("semcache.db*"):
                 each.rename(path.parent / f"moved-{each.name}")
-            change(path, "CREATE TABLE newer (x)", "PRAGMA user_version = 2")
+            ours = f"PRAGMA application_id = {schema.APPLICATION_ID}"
+            change(path, "CREATE TABLE newer (x)", ours, "PRAGMA user_version = 2")
 
             async def asks() -> bool:
                 try:

@@ -50,11 +50,21 @@ REJECTED = [
     ("code", "What is in README.md?", "What is in LICENSE.md?"),
     ("code", "Explain parse_config()", "Explain parse_args()"),
     ("code", "What is 12 + 7?", "What is 12 * 7?"),
+    ("code", "how to compute a + b in excel", "how to compute a - b in excel"),
+    ("code", "is x < y a valid expression in python", "is x > y a valid expression in python"),
+    ("code", "is x<=y valid", "is x>=y valid"),
+    ("code", "what does x += 1 do", "what does x -= 1 do"),
+    ("code", "what does a && b mean in bash", "what does a || b mean in bash"),
+    ("code", "is the statement a ≠ b true for sets", "is the statement a = b true for sets"),
+    ("code", "what does the ← key do", "what does the → key do"),
     ("urls", "Open https://example.com/a", "Open https://example.com/b"),
     ("urls", "Write to alice@example.com", "Write to bob@example.com"),
 ]
 
 ACCEPTED = [
+    ("my printer is offline - what now", "my printer is offline, what now"),
+    ("how do I update iOS / Android apps", "how do I update iOS and Android apps"),
+    ("how to compute a + b in excel", "how to compute a plus b in excel"),
     ("Add 5 g of salt", "Add 5 grams of salt"),
     ("A salary of 1,000 euros", "A salary of €1000"),
     ("Files larger than 1 GB", "Files larger than 1000 MB"),

@@ -45,3 +45,10 @@ def test_a_newer_version_is_told_from_rubbish() -> None:
     newer = [RECORD_VERSION + 1, "whatever", {"it": "holds"}]
     with pytest.raises(wire.NewerVersion):
         wire.decode(msgspec.msgpack.encode(newer))
+
+
+def test_a_record_of_a_core_that_did_not_know_the_last_member_is_read() -> None:
+    members = msgspec.msgpack.decode(wire.encode(record()))
+
+    assert wire.decode(msgspec.msgpack.encode(members[:-1])) == record()
+    assert wire.decode(msgspec.msgpack.encode([*members, "of a later one"])) == record()

@@ -90,6 +90,15 @@ def test_a_header_that_the_proxy_injects_is_nobodys_identity(upstream: str, serv
     assert chat.callers == ["Bearer ours"] * 3
 
 
+def test_a_field_that_connection_names_makes_no_key_because_the_upstream_does_not_get_it(
+    upstream: str, served: Serving
+) -> None:
+    proxy = served(create_app(upstream, config=EXACT, loopback=True))
+    assert ask(proxy, {"x-tenant": "b", "connection": "keep-alive, X-Tenant"}) == "semcache; fwd=miss"
+    assert ask(proxy, {"x-tenant": "b"}) == "semcache; fwd=miss"
+    assert ask(proxy).startswith("semcache; hit")
+
+
 def test_two_upstreams_never_share_an_answer(upstream: str, served: Serving) -> None:
     first = Upstream.parse(upstream)
     second = Upstream.parse(upstream + "/other/")

@@ -19,12 +19,14 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from semcache_core.cli.group import program
 from semcache_core.errors import ConfigError
-from semcache_proxy.commands.serve import is_loopback, read_headers, serve
+from semcache_proxy.commands.serve import is_itself, is_loopback, read_headers
 from semcache_proxy.demo.exchange import Seen
 from semcache_proxy.demo.play import curl_line, play, staged
 from semcache_proxy.demo.report import show
 from semcache_proxy.demo.script import STEPS
+from semcache_proxy.upstream import Upstream
 
 CONFIG = """
 [semcache]
@@ -39,9 +41,8 @@ use = "memory"
 @contextlib.contextmanager
 def command(name: str, *arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a command of the proxy in a process of its own; killed at the end if it still runs."""
-    program = f"from semcache_proxy.commands.{name} import {name}; {name}()"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", "from semcache_core.cli import main; main()", name, *arguments],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -128,10 +129,42 @@ def test_a_configuration_that_is_wrong_stops_the_start_and_is_told(tmp_path: Pat
     with command("serve", "--upstream", "http://127.0.0.1:9", "--port", "0", cwd=tmp_path) as process:
         assert process.stdout is not None
         told = process.stdout.read()
-        assert process.wait(20) != 0
+        assert process.wait(20) == 2
     assert "embedder.use" in told
     assert "did you mean 'onnx'?" in told
     assert "Traceback" not in told
+
+
+def test_a_configuration_that_shows_wrong_when_the_cache_opens_has_the_same_status(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text('[embedder]\nuse = "onnx"\npath = "no-such-folder"\n')
+    with command("serve", "--upstream", "http://127.0.0.1:9", "--port", "0", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        assert process.wait(20) == 2
+    assert "no folder 'no-such-folder' (embedder.path)" in told
+    assert "Traceback" not in told
+
+
+def test_a_port_that_is_taken_is_told_and_no_matter_of_configuration(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        with command("serve", "--upstream", "http://127.0.0.1:9", "--port", port, cwd=tmp_path) as process:
+            assert process.stdout is not None
+            told = process.stdout.read()
+            assert process.wait(20) == 1
+    assert "address already in use" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    arguments = ("--upstream", "http://127.0.0.1:9", "--host", "[::1]", "--port", "0")
+    with command("serve", *arguments, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "->" in line)
+    assert re.match(r"semcache: http://\[::1\]:\d+/PATH", line)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +174,40 @@ def test_a_configuration_that_is_wrong_stops_the_start_and_is_told(tmp_path: Pat
         (["--upstream", "http://127.0.0.1:9", "--set-header", "authorization"], "NAME: VALUE"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env=NOT_SET_ANYWHERE}"], "NOT_SET_ANYWHERE"),
         (["--upstream", "http://127.0.0.1:9", "--config", "missing.toml"], "missing.toml"),
+        (["--upstream", "http://localhost:8080/v1"], "where this proxy itself would listen"),
+        (["--upstream", "http://127.0.0.1:9", "--drain", "-1"], "--drain"),
+        (["--upstream", "http://127.0.0.1:9", "--read-timeout", "0"], "--read-timeout"),
+        (["--upstream", "http://127.0.0.1:9", "--max-connections", "0"], "--max-connections"),
     ],
 )
 def test_serve_refuses_what_cannot_work(arguments: list[str], told: str) -> None:
-    result = CliRunner().invoke(serve, arguments)
-    assert result.exit_code != 0
+    result = CliRunner().invoke(program, ["serve", *arguments])
+    assert result.exit_code == 2
     assert told in result.output
+
+
+def test_the_demo_refuses_an_upstream_that_is_none_with_the_same_status() -> None:
+    result = CliRunner().invoke(program, ["demo", "--upstream", "llm.example"])
+    assert result.exit_code == 2
+    assert "must begin with http:// or https://" in result.output
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "ftp://me:s3cret@llm.example",
+        "http://me:s3cret@llm.example",
+        "http://me:s3cret@llm.example:port",
+        "me:s3cret@llm.example",
+        "http://llm.example/?key=s3cret",
+        "llm.example#s3cret",
+    ],
+)
+def test_a_secret_in_a_wrong_upstream_is_not_printed(upstream: str) -> None:
+    result = CliRunner().invoke(program, ["serve", "--upstream", upstream])
+    assert result.exit_code == 2
+    assert "upstream" in result.output
+    assert "s3cret" not in result.output
 
 
 def test_a_variable_in_a_header_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +232,21 @@ def test_a_loopback_address_is_for_this_machine_only(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "llm.example"])
 def test_any_other_address_is_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "host", "port", "itself"),
+    [
+        ("http://localhost:8080", "127.0.0.1", 8080, True),
+        ("http://[::1]:8080", "::", 8080, True),
+        ("http://10.0.0.7", "10.0.0.7", 80, True),
+        ("http://127.0.0.1:8080", "127.0.0.1", 8081, False),
+        ("http://127.0.0.1:8080", "10.0.0.7", 8080, False),
+        ("https://llm.example:8080", "127.0.0.1", 8080, False),
+    ],
+)
+def test_a_proxy_is_not_its_own_upstream(upstream: str, host: str, port: int, itself: bool) -> None:
+    assert is_itself(Upstream.parse(upstream), host=host, port=port) is itself
 
 
 # -- demo -------------------------------------------------------------------------------------------------------------

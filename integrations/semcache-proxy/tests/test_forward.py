@@ -12,6 +12,7 @@ import pytest
 
 from semcache_core.errors import ConfigError
 from semcache_proxy.forward import Forward
+from semcache_proxy.headers import for_upstream
 from semcache_proxy.upstream import ForwardOptions, Upstream
 
 from .raw_http import OK, Listening, Serving, ask, connect, fields, read_head, recording
@@ -72,6 +73,12 @@ def test_an_injected_header_replaces_the_clients(raw_upstream: Listening, forwar
     proxy = forwarding(raw_upstream(recording(seen)), injected=((b"authorization", b"Bearer ours"),))
     ask(proxy, b"GET / HTTP/1.1\r\nhost: p\r\nauthorization: Bearer theirs\r\nconnection: close\r\n\r\n")
     assert [value for name, value in fields(seen[0]) if name == b"authorization"] == [b"Bearer ours"]
+
+
+def test_of_a_length_and_chunks_only_the_chunks_are_forwarded() -> None:
+    both = ((b"content-length", b"5"), (b"transfer-encoding", b"chunked"))
+    sent = for_upstream(both, host=b"llm.example", forwarded=(), injected=())
+    assert sent == [(b"host", b"llm.example"), (b"transfer-encoding", b"chunked"), (b"via", b"1.1 semcache")]
 
 
 def test_duplicate_set_cookie_fields_all_arrive(raw_upstream: Listening, forwarding: Serving) -> None:

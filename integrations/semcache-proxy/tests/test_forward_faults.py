@@ -94,6 +94,16 @@ def test_no_upstream_is_502_in_the_form_sdks_read(forwarding: Serving) -> None:
     assert b"cache-status" not in got.lower()
 
 
+def test_a_failing_upstream_is_told_to_the_operator_by_its_origin_alone(
+    forwarding: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    ask(forwarding(nowhere), b"GET /s3cret?q=s3cret HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    told = [record.getMessage() for record in caplog.records if record.name == "semcache.proxy"]
+    assert told == [f"{nowhere} could not be reached or broke off (ConnectError)"]
+
+
 def test_an_upstream_that_talks_nonsense_is_502(raw_upstream: Listening, forwarding: Serving) -> None:
     got = ask(
         forwarding(raw_upstream(recording([], b"220 smtp ready\r\n\r\n"))),

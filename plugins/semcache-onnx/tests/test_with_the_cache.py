@@ -41,6 +41,13 @@ def test_a_text_beyond_the_window_is_answered_to_its_equal_only() -> None:
     assert asked("How do I reset my password?", long).reason == "long-text"
 
 
+def test_a_text_that_an_english_model_cannot_read_is_answered_to_its_equal_only() -> None:
+    thai, other = "ฉันจะยกเลิกการสมัครสมาชิกได้อย่างไร", "กรุงเทพมีประชากรเท่าไร"
+    assert asked(thai, thai).source == "exact"
+    assert not asked(thai, other)
+    assert asked("How do I reset my password?", other).reason == "unreadable-text"
+
+
 def test_an_unknown_model_needs_a_threshold(make_model: Any) -> None:
     folder = str(make_model())
     with pytest.raises(ConfigError, match=r"semcache\.threshold"):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from semcache_core.errors import StoreUnavailable
+from semcache_core.errors import ConfigError, StoreUnavailable
 from semcache_core.types import Struct
 
 from . import schema
@@ -21,6 +21,7 @@ WRITE_PATIENCE = 2.0
 """Seconds a write waits for another process to finish its own."""
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _OTHER_VERSION = "was made by another version"
+_FOREIGN = "is another program's database"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -38,7 +39,8 @@ def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -
     """Open ``path``, making it where there is none. ``secret`` goes into a file that has to be made.
 
     A file that is damaged, no database, or of another version is renamed, never deleted; but ``again``, when this
-    process had the path open before, one of another version stays. Raises StoreUnavailable.
+    process had the path open before, one of another version stays. Raises StoreUnavailable, and ConfigError for the
+    database of another program, which stays where it is.
     """
     try:
         _make_folder(path.parent)
@@ -85,6 +87,10 @@ def identity(path: Path) -> tuple[int, int] | None:
 def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     notices: tuple[str, ...] = ()
     problem = _problem(path)
+    if problem == _FOREIGN:
+        # Whoever works with it would lose it under their hands.
+        refusal = StoreUnavailable if again else ConfigError
+        raise refusal(f"{path} {problem}: give semcache a file of its own (path, of both stores)")
     if problem == _OTHER_VERSION and again:
         # A process of that version has begun it. Setting aside each other's files in turn would never end.
         raise StoreUnavailable(f"{path} {problem} since this process began to use it; restart this process")
@@ -130,16 +136,18 @@ def _problem(path: Path) -> str | None:
     try:
         if schema.is_empty(connection):
             return None
-        if schema.is_ours(connection):
-            schema.probe(connection)
-            return None
+        if not schema.is_ours(connection):
+            return _FOREIGN
+        if not schema.is_current(connection):
+            return _OTHER_VERSION
+        schema.probe(connection)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
         return "is not a database" if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else "is damaged"
     finally:
         connection.close()
-    return _OTHER_VERSION
+    return None
 
 
 def _rescued_secret(path: Path) -> bytes | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from semcache_core.errors import StoreUnavailable
 from semcache_core.types import Stored
 
 from .options import SqliteResponseOptions
-from .shared import SharedFile
+from .shared import OnSharedFile, executed
 
 BATCH = 500
 """Rows deleted in one transaction of a sweep."""
@@ -27,6 +29,8 @@ _GET = f"SELECT data, keep_until, used, {_STAMP} FROM responses WHERE id = ?"  #
 _SCAN = f"SELECT id, data, {_STAMP}, tags FROM responses WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
 _NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM responses)"
 _SET = f"INSERT OR REPLACE INTO responses (id, keep_until, used, tags, data) VALUES (?, ?, {_NEXT_USE}, ?, ?)"  # noqa: S608
+_DELETE = "DELETE FROM responses WHERE id = ?"
+_STAMP_TAG = "INSERT INTO stamps VALUES (?, ?) ON CONFLICT (tag) DO UPDATE SET at = max(at, excluded.at)"
 _TOUCH = f"UPDATE responses SET used = {_NEXT_USE} WHERE id = ?"  # noqa: S608
 _SPREAD = "SELECT (SELECT min(used) FROM responses), (SELECT max(used) FROM responses)"
 _SWEEP = "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses WHERE keep_until <= ? LIMIT ?)"
@@ -36,7 +40,7 @@ _FORGET_STAMPS = (
 )
 
 
-class SqliteResponseStore:
+class SqliteResponseStore(OnSharedFile):
     """Answers in one SQLite file. A read is one statement on the event loop; everything else is the thread's.
 
     There is no cache of answers in this process: a read costs a few microseconds more than a bare SELECT, and what is
@@ -46,7 +50,7 @@ class SqliteResponseStore:
     Options = SqliteResponseOptions
 
     def __init__(self, options: SqliteResponseOptions) -> None:
-        self._file = SharedFile(options, owner="response store")
+        super().__init__(options, owner="response store")
         self._file.after_writes = self._measure
         self._touched: dict[bytes, None] = {}
         """Entries hit since the last tick: their uses are written down together, never by the hit."""
@@ -59,8 +63,9 @@ class SqliteResponseStore:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        if self._file.is_open:
-            self._write_touches()
+        with contextlib.suppress(StoreUnavailable):  # The order of eviction is worth no thread that never ends.
+            if self._file.is_open:
+                self._write_touches()
         await self._file.close()
 
     def peek(self, id: bytes, *, now: float) -> Stored | None:
@@ -81,18 +86,13 @@ class SqliteResponseStore:
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         row = (id, keep_until, _tag_list(tags), bytes(data))
-        await self._file.run(lambda connection: _execute(connection, _SET, row), writes=True)
+        await self._file.run(executed(_SET, [row]), writes=True)
 
     async def delete(self, ids: Sequence[bytes]) -> None:
-        rows = [(id,) for id in ids]
-        await self._file.run(
-            lambda connection: _execute_many(connection, "DELETE FROM responses WHERE id = ?", rows), writes=True
-        )
+        await self._file.run(executed(_DELETE, [(id,) for id in ids]), writes=True)
 
     async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
-        rows = [(tag.hex(), at) for tag in tags]
-        statement = "INSERT INTO stamps VALUES (?, ?) ON CONFLICT (tag) DO UPDATE SET at = max(at, excluded.at)"
-        await self._file.run(lambda connection: _execute_many(connection, statement, rows), writes=True)
+        await self._file.run(executed(_STAMP_TAG, [(tag.hex(), at) for tag in tags]), writes=True)
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
         rows = await self._file.run(lambda connection: connection.execute(_SCAN, (after, limit)).fetchall())
@@ -121,9 +121,6 @@ class SqliteResponseStore:
         self._file.check_open()
         return self._file.secret
 
-    def notices(self) -> Sequence[str]:
-        return self._file.take_notices()
-
     async def _tick(self) -> None:
         self._write_touches()
         await self._look()
@@ -132,7 +129,7 @@ class SqliteResponseStore:
         if self._touched:
             rows = [(id,) for id in self._touched]
             self._touched = {}
-            self._file.run_later(lambda connection: _execute_many(connection, _TOUCH, rows))
+            self._file.run_later(executed(_TOUCH, rows))
 
     async def _look(self) -> None:
         await self._file.run(self._measure)
@@ -149,14 +146,6 @@ def _tag_list(tags: Sequence[bytes]) -> str | None:
 
 def _read_tags(tags: str | None) -> tuple[bytes, ...]:
     return tuple(bytes.fromhex(tag) for tag in json.loads(tags)) if tags else ()
-
-
-def _execute(connection: sqlite3.Connection, statement: str, row: tuple[object, ...]) -> None:
-    connection.execute(statement, row)
-
-
-def _execute_many(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany(statement, rows)
 
 
 def _forget_stamps(connection: sqlite3.Connection, *, before: float) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from .news import forget_tombstones
 
 _BATCH = 64
 """Entries deleted in one transaction at most: other processes wait for about a millisecond."""
+LONGEST = 0.2
+"""Seconds after one write: where the bound was lowered by a lot, other work of the thread gets its turn in between."""
 _AIM = 0.99
 """Deleting goes on to this share of the bound, so that not every write has to make room."""
 
@@ -18,9 +21,11 @@ def make_room(connection: sqlite3.Connection, *, max_bytes: int) -> bool:
         return False
     # In a small file 64 entries may be most of it.
     entries = max(1, min(_BATCH, max_bytes // 2**20))
-    went = False
+    went, until = False, time.monotonic() + LONGEST
     while used_bytes(connection) > max_bytes * _AIM and _delete_some(connection, entries):
         went = True
+        if time.monotonic() >= until:
+            break
     return went
 
 

@@ -63,10 +63,15 @@ def create(connection: sqlite3.Connection, *, secret: bytes | None) -> None:
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
-    """Say whether the file is one of ours, of this version."""
+    """Say whether the file is one of ours, of any version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(application == APPLICATION_ID)
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Say whether one of our files is of this version."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return bool(application == APPLICATION_ID and version == VERSION)
+    return bool(version == VERSION)
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:

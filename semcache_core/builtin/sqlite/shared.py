@@ -199,5 +199,25 @@ class SharedFile:
         return NotOpenError(f"{self._owner} 'sqlite' is not open{where}; use it inside `async with`")
 
 
+class OnSharedFile:
+    """What both stores have of their file."""
+
+    def __init__(self, options: FileOptions, *, owner: str) -> None:
+        self._file = SharedFile(options, owner=owner)
+
+    def notices(self) -> Sequence[str]:
+        """Return what the operator should know about the file, each once."""
+        return self._file.take_notices()
+
+
+def executed(statement: str, rows: Sequence[tuple[object, ...]]) -> Callable[[sqlite3.Connection], None]:
+    """Return work that runs ``statement`` once with each row."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.executemany(statement, rows)
+
+    return work
+
+
 def _nothing(connection: sqlite3.Connection) -> None:
     """The default of ``after_writes``."""

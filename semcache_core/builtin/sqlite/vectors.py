@@ -7,7 +7,6 @@ use. From then on it is kept current: by this process's own writes at once, by t
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from semcache_core.types import Match, Point, Space, Vector
 
 from .news import Batch, Heads, News, Prepared, forget_tombstones, prepare, read_news, read_scope, scopes_of
 from .options import SqliteVectorOptions
-from .shared import SharedFile
+from .shared import OnSharedFile, executed
 
 SWEEP_BATCH = 500
 """Rows deleted in one transaction of a sweep: other writers get their turn in between."""
@@ -32,13 +31,13 @@ _COUNT = "SELECT count(*) FROM vectors WHERE space = ?"
 _SWEEP = "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors WHERE keep_until <= ? LIMIT ?)"
 
 
-class SqliteVectorStore:
+class SqliteVectorStore(OnSharedFile):
     """Vectors in one SQLite file. A search in a scope that is in memory never suspends."""
 
     Options = SqliteVectorOptions
 
     def __init__(self, options: SqliteVectorOptions) -> None:
-        self._file = SharedFile(options, owner="vector store")
+        super().__init__(options, owner="vector store")
         self._max_memory = options.max_memory
         self._loading: dict[bytes, asyncio.Task[None]] = {}
         self._forget()
@@ -78,7 +77,7 @@ class SqliteVectorStore:
             for point in points
         ]
         rows = [(number, point.scope, point.id, point.keep_until, point.vector.tobytes()) for point in kept]
-        await self._file.run(_all(_PUT, rows), writes=True, then=lambda _: self._take(kept))
+        await self._file.run(executed(_PUT, rows), writes=True, then=lambda _: self._take(kept))
 
     async def search(self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float) -> Sequence[Match]:
         index = self._ready()
@@ -94,9 +93,9 @@ class SqliteVectorStore:
 
     async def delete(self, ids: Sequence[bytes]) -> None:
         if self._index is None:
-            work = _all(_DELETE_EVERYWHERE, [(id,) for id in ids])
+            work = executed(_DELETE_EVERYWHERE, [(id,) for id in ids])
         else:
-            work = _all(_DELETE, [(id, self._number) for id in ids])
+            work = executed(_DELETE, [(id, self._number) for id in ids])
         await self._file.run(work, writes=True, then=lambda _: self._drop(ids))
 
     async def count(self) -> int:
@@ -125,9 +124,6 @@ class SqliteVectorStore:
         number = self._number
         await self._file.run(lambda connection: scopes_of(connection, number), then=self._forget_empty)
         return swept
-
-    def notices(self) -> Sequence[str]:
-        return self._file.take_notices()
 
     # -- keeping memory current: all of this runs on the loop, in the order in which the thread did the work ----------
 
@@ -235,14 +231,6 @@ class SqliteVectorStore:
         if self._index is None:
             raise NotOpenError("vector store 'sqlite' has no space yet: call `prepare` first")
         return self._index
-
-
-def _all(statement: str, rows: Sequence[tuple[object, ...]]) -> partial[None]:
-    return partial(_execute_many, statement=statement, rows=rows)
-
-
-def _execute_many(connection: sqlite3.Connection, *, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany(statement, rows)
 
 
 def _put_all(index: VectorIndex, batch: Batch) -> None:

@@ -204,10 +204,20 @@ _OPERATOR_HINT = re.compile(r"[+*^=<>/]")
 _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
 
 
+# Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
+_SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
+_SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
+
+
 def operators(text: str, found: list[Literal]) -> None:
-    """Append the operators of a formula: 2 + 2 is not 2 * 2. Called once the figures are placeholders."""
+    """Append the operators of a formula: 2 + 2 is not 2 * 2. Called once the figures are placeholders.
+
+    Between names they are soft: "a - b" is not "a + b", but a dash or a slash of one text alone is punctuation.
+    """
     if found and _OPERATOR_HINT.search(text) is not None:
         found.extend(Literal("code", op) for op in _OPERATOR.findall(text)[:100])
+    if _SIGN_HINT.search(text) is not None or " - " in text:
+        found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
 
 
 def symbols(text: str, found: list[Literal]) -> str:

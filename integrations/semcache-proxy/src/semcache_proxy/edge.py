@@ -1,4 +1,4 @@
-"""The outermost layer: failures of the upstream become HTTP errors, and what is not HTTP is declined."""
+"""The outermost layer: what is for this hop ends here, upstream's failures become HTTP errors, other protocols go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import UpstreamAborted, UpstreamFailed
+from .headers import named_by_connection
 
 _log = logging.getLogger("semcache.proxy")
 
@@ -34,17 +35,28 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(_onward(scope), receive, watched)
         except UpstreamFailed as failure:
-            # A stale answer may have stood in already; then the failure is only for the log.
-            if begun:
+            if failure.status >= 500:
                 _log.warning("%s", failure)
-            else:
+            # A stale answer may have stood in already; then the failure is only for the log.
+            if not begun:
                 await _send_error(send, failure)
         except UpstreamAborted as aborted:
             # Returning without a last piece makes the server cut the connection, which tells the client that the answer
             # is not whole: a clean end would pass half an answer off as a whole one.
             _log.warning("%s", aborted)
+
+
+def _onward(scope: Scope) -> Scope:
+    """Return the scope without the fields that ``Connection`` names, which upstream does not get.
+
+    In a key they would have the answer to a request without them stored as the answer to a request with them.
+    """
+    named = named_by_connection(scope["headers"])
+    if not named:
+        return scope
+    return {**scope, "headers": [field for field in scope["headers"] if field[0] not in named]}
 
 
 async def _send_error(send: Send, failure: UpstreamFailed) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from semcache_core.http.headers import HOP_BY_HOP
 from semcache_core.types import Headers
-
-HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
-)
-"""Fields of one connection, not of the message (RFC 9110, 7.6.1). Trailers end here, so ``trailer`` goes too."""
 
 _NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host"})
 """Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection."""
+
+_OPTIONS = frozenset({b"", b"close"})
+"""What may stand in ``Connection`` and names no field."""
 
 _REPLACED = frozenset({b"host", b"expect"})
 """``host`` becomes the upstream's; ``expect: 100-continue`` was already answered by the server that runs us."""
@@ -22,18 +21,16 @@ _VIA = b"1.1 semcache"
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return the fields that go on to the next hop, names in lower case, order and duplicates kept."""
-    kept: list[tuple[bytes, bytes]] = []
-    named: set[bytes] = set()
-    for raw_name, value in headers:
-        name = raw_name.lower()
-        if name == b"connection":
-            named.update(token.strip().lower() for token in value.split(b","))
-        if name not in HOP_BY_HOP:
-            kept.append((name, value))
-    named -= _NOT_FOR_CONNECTION_TO_NAME
-    if named:
-        return [field for field in kept if field[0] not in named]
-    return kept
+    lowered = [(name.lower(), value) for name, value in headers]
+    gone = HOP_BY_HOP | named_by_connection(lowered)
+    return [field for field in lowered if field[0] not in gone]
+
+
+def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return the further fields that the sender meant for this hop only; names are in lower case."""
+    values = [value for name, value in headers if name == b"connection"]
+    named = {token.strip().lower() for value in values for token in value.split(b",")}
+    return frozenset(named - HOP_BY_HOP - _NOT_FOR_CONNECTION_TO_NAME - _OPTIONS)
 
 
 def for_upstream(
@@ -49,9 +46,13 @@ def for_upstream(
     replace the client's. A body that came chunked goes on chunked; one with a length keeps it.
     """
     replaced = _REPLACED.union(name for name, _ in injected) if injected else _REPLACED
+    chunked = is_chunked(headers)
+    if chunked:
+        # With both, the length is a lie (RFC 9112, 6.3): the server that runs us read the chunks.
+        replaced |= {b"content-length"}
     fields = [(b"host", host)]
     fields += [field for field in end_to_end(headers) if field[0] not in replaced]
-    if not any(name == b"content-length" for name, _ in fields) and is_chunked(headers):
+    if chunked:
         fields.append((b"transfer-encoding", b"chunked"))
     fields += injected
     for name, value in (*forwarded, (b"via", _VIA)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import httpx
@@ -28,18 +29,25 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def parse(cls, text: str) -> Upstream:
         """Read a URL such as ``https://llm.example`` or ``http://10.0.0.7:8000/openai``. Raises ConfigError."""
+        shown = repr(_without_secrets(text))
         try:
             url = httpx.URL(text)
-        except httpx.InvalidURL as error:
-            raise ConfigError(f"upstream {text!r} is not a URL: {error}") from error
+        except httpx.InvalidURL:
+            # Not the cause: it may quote what stands where a port should.
+            raise ConfigError(f"upstream {shown} is not a URL") from None
         if url.scheme not in ("http", "https") or not url.host:
-            raise ConfigError(f"upstream {text!r} must begin with http:// or https:// and name a host")
+            raise ConfigError(f"upstream {shown} must begin with http:// or https:// and name a host")
         if url.userinfo:
             raise ConfigError("the upstream URL must not hold a user or password: pass credentials with --set-header")
         if url.query or url.fragment:
-            raise ConfigError(f"upstream {text!r} must not have a query or a fragment: only a path may follow the host")
+            raise ConfigError(f"upstream {shown} must not have a query or a fragment: only a path may follow the host")
         origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
         return cls(scheme=url.scheme, host=url.netloc, origin=origin, prefix=url.raw_path.rstrip(b"/"))
+
+
+def _without_secrets(url: str) -> str:
+    """Return what may be shown of a URL that somebody mistyped: no user, no password, no query."""
+    return re.sub(r"[^/]*@", "", re.split(r"[?#]", url)[0])
 
 
 class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):

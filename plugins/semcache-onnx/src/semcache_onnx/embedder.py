@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
-from semcache_core.errors import NotOpenError
+from semcache_core.errors import EmbedderUnavailable, NotOpenError
 from semcache_core.protocols import Thresholds
 from semcache_core.types import Vector
 
@@ -99,7 +99,8 @@ class OnnxEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong if any text is longer than the window, EmbedderUnavailable if the model fails.
+        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model does not know its
+        characters or its script, EmbedderUnavailable if the model fails.
         """
         loaded = self._open
         return await loaded.thread.run(partial(loaded.model.embed, tuple(texts)))
@@ -115,8 +116,11 @@ def _load(options: OnnxOptions) -> tuple[ModelFiles, LoadedModel]:
     """Find and load the model. Imported here, on the thread: onnxruntime and tokenizers take a while to import."""
     from . import sources
 
-    files = sources.locate(options)
-    logger.info("loading embedding model %s (%.0f MB)", files.name, files.onnx.stat().st_size / 1e6)
-    from .model import LoadedModel
+    try:
+        files = sources.locate(options)
+        logger.info("loading embedding model %s (%.0f MB)", files.name, files.onnx.stat().st_size / 1e6)
+        from .model import LoadedModel
 
-    return files, LoadedModel(files, prefix=options.prefix)
+        return files, LoadedModel(files, prefix=options.prefix)
+    except (OSError, ImportError) as error:  # A file out of reach, or a library of onnxruntime's own that is missing.
+        raise EmbedderUnavailable(f"the embedding model cannot be loaded: {error}") from error

@@ -15,15 +15,18 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     pooling: Pooling
     max_tokens: int
     thresholds: Thresholds
+    latin_only: bool
+    """Made for English: of other scripts its vocabulary has the bare letters at most, and any two questions in Thai or
+    Hindi come out as near to each other as paraphrases do."""
 
 
 #: By the last part of the model's name, in lower case. Thresholds: DESIGN, "Decision".
 KNOWN = {
     "bge-small-en-v1.5": Known(
-        pooling="cls", max_tokens=512, thresholds=Thresholds(safe=0.95, balanced=0.93, loose=0.90)
+        pooling="cls", max_tokens=512, thresholds=Thresholds(safe=0.95, balanced=0.93, loose=0.90), latin_only=True
     ),
     "all-minilm-l6-v2": Known(
-        pooling="mean", max_tokens=256, thresholds=Thresholds(safe=0.94, balanced=0.90, loose=0.86)
+        pooling="mean", max_tokens=256, thresholds=Thresholds(safe=0.94, balanced=0.90, loose=0.86), latin_only=True
     ),
 }
 

@@ -5,16 +5,19 @@ Imports the heavy libraries, and is itself imported on the embedder's thread.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError, TextTooLong
+from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError, TextTooLong, TextUnreadable
 from semcache_core.types import Vector
 
 from .options import Pooling
@@ -25,6 +28,9 @@ _TYPES: dict[str, type[np.signedinteger[Any]]] = {"tensor(int64)": np.int64, "te
 
 # Operators that scale by the largest value of the whole batch: a text's vector then depends on its batch mates.
 _DYNAMIC_OPERATORS = (b"DynamicQuantizeLinear", b"DynamicQuantizeMatMul", b"DynamicQuantizeLSTM")
+
+# The apostrophe-like letters of Hawaiian and others are "modifier letters".
+_LATIN = re.compile(r"\b(LATIN|MODIFIER)\b")
 
 # No tokenizer makes tokens this long on average, so a longer text need not be tokenised to know that it does not fit.
 _CHARACTERS_PER_TOKEN = 64
@@ -37,7 +43,9 @@ class LoadedModel:
         self._prefix = prefix
         self._max_tokens = files.max_tokens
         self._pooling = files.pooling
+        self._latin_only = files.latin_only
         self._tokenizer = read_tokenizer(files.tokenizer)
+        self._unknown = _unknown_token(self._tokenizer)
         self._session = _session(files.onnx)
         self._types = {declared.name: _TYPES.get(declared.type) for declared in self._session.get_inputs()}
         if not {"input_ids"} <= self._types.keys() <= _INPUTS or None in self._types.values():
@@ -58,14 +66,24 @@ class LoadedModel:
     def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong before anything is run, EmbedderUnavailable if the model fails.
+        Raises TextTooLong and TextUnreadable before anything is run, EmbedderUnavailable if the model fails.
         """
-        encoded = [self._encode(text) for text in texts]
+        encoded = [self._read(text) for text in texts]
         if not encoded:
             return np.empty((0, self.dimensions), np.float32)
         if self.batch_invariant:
             return self._run(encoded)
         return np.concatenate([self._run([ids]) for ids in encoded])
+
+    def _read(self, text: str) -> list[int]:
+        """Return the tokens of a text that the model can tell from others. Raises TextTooLong, TextUnreadable."""
+        ids = self._encode(text)
+        # One token stands for everything the vocabulary lacks: two questions that differ there have one vector.
+        if self._unknown in ids:
+            raise TextUnreadable("the text has characters that the model's vocabulary lacks")
+        if self._latin_only and not _is_latin(text):
+            raise TextUnreadable("the text is in a script that the model was not made for (embedder.latin_only)")
+        return ids
 
     def _encode(self, text: str) -> list[int]:
         """Return the text's token ids, special tokens included, and never fewer than the text has."""
@@ -123,6 +141,34 @@ def read_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+class _TokenizerModel(msgspec.Struct):
+    """Where a ``tokenizer.json`` names the token for what it does not know: by text, or by number (Unigram)."""
+
+    unk_token: str | None = None
+    unk_id: int | None = None
+
+
+class _TokenizerFile(msgspec.Struct):
+    model: _TokenizerModel
+
+
+def _unknown_token(tokenizer: Tokenizer) -> int | None:
+    """Return the id that every unknown piece of a text gets; None where each byte has a token of its own."""
+    model = msgspec.json.decode(tokenizer.to_str(), type=_TokenizerFile).model
+    if model.unk_id is not None or model.unk_token is None:
+        return model.unk_id
+    number: int | None = tokenizer.token_to_id(model.unk_token)
+    return number
+
+
+def _is_latin(text: str) -> bool:
+    """Say whether every letter of the text is a Latin one. Digits, signs and accents belong to no script."""
+    return text.isascii() or all(
+        character.isascii() or not character.isalpha() or _LATIN.search(unicodedata.name(character, "")) is not None
+        for character in text
+    )
 
 
 def _uncased_wordpiece(vocabulary: Path) -> Tokenizer:

