@@ -34,8 +34,7 @@ _NO_CACHE = Found(outcome="miss", reason="no-cache")
 _ABSENT = Found(outcome="miss", reason="absent")
 _MISMATCH = Found(outcome="miss", reason="mismatch")
 _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
-_UNREAD = Found(outcome="miss", reason="absent")
-"""The store cannot be read without waiting: ``find`` does."""
+_UNREAD = Found(outcome="miss", reason="unread")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _STAMPS_REMEMBERED = 10_000
@@ -88,8 +87,8 @@ class Engine:
     def peek(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN, now: float) -> Found:
         """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
 
-        Otherwise a miss, or a bypass; ``find`` goes on from there. Never raises for anything that fails behind the
-        cache.
+        Otherwise a bypass, or a miss: ``find`` goes on from there. It is ``unread`` where the store has to be waited
+        for. Never raises for anything that fails behind the cache.
         """
         if policy.mode == "off" or directives.off:
             return _OFF
@@ -107,19 +106,30 @@ class Engine:
             self.observatory.fault("responses", error)
             return _UNAVAILABLE
 
+    async def read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+        """Return what ``peek`` would if the store could be read without waiting: after a miss that is ``unread``."""
+        now = self.clock()
+        try:
+            (stored,) = await self._behind.responses.call(self.parts.responses.get((address.entry_id,), now=now))
+            return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
+        except DependencyError:
+            return _UNAVAILABLE
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what answers nonsense cannot be read
+            self.observatory.fault("responses", error)
+            return _UNAVAILABLE
+
     async def find(
         self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, peeked: Found | None = None
     ) -> Found:
         """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
 
-        ``peeked``: what ``peek`` has just returned for it. Never raises for anything that fails behind the cache.
+        ``peeked``: what ``peek`` or ``read`` has just returned for it. Never raises for anything that fails behind the
+        cache.
         """
-        found = peeked
-        if found is None:
-            found = self.peek(query, policy=policy, directives=directives, now=self.clock())
-        if found is _UNREAD:
-            found = await self._read(query, policy, directives)
-        if found.record is not None or found is _OFF or found is _NO_CACHE:
+        found = peeked or self.peek(query, policy=policy, directives=directives, now=self.clock())
+        if found.reason == "unread":
+            found = await self.read(query, policy=policy, directives=directives)
+        if found.outcome != "miss" or found.reason == "no-cache":
             return found
         return await self._find_near(query, policy, directives, found)
 
@@ -127,17 +137,6 @@ class Engine:
         """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
         found = await self.find(query, policy=policy, directives=_EXACT)
         return found.record or found.fallback
-
-    async def _read(self, query: Query, policy: Policy, directives: Directives) -> Found:
-        now = self.clock()
-        try:
-            (stored,) = await self._behind.responses.call(self.parts.responses.get((query.entry_id,), now=now))
-            return _ABSENT if stored is None else self._weighed(query, stored, now, policy, directives)
-        except DependencyError:
-            return _UNAVAILABLE
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: what answers nonsense cannot be read
-            self.observatory.fault("responses", error)
-            return _UNAVAILABLE
 
     def _weighed(self, address: Address, stored: Stored, now: float, policy: Policy, directives: Directives) -> Found:
         """Say whether what is stored under the address's id is its answer, and may still be served."""
@@ -151,11 +150,11 @@ class Engine:
 
     async def _find_near(self, query: Query, policy: Policy, directives: Directives, missed: Found) -> Found:
         neighbours = self._neighbours
-        if neighbours is None or policy.match == "exact" or directives.exact_only:
-            return missed
-        why_not = self._why_not_near(query)
-        if why_not is not None:
-            return msgspec.structs.replace(missed, reason=why_not) if missed.reason == "absent" else missed
+        why_not = self._why_not_near(query, policy, directives)
+        if why_not is not None or neighbours is None:
+            if why_not is None or why_not == "exact-mode" or missed.reason != "absent":
+                return missed
+            return msgspec.structs.replace(missed, reason=why_not)
         try:
             asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
             found = await within(neighbours.find(asked), self.limits.lookup_deadline)
@@ -169,9 +168,11 @@ class Engine:
             return msgspec.structs.replace(found, reason=missed.reason, fallback=missed.fallback, now=missed.now)
         return found
 
-    def _why_not_near(self, query: Query) -> str | None:
+    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
         if query.exact_only is not None:
             return query.exact_only
+        if self._neighbours is None or policy.match == "exact" or directives.exact_only:
+            return "exact-mode"
         return "empty-scope" if self._is_empty(query.store_scope) else None
 
     def _is_empty(self, store_scope: bytes) -> bool:
@@ -198,8 +199,9 @@ class Engine:
     ) -> bool:
         """Store ``record`` as the answer of ``query``; return False if it was refused or, when waited for, not written.
 
-        Off the caller's path unless ``wait`` is given or nothing may outlive the request. ``refreshes``: it was asked
-        for although there was an answer, so an older one that is still in the air may not replace it.
+        Off the caller's path, unless ``wait`` is given, nothing may outlive the request, or the store writes at once.
+        ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
+        replace it.
         """
         all_tags = self._tags(query, tags)
         for tag in all_tags if self._stamped else ():

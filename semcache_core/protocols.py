@@ -160,7 +160,7 @@ class SupportsPoke(Protocol):
     """A response store that can write one entry at once, into this process's memory."""
 
     def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
-        """Do what ``set`` does, without waiting for anything. Raises StoreUnavailable."""
+        """Do what ``set`` does, without waiting for anything. Raises StoreUnavailable, NotOpenError."""
         ...
 
 

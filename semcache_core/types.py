@@ -165,7 +165,7 @@ class once(Generic[T]):
 
 
 class Nearby(msgspec.Struct, frozen=True):
-    """The half of a query that matters once the exact look-up has failed. No scopes where only equal texts count."""
+    """The half of a query that matters once the exact look-up has failed."""
 
     scope: bytes
     store_scope: bytes

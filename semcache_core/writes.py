@@ -1,4 +1,7 @@
-"""Writes off the caller's path: a bounded queue whose content is already visible in its own process."""
+"""Writes off the caller's path: a bounded queue whose content is already visible in its own process.
+
+What has no vector to be made, and goes to a store that writes at once, does not wait here.
+"""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Explanation:
 
     async def rows(self) -> list[Row]:
         """Return what there is to say."""
-        policy, query = self._route.policy, self._query
+        policy, query = self._asking.route.policy, self._query
         found = await self._engine.find(query, policy=policy, directives=self._asking.directives)
         hit = found.record is not None
         similarity = f", similarity {found.similarity:.4f}" if found.similarity is not None else ""
@@ -138,7 +138,7 @@ class Explanation:
         return [*rows, *near] if hit else [*rows, *near, *await self._elsewhere()]
 
     def _matching(self) -> str:
-        policy, query = self._route.policy, self._query
+        policy, query = self._asking.route.policy, self._query
         if query.exact_only is not None:
             return f"equal requests only: {query.exact_only}"
         if policy.match == "exact":
@@ -165,7 +165,7 @@ class Explanation:
         return rows or [("nearest", "no entry has this scope: nothing was asked under these settings before")]
 
     async def _judged(self, match: Match, text: str) -> str:
-        threshold = self._route.policy.threshold
+        threshold = self._asking.route.policy.threshold
         said = f"{match.similarity:.4f}  {_quoted(text)}  entry {_short(match.id)}"
         if match.similarity < threshold:
             return f"{said}: below the threshold {threshold:g}"

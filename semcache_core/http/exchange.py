@@ -52,7 +52,7 @@ class Asking:
     __slots__ = ("_key", "_query", "body", "call", "desk", "known")
 
     def __init__(
-        self, desk: Desk, call: Call, body: bytes, known: Known, key: Key | None = None, query: Query | None = None
+        self, desk: Desk, call: Call, body: bytes, known: Known, *, key: Key | None = None, query: Query | None = None
     ) -> None:
         self.desk, self.call, self.known = desk, call, known
         self.body = body
@@ -134,8 +134,8 @@ def _first_asked(
         if isinstance(said, Bypass):
             return said
         directives = said
-        if directives.semantic:
-            route = route.loosened()
+        if directives.semantic and route.comparing is not None:
+            route = route.comparing
     target = _target(desk, route, call, directives.namespace or desk.namespace)
     caller = desk.keys.admit(target, call.headers, now=now, who=call.who)
     if isinstance(caller, Bypass):
@@ -150,20 +150,22 @@ def _first_asked(
         return key
     query = desk.keys.query(key, target, caller, policy=route.policy)
     known = Known(
-        query.namespace,
-        query.partition,
-        query.exact,
-        query.entry_id,
-        route,
-        directives,
-        _shown(desk, call.headers),
-        not STRIPPED.isdisjoint(names),
-        key.streamed,
-        key.needs,
-        desk.keys.ends(caller),
+        namespace=query.namespace,
+        partition=query.partition,
+        exact=query.exact,
+        entry_id=query.entry_id,
+        route=route,
+        directives=directives,
+        shown=_shown(desk, call.headers),
+        addressed=not STRIPPED.isdisjoint(names),
+        streamed=key.streamed,
+        needs=key.needs,
+        ends=desk.keys.ends(caller),
     )
-    desk.aliases.put(alias, known)
-    return Asking(desk, call, body, known, key, query)
+    # Tags may be many and long: what a caller makes of them is not kept for every request.
+    if not directives.tags:
+        desk.aliases.put(alias, known)
+    return Asking(desk, call, body, known, key=key, query=query)
 
 
 def _shown(desk: Desk, headers: Headers) -> status.Shown:

@@ -51,8 +51,8 @@ async def respond(
         found = UNPROVEN
         if not (desk.shared and _is_unproven(asking, started)):
             found = engine.peek(known, policy=policy, directives=directives, now=engine.clock())
-            if found.record is None:
-                found = await engine.find(asking.query, policy=policy, directives=directives, peeked=found)
+        if found.outcome == "miss":
+            found = await _searched(asking, found)
         replay = None
         if found.record is not None:
             replay, found = _framed(asking, found, started)
@@ -88,6 +88,24 @@ def _asked(
     except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
         desk.engine.observatory.fault("extract", error)
         return _BROKEN
+
+
+async def _searched(asking: Asking, missed: Found) -> Found:
+    """Return what answers the request where nothing is at hand. One that was known by its bytes is read only here."""
+    engine, known = asking.desk.engine, asking.known
+    policy, directives = known.route.policy, known.directives
+    if missed.reason == "unread":
+        missed = await engine.read(known, policy=policy, directives=directives)
+        if missed.outcome != "miss":
+            return missed
+    try:
+        query = asking.query
+    except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+        engine.observatory.fault("extract", error)
+        return Found(outcome="bypass", reason=_BROKEN.reason)
+    if missed is UNPROVEN:
+        return missed
+    return await engine.find(query, policy=policy, directives=directives, peeked=missed)
 
 
 def _is_unproven(asking: Asking, now: float) -> bool:
@@ -143,7 +161,11 @@ async def _forwarded(visit: Visit) -> Ending:
 async def _refreshed(visit: Visit) -> None:
     """Ask upstream once for the caller who was served a stale answer; equal requests do not ask meanwhile."""
     engine = visit.engine
-    flight = engine.flights.refresh(visit.flight)
+    try:
+        flight = engine.flights.refresh(visit.flight)
+    except Exception as error:  # noqa: BLE001  the edge to extractors: the caller has its answer
+        engine.observatory.fault("extract", error)
+        return
     if flight is None:
         return
     work = Upstream(visit.again(), flight).run()

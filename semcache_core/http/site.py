@@ -58,11 +58,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the Cache-Control of answers counts here."""
     zero_usage: bool
     """Whether hits report no usage."""
-
-    def loosened(self) -> Route:
-        """Return the same route for a caller who may have near texts compared where only equal ones would be."""
-        policy = msgspec.structs.replace(self.policy, match="semantic")
-        return msgspec.structs.replace(self, policy=policy)
+    comparing: Route | None = None
+    """The same for a caller who has near texts compared where only equal ones would be; None where nobody may."""
 
 
 class Site:
@@ -151,7 +148,7 @@ class Desk:
         if policy.mode == "off" or not isinstance(extractor, SupportsAnswers):
             return None
         obeys = policy.cache_control == "obey" and (extractor.generic or not self.place.upstream)
-        return Route(
+        route = Route(
             protocol=name,
             extractor=extractor,
             answers=extractor,
@@ -160,6 +157,10 @@ class Desk:
             obeys=obeys,
             zero_usage=policy.usage_on_hit == "zero",
         )
+        if policy.match == "semantic" or "mode" not in self.allow:
+            return route
+        comparing = msgspec.structs.replace(policy, match="semantic")
+        return msgspec.structs.replace(route, comparing=msgspec.structs.replace(route, policy=comparing))
 
     def _claimant(self, method: str, path: bytes) -> str | None:
         return next((name for name, one in self._extractors.items() if one.claims(method, path)), None)

@@ -96,12 +96,8 @@ class Digests:
 
         Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
         """
-        told = []
-        for name, value in values[:_MEMBERS]:
-            hasher = self._member.copy()
-            hasher.update(pack((name, bytes(value))))
-            told.append((name[:_NAME], hasher.digest()))
-        return tuple(told)
+        first = values[:_MEMBERS]
+        return tuple([(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first])
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""

@@ -32,8 +32,8 @@ class Role(IntEnum):
     """A request with it is not for a cache."""
     MALFORMED = 8
     """Two programs may take the name for two different headers."""
-    DIRECTING = 9
-    """Says how to use the cache: no part of the key, whatever the configuration says."""
+    READ = 9
+    """Says how to use the cache, or how to read the body: no part of the key."""
 
 
 _BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
@@ -104,6 +104,9 @@ class Roles:
         self._ignored = frozenset(_names(name for name in ignore if not name.endswith("*")))
         self._ignored_prefixes = tuple(_names(name[:-1] for name in ignore if name.endswith("*")))
         self._llm = llm
+        if not _DIRECTING.isdisjoint(self._named):
+            names = ", ".join(sorted(name.decode() for name in _DIRECTING & self._named))
+            raise ConfigError(f"http: {names} says how to use the cache, not who asks; take it out of the identity")
         self.known: dict[bytes, Role] = {}
         """The roles of names already met. Look here first; ``of`` fills it."""
         for name in (*_IGNORED, *_DIRECTING, *_USUAL, *self._named, *self._ignored):
@@ -124,7 +127,7 @@ class Roles:
         if name == b"host":
             return Role.HOST
         if name in _DIRECTING:
-            return Role.DIRECTING
+            return Role.READ
         if name in _BYPASS:
             return Role.BYPASS
         looks_like = _credential(name)
@@ -132,7 +135,9 @@ class Roles:
             return looks_like if looks_like in (Role.CREDENTIAL, Role.COOKIE) else Role.IDENTITY
         if looks_like is Role.CREDENTIAL or (looks_like is not None and name not in self._ignored):
             return looks_like if self._default else Role.IGNORED
-        return Role.IGNORED if self._is_ignored(name) else Role.KEYED
+        if not self._is_ignored(name):
+            return Role.KEYED
+        return Role.READ if name == b"content-encoding" else Role.IGNORED
 
     def _is_ignored(self, name: bytes) -> bool:
         return (

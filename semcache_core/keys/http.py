@@ -20,7 +20,7 @@ from .canonical import HASHED, HOLE
 from .digests import Digests, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
-from .text import EXACT_MODE, exact_only_reason, fold, split_after
+from .text import exact_only_reason, fold, split_after
 
 __all__ = ["ADMITTED", "Caller", "HttpKeys", "Target"]
 
@@ -39,16 +39,13 @@ class _Rest(msgspec.Struct, frozen=True):
         key, digests, partition = self.key, self.digests, self.partition
         before, raw = split_after(key.hole, self.policy.hole_after)
         text = fold(raw)
-        flight = digests.flight(partition, self.exact, key.flight, key.audience)
-        if self.policy.match == "exact":
-            return Nearby(b"", b"", flight, text, key.exact_only or EXACT_MODE)
         scope = digests.scope(partition, self.keyed, key.template, key.audience, len(key.hole), before)
         return Nearby(
-            scope,
-            store_scope(partition, scope),
-            flight,
-            text,
-            key.exact_only or exact_only_reason(text, self.policy),
+            scope=scope,
+            store_scope=store_scope(partition, scope),
+            flight=digests.flight(partition, self.exact, key.flight, key.audience),
+            text=text,
+            exact_only=key.exact_only or exact_only_reason(text, self.policy),
         )
 
 

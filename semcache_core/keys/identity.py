@@ -54,9 +54,9 @@ _REASONS = {
     b"range": Bypass(reason="range"),
     b"upgrade": Bypass(reason="upgrade"),
 }
-_IGNORED, _DIRECTING, _HOST, _KEYED, _COOKIE = (
+_IGNORED, _READ, _HOST, _KEYED, _COOKIE = (
     Role.IGNORED,
-    Role.DIRECTING,
+    Role.READ,
     Role.HOST,
     Role.KEYED,
     Role.COOKIE,
@@ -111,7 +111,7 @@ class IdentityRule:
         return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
 
     def telling(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
-        """Return the headers that are not ignored, as they stand: whatever else is read of a head is read of these."""
+        """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""
         role_of = (self._generic if generic else self._llm).known.get
         # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
         return [header for header in headers if role_of(header[0], _KEYED)]
@@ -198,7 +198,7 @@ def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
         role = known.get(name)
         if role is None:
             role = judge(name)
-        if role is _IGNORED or role is _DIRECTING:
+        if role is _IGNORED or role is _READ:
             continue
         if role is _HOST:
             if authority is not None:

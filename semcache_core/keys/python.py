@@ -17,7 +17,7 @@ from semcache_core.types import Bypass, Nearby, Query
 
 from .canonical import sorted_names
 from .digests import Digests, pack, store_scope
-from .text import EXACT_MODE, exact_only_reason, fold, split_after
+from .text import exact_only_reason, fold, split_after
 
 __all__ = ["PythonKeys", "context_bytes"]
 
@@ -48,11 +48,14 @@ class _Rest(msgspec.Struct, frozen=True):
         before, raw = split_after((self.prompt,), policy.hole_after)
         text = fold(raw)
         partition = self.place.partition
-        flight = digests.flight(partition, self.exact)
-        if policy.match == "exact":
-            return Nearby(b"", b"", flight, text, EXACT_MODE)
         scope = digests.scope(partition, "python", self.context, before)
-        return Nearby(scope, store_scope(partition, scope), flight, text, exact_only_reason(text, policy))
+        return Nearby(
+            scope=scope,
+            store_scope=store_scope(partition, scope),
+            flight=digests.flight(partition, self.exact),
+            text=text,
+            exact_only=exact_only_reason(text, policy),
+        )
 
 
 class _Fields(msgspec.Struct, frozen=True):

@@ -9,10 +9,7 @@ from functools import lru_cache
 
 from semcache_core.settings import Policy
 
-__all__ = ["EXACT_MODE", "exact_only_reason", "fold", "split_after"]
-
-EXACT_MODE = "exact-mode"
-"""Why nothing is compared where the route says ``match = "exact"``: no scope is worked out then."""
+__all__ = ["exact_only_reason", "fold", "split_after"]
 
 # What says nothing by itself: articles, pronouns, auxiliaries, prepositions, and the words by which somebody goes on
 # with what was said before ("yes, please cancel it"). Not question words: "who" and "when" ask different things.

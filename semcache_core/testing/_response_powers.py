@@ -158,6 +158,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
         store.poke(ident("poked"), b"new", keep_until=START + 10, tags=[ident("red")])
         if isinstance(store, SupportsStamps):
             await store.stamp([ident("red")], at=START)
+            await store.stamp([ident("green")], at=START + 5)
         for now in (START, START + 9, START + 10):
             assert await self.got(store, "poked", now=now) == await self.got(store, "set", now=now)
 

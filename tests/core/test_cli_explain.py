@@ -123,6 +123,15 @@ def test_an_equal_request_is_an_exact_hit() -> None:
     assert said["claimed by"] == "json; route /ask, mode on"
 
 
+def test_what_differs_is_named_where_only_equal_requests_count_too() -> None:
+    Path("my.toml").write_text(CONFIG.replace("threshold = 0.8", 'threshold = 0.8\nmatch = "exact"'))
+    said = _said({"model": "b", "question": QUESTION})
+
+    assert said["decision"] == "miss: absent"
+    assert said["matching"] == 'equal requests only: match = "exact", or there is no embedder'
+    assert "differs in: model" in said["elsewhere"]
+
+
 def test_the_text_that_is_compared_and_the_threshold_are_told() -> None:
     said = _said({"question": "what is the  capital of France", "model": "a"})
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import msgspec
 import pytest
 
 from semcache_core import SemanticCache
+from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
+from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.http.exchange import Asking, Call, ask
 from semcache_core.http.known import Aliases
 from semcache_core.http.site import Desk, Place, Route
-from semcache_core.types import Bypass, Key, Request
+from semcache_core.types import Bypass, Key, Request, Stored
+
+from .asgi_client import serving
 
 PATH = b"/v1/chat/completions"
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Where is my order?"}]}).encode()
@@ -87,6 +92,127 @@ def test_what_the_caller_says_to_the_cache_is_known_with_the_request() -> None:
             assert extractor.read == 2
 
     asyncio.run(main())
+
+
+class Remote:
+    """A store that has to be waited for, as one behind a network has."""
+
+    def __init__(self) -> None:
+        self._store = MemoryResponseStore(MemoryResponseOptions())
+
+    async def __aenter__(self) -> Self:
+        await self._store.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._store.__aexit__(*error)
+
+    async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
+        await asyncio.sleep(0)
+        return await self._store.get(ids, now=now)
+
+    async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        await self._store.set(id, data, keep_until=keep_until, tags=tags)
+
+    async def delete(self, ids: Sequence[bytes]) -> None:
+        await self._store.delete(ids)
+
+    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
+        await self._store.stamp(tags, at=at)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the extractor reads from now on."""
+    read: list[bytes] = []
+    extract = OpenAIChat.extract
+
+    def counting(self: OpenAIChat, request: Request) -> Key | Bypass | None:
+        read.append(request.body)
+        return extract(self, request)
+
+    monkeypatch.setattr(OpenAIChat, "extract", counting)
+    return read
+
+
+def test_a_repeat_is_not_read_although_its_store_has_to_be_waited_for(readings: list[bytes]) -> None:
+    async def main() -> None:
+        async with serving(components={"response_store": Remote()}, semcache={"namespace": "n"}) as rig:
+            await rig.client.chat()
+            await settled(rig)
+            assert [(await rig.client.chat()).cache for _ in range(3)] == ["HIT"] * 3
+            assert len(readings) == 1
+
+    asyncio.run(main())
+
+
+def test_a_repeat_that_does_without_the_cache_is_not_read(readings: list[bytes]) -> None:
+    async def main() -> None:
+        async with serving() as rig:
+            off = ((b"semcache-control", b"mode=off"),)
+            assert [(await rig.client.chat(headers=off)).cache for _ in range(3)] == ["BYPASS"] * 3
+            assert len(readings) == 1
+
+    asyncio.run(main())
+
+
+def test_a_known_request_that_can_no_longer_be_read_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving() as rig:
+            await rig.client.chat()
+            rig.clock.advance(10 * 86400)
+            monkeypatch.setattr(OpenAIChat, "extract", broken)
+            answer = await rig.client.chat()
+            assert (answer.status, answer.cache) == (200, "BYPASS")
+            assert rig.cache.stats().bypasses == {"extract-error": 1}
+
+    def broken(self: OpenAIChat, request: Request) -> None:
+        raise RuntimeError("broken")
+
+    asyncio.run(main())
+
+
+def test_a_refresh_that_can_no_longer_be_read_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving(semcache={"ttl": 100, "stale_while_revalidate": 50}) as rig:
+            await rig.client.chat()
+            rig.clock.advance(112)
+            monkeypatch.setattr(OpenAIChat, "extract", broken)
+            answer = await rig.client.chat()
+            assert (answer.status, answer.cache) == (200, "STALE")
+            assert rig.cache.stats().errors == {"extract": 1}
+
+    def broken(self: OpenAIChat, request: Request) -> None:
+        raise RuntimeError("broken")
+
+    asyncio.run(main())
+
+
+def test_what_a_caller_makes_of_tags_is_not_remembered(readings: list[bytes]) -> None:
+    async def main() -> None:
+        async with serving(http={"allow_directives": ["tags"]}) as rig:
+            tagged = ((b"semcache-control", b"tags=a"),)
+            assert [(await rig.client.chat(headers=tagged)).cache for _ in range(3)] == ["MISS", "HIT", "HIT"]
+            assert len(readings) == 3
+
+    asyncio.run(main())
+
+
+def test_bodies_of_two_codings_are_two_requests_even_where_the_coding_is_ignored() -> None:
+    async def main() -> None:
+        async with serving(http={"ignore_headers": ["content-*"]}) as rig:
+            assert (await rig.client.chat()).cache == "MISS"
+            packed = await rig.client.chat(headers=((b"content-encoding", b"gzip"),))
+            assert (packed.status, packed.cache) == (200, "BYPASS")
+
+    asyncio.run(main())
+
+
+async def settled(rig: Any) -> None:
+    """Wait until the answer is written."""
+    async with asyncio.timeout(5):
+        while len(rig.cache.http.engine._writes._waiting):
+            await asyncio.sleep(0.001)
 
 
 def test_aliases_forget_the_oldest_first() -> None:

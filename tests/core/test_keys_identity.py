@@ -231,6 +231,8 @@ def test_the_application_can_say_who_asks() -> None:
 def test_an_identity_that_nobody_can_have_is_a_start_up_error() -> None:
     with pytest.raises(ConfigError, match="empty"):
         keys_for(identity=())
+    with pytest.raises(ConfigError, match="pragma says how to use the cache"):
+        keys_for(identity_add=("Pragma",))
     with pytest.raises(ConfigError, match="x_user"):
         keys_for(identity=("x_user",))
 

@@ -316,6 +316,13 @@ class PokesWithoutAnEnd(DictResponses):
         super().poke(id, data, keep_until=None, tags=tags)
 
 
+@caught_by("test_a_poke_does_what_set_would")
+class PokesBesideTheOldTags(DictResponses):
+    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        old = self.entries.get(id)
+        super().poke(id, data, keep_until=keep_until, tags=[*tags, *(old[2] if old else ())])
+
+
 @caught_by("test_a_poke_outside_the_block_raises_not_open")
 class PokesAfterItWasClosed(DictResponses):
     def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
