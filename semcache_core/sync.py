@@ -124,6 +124,11 @@ class BlockingCache:
             # A forked child has the parent's loop object but not its thread.
             if self._loop is not None and self._pid == os.getpid():
                 return self._loop
+            if self._loop is not None:
+                raise WrongLoopError(
+                    "this cache was opened before this process was forked: make one in each worker, or use it for the "
+                    "first time after the fork"
+                )
             if self._cache.is_open:
                 raise WrongLoopError(
                     "this cache was opened with 'async with' and belongs to that event loop: await its calls there, or "

@@ -273,6 +273,22 @@ def test_a_file_truncated_in_use_raises_nothing_but_unavailable_and_works_again(
     asyncio.run(body())
 
 
+def test_a_reader_never_makes_the_file(path: Path) -> None:
+    path.parent.mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        file.open_reader(path)
+    assert not path.exists()
+
+
+def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with answers(tmp_path / "100% #1?mode=ro" / "a&b.db") as store:
+            await put(store, "a")
+            assert await data(store, "a") == b"data"
+
+    asyncio.run(body())
+
+
 def test_a_file_deleted_in_use_is_made_anew(path: Path) -> None:
     async def body() -> None:
         async with answers(path) as store, vectors(path) as index:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -122,3 +124,19 @@ print(cache.sync.get_or_call("How do I change the address?", lambda: "x"))
 """
     ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=20)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "x\n", "")
+
+
+def test_a_forked_process_is_told_to_open_its_own(cache: SemanticCache) -> None:
+    cache.sync.store(ASKED, "x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 and later: a fork with threads; that is what is tested.
+        child = os.fork()
+    if child == 0:
+        try:
+            cache.sync.lookup(ASKED)
+        except WrongLoopError as error:
+            os._exit(0 if "after the fork" in str(error) else 2)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert cache.sync.lookup(ASKED)

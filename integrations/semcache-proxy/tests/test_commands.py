@@ -145,6 +145,28 @@ def test_a_configuration_that_shows_wrong_when_the_cache_opens_has_the_same_stat
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "upstream"),
+    [
+        ("SSL_CERT_FILE", "no-such-file.pem", "https://127.0.0.1:9"),
+        ("http_proxy", "nonsense://me:s3cret@proxy.example", "http://llm.example"),
+    ],
+)
+def test_an_environment_that_is_trusted_and_wrong_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, upstream: str
+) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("no_proxy", "")
+    with command("serve", "--upstream", upstream, "--port", "0", "--trust-env", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        assert process.wait(20) == 2
+    assert "which --trust-env makes count, is wrong" in told
+    assert "s3cret" not in told
+    assert "Traceback" not in told
+
+
 def test_a_port_that_is_taken_is_told_and_no_matter_of_configuration(tmp_path: Path) -> None:
     (tmp_path / "semcache.toml").write_text(CONFIG)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from tokenizers import Tokenizer, models
 
-from semcache_core.errors import EmbedderUnavailable, NotOpenError, TextTooLong, TextUnreadable
+from semcache_core.errors import ConfigError, EmbedderUnavailable, NotOpenError, TextTooLong, TextUnreadable
 from semcache_core.types import Vector
 from semcache_onnx.embedder import OnnxEmbedder
 from semcache_onnx.model import read_tokenizer
@@ -199,6 +199,11 @@ def test_accents_signs_and_digits_are_no_other_script() -> None:
 def test_a_word_that_the_vocabulary_lacks_is_reported(make_model: Any) -> None:
     with pytest.raises(TextUnreadable, match="vocabulary"):
         embed(["reset", "reset username"], path=str(make_model()), pooling="mean")
+
+
+def test_a_prefix_that_the_vocabulary_lacks_would_make_every_text_unreadable(make_model: Any) -> None:
+    with pytest.raises(ConfigError, match=r"embedder\.prefix = 'query: '"):
+        embed(["reset"], path=str(make_model()), pooling="mean", prefix="query: ")
 
 
 def test_a_unigram_tokenizer_names_its_unknown_token_by_number(make_model: Any) -> None:

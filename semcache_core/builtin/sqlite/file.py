@@ -53,7 +53,9 @@ def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open a connection for look-ups on the event loop: it never waits for a lock and never writes."""
     # One loop at a time uses it, but not always the same one: without a server start-up each request may have its own.
-    reader = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    # Never making the file: one that vanished meanwhile would come back with the rights of any file.
+    address = f"{path.as_uri()}?mode=rw"
+    reader = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
     reader.execute("PRAGMA query_only = ON")
     return reader
 

@@ -71,7 +71,17 @@ class Forward:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        async with self._transport() as self._kept:
+        try:
+            transport = self._transport()
+        except (OSError, ValueError) as error:
+            # Without start-up every request would fail. A proxy's URL may hold a password: ValueError would quote it.
+            why = str(error) if isinstance(error, OSError) else type(error).__name__
+            told = (
+                f"semcache: SSL_CERT_FILE, SSL_CERT_DIR or HTTP_PROXY, which --trust-env makes count, is wrong: {why}"
+            )
+            await send({"type": "lifespan.startup.failed", "message": told})
+            return
+        async with transport as self._kept:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         self._kept = None

@@ -62,6 +62,8 @@ class LoadedModel:
                 f"a window of {files.max_tokens} tokens has no room beside embedder.prefix = {prefix!r}; "
                 "raise embedder.max_tokens or shorten the prefix"
             ) from error
+        if self._unknown in self._encode(""):
+            raise ConfigError(f"embedder.prefix = {prefix!r} holds what the model's vocabulary lacks")
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
