@@ -1,8 +1,8 @@
 """Vectors grouped by scope, searched exactly: a matrix-vector product a chunk, within one scope only.
 
-A scope's first chunk grows from 8 rows to the largest size; from then on chunks are added and never copied. ``np.empty``
-leaves rows that nobody has written to untouched, so they cost no memory. A deleted row is filled with the scope's last
-one, so a search never passes over holes.
+A scope's first chunk grows from 8 rows to the largest size; from then on chunks are added and never copied.
+``np.empty`` leaves rows that nobody has written to untouched, so they cost no memory. A deleted row is filled with the
+scope's last one, so a search never passes over holes.
 """
 
 from __future__ import annotations
@@ -200,7 +200,8 @@ class VectorIndex:
             if self.slots.keep_until[group.slots[row]] > now:
                 near.append((score, row))
             scores[row] = _TAKEN
-        return self._matches(group, self._nearest(group, group.scores(query, scores), limit=limit, floor=floor, now=now))
+        scores = group.scores(query, self._scratch)
+        return self._matches(group, self._nearest(group, scores, limit=limit, floor=floor, now=now))
 
     def _nearest(
         self, scope: _Scope, scores: Vector, *, limit: int, floor: float, now: float
