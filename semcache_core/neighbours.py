@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -15,13 +16,14 @@ from .parts import Dependencies, Parts
 from .settings import Policy
 from .types import Match, Query, Record, Stored, Struct, Vector
 from .upkeep import Upkeep
-from .writes import Writes
+from .writes import Job, Writes
 
 NEIGHBOURS = 5
 """How many candidates a search returns: a verifier may turn the first ones down."""
 MOST_WAITING = 64
 """How many of a scope's waiting writes are compared, the newest ones: more wait only where a store is in trouble."""
 
+_similarity = attrgetter("similarity")
 _LARGEST_COSINE = 1.01
 """A similarity beyond it is no cosine, even of vectors kept in half precision."""
 
@@ -77,30 +79,46 @@ class Neighbours:
             return Found(outcome="miss", reason="store-unavailable", vector=vector)
         return msgspec.structs.replace(found, vector=vector) if found.outcome == "miss" else found
 
-    async def _ranked(self, asked: Asked, vector: Vector) -> list[Match]:
+    async def _ranked(self, asked: Asked, vector: Vector) -> Sequence[Match]:
         """Search the store and the answers that wait to be written: in their own process these are visible."""
-        threshold = asked.threshold
-        matches = {
-            match.id: match
-            for match in await self._dependencies.vectors.call(
-                self._parts.vectors.search(
-                    vector, scope=asked.query.store_scope, limit=NEIGHBOURS, floor=threshold, now=asked.now
-                )
-            )
-        }
-        for job in self._writes.beside(asked.query.store_scope)[-MOST_WAITING:]:
+        threshold, scope = asked.threshold, asked.query.store_scope
+        found = await self._dependencies.vectors.call(
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=threshold, now=asked.now)
+        )
+        waiting = self._writes.beside(scope)
+        if waiting:
+            found = await self._among(waiting[-MOST_WAITING:], found, vector=vector, threshold=threshold)
+        # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
+        cosines = [match for match in found if threshold <= match.similarity <= _LARGEST_COSINE]
+        return sorted(cosines, key=_similarity, reverse=True)[:NEIGHBOURS] if len(cosines) > 1 else cosines
+
+    async def _among(
+        self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector, threshold: float
+    ) -> Sequence[Match]:
+        """Return what was found and what waits to be written, in which an entry may be found in both."""
+        matches = {match.id: match for match in found}
+        for job in waiting:
             other = await self._writes.vector_of(job)
             if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
                 matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)
-        # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
-        cosines = (match for match in matches.values() if threshold <= match.similarity <= _LARGEST_COSINE)
-        return sorted(cosines, key=lambda match: -match.similarity)[:NEIGHBOURS]
+        return tuple(matches.values())
 
     async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
         if not ranked:
             return Found(outcome="miss", reason="below-threshold")
         ladder = Ladder(asked.threshold)
-        for candidate in await self._candidates(asked, ranked):
+        # Behind a network all candidates are read in one trip; here one at a time, as the first one mostly answers.
+        trips = [ranked] if self._parts.peek is None else [[match] for match in ranked]
+        for trip in trips:
+            if not ladder.reaches(trip[0].similarity):
+                break
+            found = await self._first_fit(asked, await self._candidates(asked, trip), ladder)
+            if found is not None:
+                return found
+        return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
+
+    async def _first_fit(self, asked: Asked, candidates: Sequence[Candidate], ladder: Ladder) -> Found | None:
+        for candidate in candidates:
             if not ladder.reaches(candidate.similarity):
                 break
             if candidate.vetoed:
@@ -118,18 +136,18 @@ class Neighbours:
                 ladder.passed_over(found.reason)
             elif await self._is_verified(asked.query.text, candidate, ladder):
                 return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
-        return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
+        return None
 
     async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
         """Read the candidates and this text's vetoes of them, in one trip; what is not of this scope is left out."""
         query, ids = asked.query, [match.id for match in ranked]
         vetoes = [veto_id(query, id) for id in ids]
         # Before the read: a write that ends while it runs may be too late for it, and is no longer waiting after it.
-        waiting = {id: self._writes.peek(id) for id in ids}
+        waiting = [self._writes.peek(id) for id in ids]
         stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
         candidates, orphans = [], []
-        for match, entry, veto in zip(ranked, stored[: len(ids)], stored[len(ids) :], strict=True):
-            job = self._writes.peek(match.id) or waiting[match.id]
+        for match, job, entry, veto in zip(ranked, waiting, stored[: len(ids)], stored[len(ids) :], strict=True):
+            job = self._writes.peek(match.id) or job
             if job is None and entry is None:
                 orphans.append(match.id)
                 continue

@@ -8,7 +8,7 @@ import msgspec
 
 from .classes import NAMED, SETS
 from .lists import listed
-from .opposites import PARTICLES, pairs
+from .opposites import PARTICLES, PREFIXES, SUFFIXES, pairs
 from .synonyms import groups
 from .units import NUMBER_WORDS, ORDINALS, UNITS
 from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
@@ -33,6 +33,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     tells: bool = False  # says something that the other text may lack
     plain: bool = False  # needs none of the reader's special cases
     role: int = 0  # of what follows: FROM, TO, or none
+    roots: tuple[str, ...] = ()  # the word, also without the ends by which regular opposites differ
 
 
 # Inflections without a rule (Quirk et al., irregular verbs and plurals), for words that questions use.
@@ -127,6 +128,12 @@ def _positive(root: str) -> str:
     return root
 
 
+def _roots(word: str) -> set[str]:
+    without = {word[len(prefix) :] for prefix in PREFIXES if word.startswith(prefix)}
+    without |= {word[: -len(suffix)] for suffix in SUFFIXES if word.endswith(suffix)}
+    return without - {""} | {word}
+
+
 @lru_cache(maxsize=32768)
 def look_up(form: str) -> Word:
     """Return what is known of a lower-case word without apostrophes."""
@@ -151,6 +158,7 @@ def look_up(form: str) -> Word:
         opposites=opposites,
         number=number,
         tells=is_open or bool(opposites) or bool(sets),
-        plain=number is None and not ordinal and form not in NEGATORS and form not in UNITS and form != "to",
+        plain=number is None and not ordinal and form not in NEGATORS and form not in UNITS and form != "yet",
         role=FROM if form in SOURCE else TO if form in TARGET else 0,
+        roots=tuple(_roots(form) | _roots(root)),
     )

@@ -341,6 +341,8 @@ PREFIX_PAIRS: tuple[tuple[str, str], ...] = (
     ("em", "dis"), ("com", "decom"), ("under", "post"), ("some", "no"), ("any", "no"), ("every", "no"),
 )  # fmt: skip
 SUFFIX_PAIRS: tuple[tuple[str, str], ...] = (("ful", "less"), ("er", "ee"), ("or", "ee"), ("proof", "prone"))
+PREFIXES: frozenset[str] = frozenset(NEGATIVE_PREFIXES) | {prefix for pair in PREFIX_PAIRS for prefix in pair}
+SUFFIXES: frozenset[str] = frozenset(suffix for pair in SUFFIX_PAIRS for suffix in pair)
 
 
 # These are opposites as particles ("turn it off") and mere prepositions elsewhere: they count between texts that

@@ -53,7 +53,7 @@ def parse(text: str) -> Parsed:
     rest = figures(symbols(folded, found), found)
     operators(rest, found)
     reader = _Reader(found)
-    reader.read(_TOKEN.findall(rest))
+    reader.read(rest)
     words = reader.words
     return Parsed(
         folded,
@@ -91,32 +91,42 @@ class _Reader:
         self.words: list[Word] = []
         self.names: set[str] = set()
         self.negators: list[int] = []  # places in ``words`` right after a negation
+        self._yets: list[int] = []  # places right after a "yet"
         self._spelled: list[str] = []
         self._shouting: bool | None = None
 
-    def read(self, tokens: list[str]) -> None:
-        """Read all tokens; most words are known as they are written and need no second look."""
+    def read(self, text: str) -> None:
+        """Read all words; most are known as they stand between spaces and need no second look."""
         words, spelled = self.words, self._spelled
         start = True  # a capital says nothing at the start of a sentence, nor where most words have one
-        for raw in tokens:
-            known = _KNOWN.get(raw)
+        for chunk in text.split():
+            known = _KNOWN.get(chunk)
             if known is not None and not spelled:
                 words.append(known)
                 start = False
-            elif raw in _STOPS:
-                start = True
-            elif "\ue000" <= raw <= "\uf8ff":
-                self._close_number("")
-                words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
-                start = False
-            else:
-                capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
-                self._read_word(raw, start=start, named=capital and not self._shouts(tokens))
+                continue
+            for raw in (chunk,) if chunk.isalpha() else _TOKEN.findall(chunk):
+                known = _KNOWN.get(raw)
+                if known is not None and not spelled:
+                    words.append(known)
+                elif raw in _STOPS:
+                    start = True
+                    continue
+                elif "\ue000" <= raw <= "\uf8ff":
+                    self._close_number("")
+                    words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
+                else:
+                    capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
+                    names = capital and (not start or raw.isupper()) and not self._shouts(text)
+                    self._read_word(raw, start=start, named=names)
                 start = False
         self._close_number("")
+        # "It has yet to arrive": it has not.
+        self.negators += [place + 1 for place in self._yets if place < len(words) and words[place].form == "to"]
 
-    def _shouts(self, tokens: list[str]) -> bool:
+    def _shouts(self, text: str) -> bool:
         if self._shouting is None:
+            tokens = _TOKEN.findall(text)
             self._shouting = 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
         return self._shouting
 
@@ -129,13 +139,15 @@ class _Reader:
             return
         if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
             self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
+        if word.plain and _is_context_free(raw, word) and len(_KNOWN) < _MAX_KNOWN:
+            _KNOWN[raw] = word
         if named:
             word = self._named(raw, word, start=start)
-        elif word.plain and raw == lower and len(_KNOWN) < _MAX_KNOWN:
-            _KNOWN[raw] = word
         words.append(word)
-        if word.negates or (lower == "to" and len(words) > 1 and words[-2].form == "yet"):
+        if word.negates:
             self.negators.append(len(words))
+        elif lower == "yet":
+            self._yets.append(len(words))
         elif lower in ORDINALS:
             value = str(ORDINALS[lower])
             self.found.append(Literal("numbers", value + "th", value, soft=True))
@@ -186,7 +198,14 @@ class _Reader:
         return known
 
 
-# Lower-case words without special cases, as they are written: most of every text, found in one step.
+def _is_context_free(raw: str, word: Word) -> bool:
+    """True if the word is the same wherever it is written so: no contraction, no capital that may make a name of it."""
+    if "'" in raw:
+        return False
+    return raw == word.form or (not word.open and raw not in _NAMES_TOO and (len(raw) > 1 or raw == "I"))
+
+
+# Plain words as they are written, "how" and "How": most of every text, found in one step.
 _KNOWN: dict[str, Word] = {}
 _MAX_KNOWN = 20_000
 _MAX_SPELLED = 12  # words of one number; more is no number, and would have no bounds

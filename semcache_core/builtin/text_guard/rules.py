@@ -104,8 +104,12 @@ def _holds(text: Parsed, quotes: tuple[str, ...]) -> bool:
 
 
 def _opposed(only_a: list[Word], only_b: list[Word]) -> bool:
+    keys = {y.key for y in only_b}
+    roots = {root for y in only_b for root in y.roots}
+    # Opposites are listed or have a root in common: few words have to be held against all the others.
+    suspects = [x for x in only_a if not (x.opposites.isdisjoint(keys) and roots.isdisjoint(x.roots))]
     close = len(only_a) + len(only_b) <= 4
-    return any(_opposite(x, y, close=close) for x in only_a for y in only_b)
+    return any(_opposite(x, y, close=close) for x in suspects for y in only_b)
 
 
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:

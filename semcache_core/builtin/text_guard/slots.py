@@ -52,6 +52,8 @@ def _adds(text: Parsed, mine: list[Word], other: Parsed) -> bool:
 
 def _capitals(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
     """True if each text has a proper name that the other has not."""
+    if not a.names or not b.names:
+        return False
     names_a = [word for word in only_a if word.key in a.names]
     names_b = [word for word in only_b if word.key in b.names]
     if not names_a or not names_b:

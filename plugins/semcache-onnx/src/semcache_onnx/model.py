@@ -5,6 +5,7 @@ Imports the heavy libraries, and is itself imported on the embedder's thread.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ class LoadedModel:
         encoded = [self._read(text) for text in texts]
         if not encoded:
             return np.empty((0, self.dimensions), np.float32)
-        if self.batch_invariant:
+        if self.batch_invariant or len(encoded) == 1:
             return self._run(encoded)
         return np.concatenate([self._run([ids]) for ids in encoded])
 
@@ -101,37 +102,40 @@ class LoadedModel:
         return ids
 
     def _run(self, encoded: Sequence[list[int]]) -> Vector:
-        length = max(len(ids) for ids in encoded)
-        feeds = {name: np.zeros((len(encoded), length), type_) for name, type_ in self._types.items()}
-        mask = np.zeros((len(encoded), length), np.float32)
-        for row, ids in enumerate(encoded):
-            feeds["input_ids"][row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1.0
-        if "attention_mask" in feeds:
-            feeds["attention_mask"][:] = mask
+        length = max(map(len, encoded))
+        padded = [ids + [0] * (length - len(ids)) for ids in encoded]
+        mask = [[1] * len(ids) + [0] * (length - len(ids)) for ids in encoded]
+        feeds = {"input_ids": padded, "attention_mask": mask, "token_type_ids": [[0] * length] * len(encoded)}
         try:
-            (output,) = self._session.run([self._output], feeds)
+            (output,) = self._session.run(
+                [self._output], {name: np.array(feeds[name], type_) for name, type_ in self._types.items()}
+            )
         except Exception as error:  # onnxruntime raises bare classes of its own
             raise EmbedderUnavailable(f"onnxruntime could not run the model: {type(error).__name__}") from error
         return _unit(_pool(np.asarray(output, np.float32), mask, pooling=self._pooling))
 
 
-def _pool(output: NDArray[np.float32], mask: NDArray[np.float32], *, pooling: Pooling) -> NDArray[np.float32]:
+def _pool(output: NDArray[np.float32], mask: list[list[int]], *, pooling: Pooling) -> NDArray[np.float32]:
     """Reduce (texts, tokens, dimensions) to (texts, dimensions); ``model`` output has that shape already."""
     if pooling == "model":
         return output
     if pooling == "cls":
         return output[:, 0]
-    weights: NDArray[np.float32] = mask / mask.sum(axis=1, keepdims=True)
+    weights = np.array(mask, np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
     pooled: NDArray[np.float32] = np.einsum("ntd,nt->nd", output, weights)
     return pooled
 
 
 def _unit(vectors: NDArray[np.float32]) -> Vector:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not (np.isfinite(lengths).all() and lengths.all()):
-        raise EmbedderUnavailable("the model put out a vector without a direction (zero, infinite or not a number)")
-    return np.ascontiguousarray(vectors / lengths, np.float32)
+    # One text is the common case, and each numpy call costs more than the arithmetic that it does here.
+    units = np.empty(vectors.shape, np.float32)
+    for vector, unit in zip(vectors, units, strict=True):
+        length = math.sqrt(vector.dot(vector))
+        if not 0 < length < math.inf:
+            raise EmbedderUnavailable("the model put out a vector without a direction (zero, infinite or not a number)")
+        np.divide(vector, length, out=unit)
+    return units
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
