@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import subprocess
 import sys
 import threading
@@ -74,47 +73,6 @@ def test_a_call_that_outlives_its_loop_harms_nobody() -> None:
     gate.set()
     assert asyncio.run(worker.run(lambda: "still there")) == "still there"
     worker.end()
-
-
-def open_files() -> int:
-    return len(os.listdir("/dev/fd"))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no /dev/fd")
-@pytest.mark.parametrize("ended_in_time", [True, False])
-def test_a_worker_leaves_no_file_open(ended_in_time: bool) -> None:
-    before = open_files()
-
-    async def run() -> Worker:
-        worker = Worker("test-worker")
-        assert await worker.run(lambda: 1) == 1
-        if ended_in_time:
-            queued = asyncio.create_task(worker.run(lambda: 2))
-            await asyncio.sleep(0)
-            worker.end()
-            assert await queued == 2
-            await asyncio.to_thread(worker._thread.join, 5)
-            await asyncio.sleep(0)
-        return worker
-
-    worker = asyncio.run(run())
-    worker.end()
-    worker._thread.join(5)
-    assert open_files() == before
-
-
-def test_a_loop_that_watches_no_pipes_gets_its_results_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise NotImplementedError
-
-    async def run() -> list[int]:
-        monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
-        worker = Worker("test-worker")
-        results = await asyncio.gather(*(worker.run(lambda number=number: number) for number in range(3)))
-        worker.end()
-        return results
-
-    assert asyncio.run(run()) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -1,18 +1,14 @@
 """One thread that runs calls one after another, and hands their results back to the event loop.
 
 ``loop.run_in_executor`` does the same; this takes half its time (0.1 to 0.25 ms less a call, most of it locks taken
-while the loop waits for the interpreter), which is much beside the 4 ms of an embedding. Results come back through a
-pipe of our own for the same reason: ``call_soon_threadsafe`` takes 0.1 ms more, as the loop empties its own pipe before
-it goes on with whoever waits.
+while the loop waits for the interpreter), which is much beside the 4 ms of an embedding.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -24,51 +20,7 @@ T = TypeVar("T")
 class _Call(NamedTuple):
     work: Callable[[], Any]
     future: asyncio.Future[Any]
-    way_back: Callable[[Callable[[], None]], object]
-    """Has a callback run by the caller's loop."""
-
-
-class _Bell:
-    """The way back to one event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._settled: deque[Callable[[], None]] = deque()
-        self._reader, self._writer = os.pipe()
-        try:
-            loop.add_reader(self._reader, self._answer)
-        except BaseException:
-            self._close_pipe()
-            raise
-
-    def ring(self, settled: Callable[[], None]) -> None:
-        """Have the loop call ``settled``. For the thread."""
-        self._settled.append(settled)
-        os.write(self._writer, b"\0")
-
-    def remove(self) -> None:
-        """Give back what the bell holds, after the last ring. For the thread."""
-        try:
-            self.loop.call_soon_threadsafe(self._unhang)
-        except RuntimeError:  # The loop is closed.
-            self._close_pipe()
-
-    def _answer(self) -> None:
-        os.read(self._reader, 4096)
-        self._call_settled()
-
-    def _call_settled(self) -> None:
-        while self._settled:
-            self._settled.popleft()()
-
-    def _unhang(self) -> None:
-        self._call_settled()
-        self.loop.remove_reader(self._reader)
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+    loop: asyncio.AbstractEventLoop
 
 
 class Worker:
@@ -78,8 +30,6 @@ class Worker:
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._exiting = False
-        self._bell: _Bell | None = None
-        """Hangs in the loop of the first call: an embedder belongs to one."""
         self._thread.start()
         atexit.register(self._end_at_exit)
 
@@ -87,17 +37,8 @@ class Worker:
         """Return what ``work()`` returns on the thread, or raise what it raises. Cancelled in time, it never runs."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Call(work, future, self._way_back(loop)))
+        self._queue.put(_Call(work, future, loop))
         return await future
-
-    def _way_back(self, loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], object]:
-        bell = self._bell
-        if bell is None:
-            try:
-                bell = self._bell = _Bell(loop)
-            except NotImplementedError:  # Windows: its event loop watches no pipes.
-                return loop.call_soon_threadsafe
-        return bell.ring if bell.loop is loop else loop.call_soon_threadsafe
 
     def end(self) -> None:
         """Let the thread end after the calls that are queued; does not wait. No call may follow."""
@@ -107,8 +48,6 @@ class Worker:
         while (call := self._queue.get()) is not None:
             if not (self._exiting or call.future.cancelled()):
                 _settle(call)
-        if self._bell is not None:
-            self._bell.remove()
         if not self._exiting:
             atexit.unregister(self._end_at_exit)
 
@@ -125,7 +64,7 @@ def _settle(call: _Call) -> None:
     except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who waits for it on another thread
         settled = partial(_hand_over, call.future, None, error)
     try:
-        call.way_back(settled)
+        call.loop.call_soon_threadsafe(settled)
     except RuntimeError:
         # The caller's loop was closed meanwhile, so nobody waits.
         return
