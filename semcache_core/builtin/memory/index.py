@@ -1,8 +1,7 @@
 """Vectors grouped by scope, searched exactly: a matrix-vector product a chunk, within one scope only.
 
-A scope's first chunk grows from 8 rows to the largest size; from then on chunks are added and never copied.
-``np.empty`` leaves rows that nobody has written to untouched, so they cost no memory. A deleted row is filled with the
-scope's last one, so a search never passes over holes.
+Chunks grow from 8 rows and are never copied. ``np.empty`` leaves rows that nobody has written to untouched, so they
+cost no memory. A deleted row is filled with the scope's last one, so a search never passes over holes.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from semcache_core.types import Match, Point, Vector
 
 from .slots import MISSING, Slots
 
-CHUNK_ROWS = (8, 64, 1024, 8192)
-"""Sizes of a scope's first chunk; all further ones have the last. Few chunks make large scopes fast."""
+CHUNK_ROWS = (8, 128, 2048, 8192)
+"""Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast, and BLAS has
+several threads for 2,048 rows but not for 1,024."""
 SCOPE_BYTES = 4608
 """What a scope costs besides its rows: objects, and what its first chunk touches of a page and does not use."""
 POINT_BYTES = 200
@@ -43,38 +43,32 @@ class _Scope:
 
     def place(self, row: int) -> tuple[Vector, int]:
         """Return the chunk that holds ``row``, and the row's number in it."""
-        return self.chunks[row // CHUNK_ROWS[-1]], row % CHUNK_ROWS[-1]
+        for chunk in self.chunks:
+            if row < len(chunk):
+                return chunk, row
+            row -= len(chunk)
+        raise IndexError(row)
 
     def grow(self, dimensions: int) -> None:
-        if 0 < self.rows < CHUNK_ROWS[-1]:
-            self._resize(CHUNK_ROWS[CHUNK_ROWS.index(self.rows) + 1])
-            return
-        rows = CHUNK_ROWS[-1 if self.chunks else 0]
+        rows = CHUNK_ROWS[min(len(self.chunks), len(CHUNK_ROWS) - 1)]
         self.chunks.append(np.empty((rows, dimensions), np.float32))
         self.rows += rows
 
     def shrink(self) -> None:
-        """Give room back once what is left fits into half the next smaller one: a row to and fro costs nothing."""
-        used = len(self.slots)
-        if self.rows > CHUNK_ROWS[-1]:
-            if used <= self.rows - 3 * CHUNK_ROWS[-1] // 2:
-                self.rows -= len(self.chunks.pop())
-        elif self.rows > CHUNK_ROWS[0]:
-            smaller = CHUNK_ROWS[CHUNK_ROWS.index(self.rows) - 1]
-            if used <= smaller // 2:
-                self._resize(smaller)
-
-    def _resize(self, rows: int) -> None:
-        """Copy the first chunk into one of ``rows`` rows: a fraction of a millisecond at most."""
-        used, (old,) = len(self.slots), self.chunks
-        self.chunks = [np.empty((rows, old.shape[1]), np.float32)]
-        self.chunks[0][:used] = old[:used]
-        self.rows = rows
+        """Give back the last chunk once the one before it has room to spare, so that a row to and fro costs nothing."""
+        while len(self.chunks) > 1:
+            last, before = len(self.chunks[-1]), len(self.chunks[-2])
+            if len(self.slots) > self.rows - last - before // 2:
+                return
+            self.chunks.pop()
+            self.rows -= last
 
     def scores(self, vector: Vector, out: Vector) -> Vector:
         """Return the cosine of ``vector`` and each row, in ``out``."""
         end, start = len(self.slots), 0
         for chunk in self.chunks:
+            if start >= end:
+                break
             stop = min(start + len(chunk), end)
             # Not ``@``, which takes a sixth longer where it has an ``out``, and nearly as much without for the copy.
             chunk[: stop - start].dot(vector, out[start:stop])
