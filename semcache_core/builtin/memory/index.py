@@ -17,8 +17,8 @@ from semcache_core.types import Match, Point, Vector
 from .slots import MISSING, Slots
 
 CHUNK_ROWS = (8, 128, 2048, 8192)
-"""Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast, and BLAS has
-several threads for 2,048 rows but not for 1,024."""
+"""Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast, and BLAS
+takes several threads for 2,048 rows of the usual 384 dimensions, but not for 1,024."""
 SCOPE_BYTES = 4608
 """What a scope costs besides its rows: objects, and what its first chunk touches of a page and does not use."""
 POINT_BYTES = 200
