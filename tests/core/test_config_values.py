@@ -101,6 +101,15 @@ def test_a_number_in_the_place_of_a_secret_is_not_quoted() -> None:
     assert 'http.identity_secret: expected a string, or { env = "NAME" }' in message
 
 
+@pytest.mark.parametrize("name", ["identity_secret", "debug_token"])
+def test_a_secret_that_a_deployment_left_blank_is_refused(name: str) -> None:
+    told = f"http.{name}: is empty; set it, or leave the option out"
+
+    assert _error(f'[http]\n{name} = ""\n') == f"my.toml: {told}"
+    assert _error(f'[http]\n{name} = {{ env = "BLANK" }}\n', {"BLANK": ""}) == f"$BLANK: {told}"
+    assert told in _error("", {f"SEMCACHE_HTTP__{name.upper()}": ""})
+
+
 def test_secrets_are_compared_by_value_and_are_not_serialised() -> None:
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
@@ -211,6 +220,18 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         (
             "[[normalise]]\npath = '$.x'\npattern = '('\n",
             "my.toml: normalise[0].pattern: is not a regular expression: missing )",
+        ),
+        (
+            "[[normalise]]\npath = '$.a..b'\npattern = 'x'\n",
+            "my.toml: normalise[0].path: the JSON path '$.a..b' is not understood from '..b' on",
+        ),
+        (
+            "[[route]]\npath = '/a'\ntext = '$..q'\n",
+            "my.toml: route[0].text: the JSON path '$..q' is not understood from '..q' on",
+        ),
+        (
+            "[[route]]\npath = '/a'\nignore = ['x', '$[']\n",
+            "my.toml: route[0].ignore[1]: the JSON path '$[' is not understood from '[' on",
         ),
     ],
 )
