@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from semcache_core.errors import ConfigError
+from semcache_core.keys.paths import parse_path
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
 from semcache_core.suggest import did_you_mean, listed
 
@@ -151,13 +153,25 @@ class _Loader:
         for place, path in enumerate(paths):
             if path in paths[:place]:
                 self.problems.add(f"route[{place}].path", f"there is a route for {path!r} already; join the two")
+        for place, route in enumerate(routes):
+            if route.text is not None:
+                self._check_json_path(f"route[{place}].text", route.text)
+            for index, member in enumerate(route.ignore):
+                self._check_json_path(f"route[{place}].ignore[{index}]", member)
 
     def _check_patterns(self, rules: tuple[Normalise, ...]) -> None:
         for place, rule in enumerate(rules):
+            self._check_json_path(f"normalise[{place}].path", rule.path)
             try:
                 re.compile(rule.pattern)
             except re.error as error:
                 self.problems.add(f"normalise[{place}].pattern", f"is not a regular expression: {error}")
+
+    def _check_json_path(self, path: str, text: str) -> None:
+        try:
+            parse_path(text)
+        except ConfigError as error:
+            self.problems.add(path, str(error))
 
 
 def _default_store(table: str) -> Choice:
