@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from semcache_core.errors import ConfigError
+from semcache_core.keys.digests import SHORTEST_SECRET
 from semcache_core.keys.paths import parse_path
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
 from semcache_core.suggest import did_you_mean, listed
@@ -53,6 +54,7 @@ class _Loader:
                 self.problems.add(name, f"unknown table{hint}")
         cache = self._core("semcache", CacheOptions)
         http = self._core("http", HttpOptions)
+        self._check_secret(http.identity_secret)
         limits = self._core("limits", LimitOptions)
         single = {name: self._single(name) for name in COMPONENT_TABLES}
         key_extractors = self._several("key_extractors", DEFAULT_EXTRACTORS)
@@ -147,6 +149,11 @@ class _Loader:
             for place, table in enumerate(tables)
         ]
         return tuple(each for each in made if each is not None)
+
+    def _check_secret(self, secret: Secret | None) -> None:
+        if secret is not None and len(secret.reveal().encode()) < SHORTEST_SECRET:
+            told = f"is too short: at least {SHORTEST_SECRET} bytes, for example what `openssl rand -hex 32` prints"
+            self.problems.add("http.identity_secret", told)
 
     def _check_routes(self, routes: tuple[RouteOptions, ...]) -> None:
         paths = [route.path for route in routes]

@@ -104,7 +104,7 @@ def registry() -> Registry:
 def _net(**options: Any) -> dict[str, Any]:
     return MEMORY | {
         "semcache": {"namespace": "n", "match": "exact"},
-        "http": {"identity_secret": "s"},
+        "http": {"identity_secret": "0123456789abcdef"},
         "response_store": {"use": "net", "dsn": "d", **options},
     }
 
@@ -183,7 +183,7 @@ def test_a_wrong_option_from_the_environment_names_the_variable(
         "SEMCACHE_RESPONSE_STORE__USE": "net",
         "SEMCACHE_RESPONSE_STORE__DSN": "hunter2",
         "SEMCACHE_RESPONSE_STORE__TIMEOUT": "soon",
-        "SEMCACHE_HTTP__IDENTITY_SECRET": "s",
+        "SEMCACHE_HTTP__IDENTITY_SECRET": "0123456789abcdef",
         "SEMCACHE_SEMCACHE__NAMESPACE": "n",
         "SEMCACHE_SEMCACHE__MATCH": "exact",
         "SEMCACHE_VECTOR_STORE__USE": "memory",

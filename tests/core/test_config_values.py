@@ -36,12 +36,12 @@ def _error(text: str, environ: Mapping[str, str] = NO_ENVIRONMENT) -> str:
 
 
 def test_a_secret_comes_from_the_environment_and_never_prints() -> None:
-    config = _load_text('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2"})
+    config = _load_text('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2-hunter2-"})
 
     secret = config.http.identity_secret
 
     assert secret is not None
-    assert secret.reveal() == "hunter2"
+    assert secret.reveal() == "hunter2-hunter2-"
     assert config.place_of("http.identity_secret") == "$MY_SECRET"
     for shown in (repr(config), str(config.http), f"{secret}", f"{secret!r}", f"{secret:>20}", str([secret])):
         assert "hunter2" not in shown
@@ -108,6 +108,13 @@ def test_a_secret_that_a_deployment_left_blank_is_refused(name: str) -> None:
     assert _error(f'[http]\n{name} = ""\n') == f"my.toml: {told}"
     assert _error(f'[http]\n{name} = {{ env = "BLANK" }}\n', {"BLANK": ""}) == f"$BLANK: {told}"
     assert told in _error("", {f"SEMCACHE_HTTP__{name.upper()}": ""})
+
+
+def test_an_identity_secret_that_is_too_short_is_refused_and_not_quoted() -> None:
+    message = _error('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2-hunter2"})
+
+    assert message.startswith("$MY_SECRET: http.identity_secret: is too short: at least 16 bytes")
+    assert "hunter2" not in message
 
 
 def test_secrets_are_compared_by_value_and_are_not_serialised() -> None:
