@@ -104,6 +104,16 @@ def test_a_caller_can_only_tighten_the_threshold(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("threshold", [-0.1, 93, float("nan")])
+def test_a_threshold_that_is_no_similarity_is_refused(rig: Any, threshold: float) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(ValueError, match="a similarity from 0 to 1"):
+                await r.cache.lookup(ASKED, threshold=threshold)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("value", [(1, 2), {1: 2}, float("nan"), object()])
 def test_a_value_that_would_come_back_different_is_returned_and_not_stored(rig: Any, value: object) -> None:
     async def scenario() -> None:
@@ -415,6 +425,17 @@ def test_an_answer_that_dies_while_the_call_runs_does_not_stand_in_for_it(rig: A
     asyncio.run(main())
 
 
+def test_one_string_is_no_list_of_tags(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
+                await r.cache.store(ASKED, "x", tags="orders")
+            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
+                await r.cache.get_or_call(ASKED, lambda: "x", tags="orders")
+
+    asyncio.run(scenario())
+
+
 def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -484,6 +505,18 @@ def test_an_answer_fetched_before_a_stamp_is_not_stored_after_it(rig: Any) -> No
             go_on.set()
             assert await flight == "from before"
             assert (await r.cache.lookup(ASKED)).value == "from after"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("moment", ["7d", float("nan"), float("inf")])
+def test_what_is_no_time_never_becomes_a_stamp(rig: Any, moment: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            await r.cache.store(ASKED, "x")
+            with pytest.raises(TypeError, match="before is a time in seconds since the epoch"):
+                await r.cache.invalidate(before=moment)
+            assert await r.cache.lookup(ASKED)
 
     asyncio.run(scenario())
 
