@@ -330,6 +330,13 @@ def test_an_identity_that_nobody_could_have_is_an_error(registry: Registry) -> N
     assert "http.identity is an empty list" in _error(registry, MEMORY | {"http": {"identity": []}})
 
 
+@pytest.mark.parametrize("name", ["x user", "x_user", "x-user:", "x-üser"])
+def test_an_identity_header_that_no_request_can_have_is_an_error(registry: Registry, name: str) -> None:
+    message = _error(registry, MEMORY | {"http": {"identity": [name]}})
+
+    assert f"http: {name!r} cannot be a header name here" in message
+
+
 # -- policies ---------------------------------------------------------------------------------------------------------
 
 MODEL = Embedding(recommended=Thresholds(safe=0.95, balanced=0.93, loose=0.9))
