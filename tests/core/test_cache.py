@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from semcache_core import DoNotCache, SemanticCache
-from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.builtin.memory import MemoryVectorStore
+from semcache_core.config import load
+from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
 
 ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
@@ -706,6 +708,21 @@ def test_another_event_loop_is_told_what_to_do(rig: Any) -> None:
                 await asyncio.to_thread(elsewhere)
 
     asyncio.run(scenario())
+
+
+def test_a_component_that_opens_as_nothing_is_named() -> None:
+    class Forgetful(MemoryVectorStore):
+        async def __aenter__(self) -> Any:
+            await super().__aenter__()
+
+    in_memory = load({"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}})
+
+    async def scenario() -> None:
+        async with SemanticCache(in_memory, vector_store=Forgetful(MemoryVectorStore.Options())):
+            pass
+
+    with pytest.raises(PluginError, match=r"Forgetful: __aenter__ returns None; end it with 'return self'"):
+        asyncio.run(scenario())
 
 
 def test_a_cache_can_be_closed_and_opened_again(rig: Any) -> None:
