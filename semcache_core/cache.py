@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -253,7 +254,7 @@ class SemanticCache:
         if isinstance(query, Bypass):
             engine.bypassed(query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace))
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
-        directives = _PLAIN if threshold is None else Directives(threshold=threshold)
+        directives = _PLAIN if threshold is None else _raising(threshold)
         found = engine.peek(query, policy=opened.policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=opened.policy, directives=directives, peeked=found)
@@ -277,6 +278,7 @@ class SemanticCache:
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
         opened = self._open()
+        _refuse_one_string(tags)
         query = opened.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             return False
@@ -331,6 +333,7 @@ class SemanticCache:
         with ``answered`` or ``failed``: equal questions wait for it.
         """
         opened = self._open()
+        _refuse_one_string(tags)
         engine = opened.engine
         started = engine.clock()
         policy = with_ttl(opened.policy, ttl)
@@ -343,7 +346,7 @@ class SemanticCache:
         if isinstance(query, Bypass):
             engine.bypassed(query.reason, policy=policy, started=started, namespace=self._namespace(namespace))
             return Turn(engine, None, policy, (), Found(outcome="bypass", reason=query.reason))
-        directives = _REFRESH if refresh else _PLAIN if threshold is None else Directives(threshold=threshold)
+        directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.peek(query, policy=policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=policy, directives=directives, peeked=found)
@@ -377,6 +380,9 @@ class SemanticCache:
         own = self._namespace(namespace)
         if tag is None and namespace is None and before is None:
             raise ValueError("invalidate() needs tag=, entry_id=, namespace= or before=")
+        if before is not None and not (isinstance(before, int | float) and math.isfinite(before)):
+            # A stamp that cannot be compared would make a miss of every lookup in the namespace.
+            raise TypeError(f"before is a time in seconds since the epoch, not {before!r}")
         await opened.engine.stamp((namespace_tag(own) if tag is None else tag_digest(own, tag),), at=before)
 
     async def reject(self, lookup: Lookup) -> None:
@@ -390,3 +396,15 @@ class SemanticCache:
         if self._opened is None:
             raise NotOpenError("the cache is not open, so it has no statistics")
         return self._opened.engine.observatory.stats()
+
+
+def _raising(threshold: float) -> Directives:
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
+    return Directives(threshold=threshold)
+
+
+def _refuse_one_string(tags: Sequence[str]) -> None:
+    # It is a sequence of strings, too: each letter would be a tag, and no invalidation of the word would meet them.
+    if isinstance(tags, str):
+        raise TypeError(f"tags is a list of names: write tags=[{tags!r}]")

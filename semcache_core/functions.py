@@ -80,6 +80,11 @@ def cached(
     an argument is no JSON and cannot be part of a key.
     """
 
+    if inspect.isroutine(cache):
+        raise TypeError("@cached takes the cache: write @cached(cache)")
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"@cached: threshold is a similarity from 0 to 1, not {threshold!r}")
+
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         caller = _Caller(function, key=key)
         named = CachedFunction(

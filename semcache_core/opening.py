@@ -11,7 +11,7 @@ from .config import Config
 from .config.components import Components, check_shared_store
 from .config.problems import Problems
 from .engine import Engine
-from .errors import ConfigError, DependencyError
+from .errors import ConfigError, DependencyError, PluginError
 from .functions import CachedFunction
 from .http.site import Site
 from .keys.digests import Digests
@@ -108,9 +108,17 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
 
 
 async def _entered(stack: AsyncExitStack, component: Any, observatory: Observatory) -> Any:
-    opened = await stack.enter_async_context(component)
+    opened = usable(component, await stack.enter_async_context(component))
     if isinstance(opened, SupportsNotices):
         observatory.told_by(opened)
+    return opened
+
+
+def usable(component: Any, opened: Any) -> Any:
+    """Return what a component opened as. Raises PluginError for nothing: later nobody could say whose it was."""
+    if opened is None:
+        kind = type(component)
+        raise PluginError(f"{kind.__module__}.{kind.__qualname__}: __aenter__ returns None; end it with 'return self'")
     return opened
 
 

@@ -148,7 +148,8 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[http]``: identity, headers and the directives that callers may send."""
 
     identity_secret: Annotated[
-        Secret | None, Meta(description="Keys the hashes that hide identities. SQLite makes and keeps one.")
+        Secret | None,
+        Meta(description="Keys the hashes that hide identities: 16 bytes at least. SQLite makes and keeps one."),
     ] = None
     identity: Annotated[
         Literal["default", "shared"] | tuple[str, ...],

@@ -12,6 +12,7 @@ import msgspec
 
 from semcache_core import wire
 from semcache_core.errors import UnsupportedByStore
+from semcache_core.opening import usable
 from semcache_core.protocols import ResponseStore, SupportsNotices, SupportsScan, SupportsStamps
 from semcache_core.types import Record
 
@@ -28,7 +29,8 @@ config_option = click.option(
 @asynccontextmanager
 async def opened_alone(component: Any) -> AsyncIterator[Any]:
     """Open a component alone, and say on standard error what it has to tell, for example of a file set aside."""
-    async with component as ready:
+    async with component as opened:
+        ready = usable(component, opened)
         if isinstance(ready, SupportsNotices):
             for message in ready.notices():
                 click.echo(f"semcache: {message}", err=True)

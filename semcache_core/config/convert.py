@@ -149,14 +149,21 @@ def _revealed(value: object) -> object:
             return value
 
 
+def _text(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
 def _secret_from(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
+    if kind is Secret and isinstance(value, str) and value:
         return Secret(str(value))
     raise ValueError("not what is expected here")
 
 
 def _mistake(kind: inspect.Type, value: object) -> str:
     if holds_secret(kind):
+        # What a deployment left blank: a key that hides nothing, a token that everybody sends.
+        if _text(value) == "":
+            return "is empty; set it, or leave the option out"
         return f"expected {expected(kind)}, got {_shown(Secret(''))}"
     words = literals(kind)
     meant = nearest(value, words) if isinstance(value, str) else None

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from semcache_core.errors import ConfigError
+from semcache_core.keys.digests import SHORTEST_SECRET
+from semcache_core.keys.paths import parse_path
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
 from semcache_core.suggest import did_you_mean, listed
 
@@ -51,6 +54,7 @@ class _Loader:
                 self.problems.add(name, f"unknown table{hint}")
         cache = self._core("semcache", CacheOptions)
         http = self._core("http", HttpOptions)
+        self._check_secret(http.identity_secret)
         limits = self._core("limits", LimitOptions)
         single = {name: self._single(name) for name in COMPONENT_TABLES}
         key_extractors = self._several("key_extractors", DEFAULT_EXTRACTORS)
@@ -146,18 +150,35 @@ class _Loader:
         ]
         return tuple(each for each in made if each is not None)
 
+    def _check_secret(self, secret: Secret | None) -> None:
+        if secret is not None and len(secret.reveal().encode()) < SHORTEST_SECRET:
+            told = f"is too short: at least {SHORTEST_SECRET} bytes, for example what `openssl rand -hex 32` prints"
+            self.problems.add("http.identity_secret", told)
+
     def _check_routes(self, routes: tuple[RouteOptions, ...]) -> None:
         paths = [route.path for route in routes]
         for place, path in enumerate(paths):
             if path in paths[:place]:
                 self.problems.add(f"route[{place}].path", f"there is a route for {path!r} already; join the two")
+        for place, route in enumerate(routes):
+            if route.text is not None:
+                self._check_json_path(f"route[{place}].text", route.text)
+            for index, member in enumerate(route.ignore):
+                self._check_json_path(f"route[{place}].ignore[{index}]", member)
 
     def _check_patterns(self, rules: tuple[Normalise, ...]) -> None:
         for place, rule in enumerate(rules):
+            self._check_json_path(f"normalise[{place}].path", rule.path)
             try:
                 re.compile(rule.pattern)
             except re.error as error:
                 self.problems.add(f"normalise[{place}].pattern", f"is not a regular expression: {error}")
+
+    def _check_json_path(self, path: str, text: str) -> None:
+        try:
+            parse_path(text)
+        except ConfigError as error:
+            self.problems.add(path, str(error))
 
 
 def _default_store(table: str) -> Choice:

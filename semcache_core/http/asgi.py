@@ -81,8 +81,13 @@ class SemanticCacheASGI:
 
 def _named(identify: Identify, scope: Scope) -> str | None:
     try:
-        return identify(scope)
+        who = identify(scope)
     except Exception as error:  # noqa: BLE001  the edge to the application's code
         # A caller who cannot be told from others is nobody: the request bypasses the cache.
         _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
         return None
+    if who is None or isinstance(who, str):
+        return who
+    # A number that an ORM gave, or the coroutine of an async function.
+    _log.warning("identity() returned %s, not str or None: the request bypasses the cache", type(who).__name__)
+    return None

@@ -83,7 +83,7 @@ def hit(found: Found, *, handle: bytes, shown: Shown) -> list[tuple[bytes, bytes
 
 def may_debug(headers: Headers, token: str | None) -> bool:
     """Say whether the request carries the debug token, compared in constant time."""
-    if token is None:
+    if not token:
         return False
     said = b"".join(value for name, value in headers if name == b"semcache-debug")
     return hmac.compare_digest(said, token.encode())

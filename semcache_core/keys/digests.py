@@ -17,6 +17,7 @@ import msgspec
 from semcache_core.types import Query
 
 __all__ = [
+    "SHORTEST_SECRET",
     "Digests",
     "namespace_tag",
     "pack",
@@ -25,6 +26,9 @@ __all__ = [
     "tag_digest",
     "veto_id",
 ]
+
+SHORTEST_SECRET = 16
+"""Bytes of the shortest identity secret that is taken."""
 
 _MEMBERS = 64
 _NAME = 64
@@ -43,13 +47,13 @@ def _base(key: bytes, purpose: bytes, size: int) -> Any:
 class Digests:
     """The keyed hashes of one identity secret.
 
-    ``secret`` is any number of bytes, 16 at least; whoever lacks it can neither guess a partition from a credential nor
-    an entry id from a request.
+    ``secret`` is any number of bytes from ``SHORTEST_SECRET`` on; whoever lacks it can neither guess a partition from a
+    credential nor an entry id from a request.
     """
 
     def __init__(self, secret: bytes) -> None:
-        if len(secret) < 16:
-            raise ValueError(f"the identity secret has {len(secret)} bytes; it takes 16 at least")
+        if len(secret) < SHORTEST_SECRET:
+            raise ValueError(f"the identity secret has {len(secret)} bytes; it takes {SHORTEST_SECRET} at least")
         key = hashlib.blake2b(secret, digest_size=32, person=b"semcache secret").digest()
         self._partition = _base(key, b"partition", 16)
         self._request = _base(key, b"request", 32)

@@ -5,6 +5,7 @@ The lists are the defaults of the safe side: a name that is not listed stays in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from enum import IntEnum
 from typing import Literal
@@ -73,6 +74,8 @@ _USUAL = b"""
     x-stainless-os x-stainless-package-version x-stainless-raw-response x-stainless-read-timeout
     x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
 """.split()
+# What RFC 9110 lets a name be made of, less "_"; nothing is what is left of the prefix "*".
+_TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9a-z-]*")
 _REMEMBERED = 1024  # Names, and bytes of a name: callers choose names, so neither may grow this for ever.
 
 Identity = Literal["default", "shared", "caller"] | tuple[str, ...]
@@ -167,7 +170,9 @@ def _names(names: Iterable[str]) -> list[bytes]:
 
 def _name(name: str) -> bytes:
     name = name.strip().lower()
-    if not name.isascii() or "_" in name:
+    if not _TOKEN.fullmatch(name):
         # A request with such a name is never looked up, so a rule about it would silently do nothing.
-        raise ConfigError(f"http: {name!r} cannot be a header name here: ASCII without '_'; write '-' for '_'")
+        raise ConfigError(
+            f"http: {name!r} cannot be a header name here: ASCII without '_', spaces or colons; write '-' for '_'"
+        )
     return name.encode()

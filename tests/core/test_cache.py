@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from semcache_core import DoNotCache, SemanticCache
-from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.builtin.memory import MemoryVectorStore
+from semcache_core.config import load
+from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
 
 ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
@@ -100,6 +102,16 @@ def test_a_caller_can_only_tighten_the_threshold(rig: Any) -> None:
             await r.cache.store(ASKED, "x")
             assert not await r.cache.lookup(OTHER, threshold=0.0)
             assert not await r.cache.lookup(REWORDED + " please", threshold=0.9999)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 93, float("nan")])
+def test_a_threshold_that_is_no_similarity_is_refused(rig: Any, threshold: float) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(ValueError, match="a similarity from 0 to 1"):
+                await r.cache.lookup(ASKED, threshold=threshold)
 
     asyncio.run(scenario())
 
@@ -415,6 +427,17 @@ def test_an_answer_that_dies_while_the_call_runs_does_not_stand_in_for_it(rig: A
     asyncio.run(main())
 
 
+def test_one_string_is_no_list_of_tags(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
+                await r.cache.store(ASKED, "x", tags="orders")
+            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
+                await r.cache.get_or_call(ASKED, lambda: "x", tags="orders")
+
+    asyncio.run(scenario())
+
+
 def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -484,6 +507,18 @@ def test_an_answer_fetched_before_a_stamp_is_not_stored_after_it(rig: Any) -> No
             go_on.set()
             assert await flight == "from before"
             assert (await r.cache.lookup(ASKED)).value == "from after"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("moment", ["7d", float("nan"), float("inf")])
+def test_what_is_no_time_never_becomes_a_stamp(rig: Any, moment: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            await r.cache.store(ASKED, "x")
+            with pytest.raises(TypeError, match="before is a time in seconds since the epoch"):
+                await r.cache.invalidate(before=moment)
+            assert await r.cache.lookup(ASKED)
 
     asyncio.run(scenario())
 
@@ -673,6 +708,21 @@ def test_another_event_loop_is_told_what_to_do(rig: Any) -> None:
                 await asyncio.to_thread(elsewhere)
 
     asyncio.run(scenario())
+
+
+def test_a_component_that_opens_as_nothing_is_named() -> None:
+    class Forgetful(MemoryVectorStore):
+        async def __aenter__(self) -> Any:
+            await super().__aenter__()
+
+    in_memory = load({"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}})
+
+    async def scenario() -> None:
+        async with SemanticCache(in_memory, vector_store=Forgetful(MemoryVectorStore.Options())):
+            pass
+
+    with pytest.raises(PluginError, match=r"Forgetful: __aenter__ returns None; end it with 'return self'"):
+        asyncio.run(scenario())
 
 
 def test_a_cache_can_be_closed_and_opened_again(rig: Any) -> None:

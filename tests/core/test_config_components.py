@@ -104,7 +104,7 @@ def registry() -> Registry:
 def _net(**options: Any) -> dict[str, Any]:
     return MEMORY | {
         "semcache": {"namespace": "n", "match": "exact"},
-        "http": {"identity_secret": "s"},
+        "http": {"identity_secret": "0123456789abcdef"},
         "response_store": {"use": "net", "dsn": "d", **options},
     }
 
@@ -183,7 +183,7 @@ def test_a_wrong_option_from_the_environment_names_the_variable(
         "SEMCACHE_RESPONSE_STORE__USE": "net",
         "SEMCACHE_RESPONSE_STORE__DSN": "hunter2",
         "SEMCACHE_RESPONSE_STORE__TIMEOUT": "soon",
-        "SEMCACHE_HTTP__IDENTITY_SECRET": "s",
+        "SEMCACHE_HTTP__IDENTITY_SECRET": "0123456789abcdef",
         "SEMCACHE_SEMCACHE__NAMESPACE": "n",
         "SEMCACHE_SEMCACHE__MATCH": "exact",
         "SEMCACHE_VECTOR_STORE__USE": "memory",
@@ -328,6 +328,13 @@ def test_replacing_the_identity_is_noticed(registry: Registry) -> None:
 
 def test_an_identity_that_nobody_could_have_is_an_error(registry: Registry) -> None:
     assert "http.identity is an empty list" in _error(registry, MEMORY | {"http": {"identity": []}})
+
+
+@pytest.mark.parametrize("name", ["x user", "x_user", "x-user:", "x-üser"])
+def test_an_identity_header_that_no_request_can_have_is_an_error(registry: Registry, name: str) -> None:
+    message = _error(registry, MEMORY | {"http": {"identity": [name]}})
+
+    assert f"http: {name!r} cannot be a header name here" in message
 
 
 # -- policies ---------------------------------------------------------------------------------------------------------

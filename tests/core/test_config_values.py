@@ -36,12 +36,12 @@ def _error(text: str, environ: Mapping[str, str] = NO_ENVIRONMENT) -> str:
 
 
 def test_a_secret_comes_from_the_environment_and_never_prints() -> None:
-    config = _load_text('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2"})
+    config = _load_text('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2-hunter2-"})
 
     secret = config.http.identity_secret
 
     assert secret is not None
-    assert secret.reveal() == "hunter2"
+    assert secret.reveal() == "hunter2-hunter2-"
     assert config.place_of("http.identity_secret") == "$MY_SECRET"
     for shown in (repr(config), str(config.http), f"{secret}", f"{secret!r}", f"{secret:>20}", str([secret])):
         assert "hunter2" not in shown
@@ -99,6 +99,22 @@ def test_a_number_in_the_place_of_a_secret_is_not_quoted() -> None:
 
     assert "271828" not in message
     assert 'http.identity_secret: expected a string, or { env = "NAME" }' in message
+
+
+@pytest.mark.parametrize("name", ["identity_secret", "debug_token"])
+def test_a_secret_that_a_deployment_left_blank_is_refused(name: str) -> None:
+    told = f"http.{name}: is empty; set it, or leave the option out"
+
+    assert _error(f'[http]\n{name} = ""\n') == f"my.toml: {told}"
+    assert _error(f'[http]\n{name} = {{ env = "BLANK" }}\n', {"BLANK": ""}) == f"$BLANK: {told}"
+    assert told in _error("", {f"SEMCACHE_HTTP__{name.upper()}": ""})
+
+
+def test_an_identity_secret_that_is_too_short_is_refused_and_not_quoted() -> None:
+    message = _error('[http]\nidentity_secret = { env = "MY_SECRET" }\n', {"MY_SECRET": "hunter2-hunter2"})
+
+    assert message.startswith("$MY_SECRET: http.identity_secret: is too short: at least 16 bytes")
+    assert "hunter2" not in message
 
 
 def test_secrets_are_compared_by_value_and_are_not_serialised() -> None:
@@ -211,6 +227,18 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         (
             "[[normalise]]\npath = '$.x'\npattern = '('\n",
             "my.toml: normalise[0].pattern: is not a regular expression: missing )",
+        ),
+        (
+            "[[normalise]]\npath = '$.a..b'\npattern = 'x'\n",
+            "my.toml: normalise[0].path: the JSON path '$.a..b' is not understood from '..b' on",
+        ),
+        (
+            "[[route]]\npath = '/a'\ntext = '$..q'\n",
+            "my.toml: route[0].text: the JSON path '$..q' is not understood from '..q' on",
+        ),
+        (
+            "[[route]]\npath = '/a'\nignore = ['x', '$[']\n",
+            "my.toml: route[0].ignore[1]: the JSON path '$[' is not understood from '[' on",
         ),
     ],
 )

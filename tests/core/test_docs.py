@@ -26,7 +26,7 @@ def test_every_configuration_in_the_docs_loads(
     Path("semcache.toml").write_text(block)
 
     secrets = ("SEMCACHE_SECRET", "DATABASE_URL", "REDIS_URL", "JWT_PUBLIC_KEY")
-    config = load(environ=dict.fromkeys(secrets, "s"))
+    config = load(environ=dict.fromkeys(secrets, "s" * 16))
 
     assert config.given, page
 
@@ -36,7 +36,7 @@ def test_the_whole_file_can_be_made_into_components(tmp_path: Path, monkeypatch:
     (block,) = (block for page, block in TOML if page == "configure.md")
     Path("semcache.toml").write_text(block)
 
-    config = load(environ={"SEMCACHE_SECRET": "s"})
+    config = load(environ={"SEMCACHE_SECRET": "s" * 16})
 
     assert config.components(Registry.installed()).extractor_names == ("openai-chat", "json")
     assert set(tomllib.loads(block)) == {

@@ -35,6 +35,11 @@ def test_its_own_tests_pass(environment: dict[str, str], tmp_path: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_pytest_takes_the_example_for_a_project_of_its_own() -> None:
+    # Without settings here, pytest looks for those of the repository, which want plugins that the example does not.
+    assert "ini_options" in tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]
+
+
 def test_a_cache_uses_it_by_name(environment: dict[str, str], tmp_path: Path) -> None:
     code = (
         "from semcache_core.config import load\n"

@@ -162,6 +162,20 @@ def test_the_only_str_parameter_is_the_prompt(cache: SemanticCache) -> None:
     assert len(calls) == 1
 
 
+def test_cached_without_its_cache_is_refused_at_decoration() -> None:
+    bare: Any = cached
+    with pytest.raises(TypeError, match=r"write @cached\(cache\)"):
+
+        @bare
+        def answer(prompt: str) -> str:
+            return prompt
+
+
+def test_a_threshold_that_is_no_similarity_is_refused_at_decoration(cache: SemanticCache) -> None:
+    with pytest.raises(ValueError, match="a similarity from 0 to 1, not 93"):
+        cached(cache, threshold=93)
+
+
 def test_a_generator_is_refused_at_decoration(cache: SemanticCache) -> None:
     with pytest.raises(TypeError, match="generator"):
 

@@ -586,6 +586,18 @@ def test_a_caller_whose_name_cannot_be_found_out_bypasses() -> None:
     asyncio.run(main())
 
 
+def test_a_caller_whose_name_is_no_text_bypasses_and_a_warning_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    number: Any = 7
+
+    async def main() -> None:
+        async with serving(identity=lambda scope: number) as rig:
+            answer = await rig.client.chat()
+            assert (answer.status, answer.cache_status) == (200, "semcache; fwd=bypass; detail=no-identity")
+
+    asyncio.run(main())
+    assert "identity() returned int, not str or None: the request bypasses the cache" in caplog.text
+
+
 def test_a_proxy_on_loopback_serves_callers_without_identity() -> None:
     async def main() -> None:
         async with serving(place=Place(upstream="https://llm.example", anonymous=True)) as rig:

@@ -338,3 +338,4 @@ def test_the_debug_token_must_be_right() -> None:
     assert not status.may_debug(((b"semcache-debug", b"open"),), "open sesame")
     assert not status.may_debug((), "open sesame")
     assert not status.may_debug(((b"semcache-debug", b""),), None)
+    assert not status.may_debug((), "")

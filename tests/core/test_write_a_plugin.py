@@ -58,6 +58,12 @@ def test_the_plugin_of_the_how_to_keeps_the_kits_promises(tmp_path: Path) -> Non
     assert "failed" not in done.stdout
 
 
+def test_the_how_to_names_every_file_that_the_kit_wants() -> None:
+    files = {"src/semcache_flat/plugin.py", "src/semcache_flat/store.py", "__init__.py", "py.typed", "pyproject.toml"}
+
+    assert files <= set(re.findall(r"`([\w/.]+)`", PAGE.read_text("utf-8")))
+
+
 def test_the_plugin_of_the_how_to_is_listed(tmp_path: Path) -> None:
     install(tmp_path)
     code = "from semcache_core.registry import Registry; print(Registry.installed().find('vector_stores', 'flat'))"

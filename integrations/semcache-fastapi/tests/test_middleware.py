@@ -211,6 +211,17 @@ def test_a_path_that_is_no_list_is_refused() -> None:
         SemanticCacheMiddleware(Starlette(), config=IN_MEMORY, paths="/ask")
 
 
+def test_a_path_without_its_slash_is_refused() -> None:
+    with pytest.raises(ConfigError, match="paths: 'ask' does not begin with '/'; write '/ask'"):
+        SemanticCacheMiddleware(Starlette(), config=IN_MEMORY, paths=["ask"])
+
+
+def test_an_identity_that_is_no_function_is_refused() -> None:
+    names: Any = ["x-user-id"]
+    with pytest.raises(ConfigError, match="identity is a function of the request"):
+        SemanticCacheMiddleware(Starlette(), config=IN_MEMORY, identity=names)
+
+
 # -- life cycle -------------------------------------------------------------------------------------------------------
 
 

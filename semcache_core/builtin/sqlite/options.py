@@ -13,9 +13,9 @@ from semcache_core.settings import Bytes
 class FileOptions(Options, frozen=True):
     """The options of the shared file; give both stores the same."""
 
-    path: Annotated[str, Meta(description="The file. Stores and processes that name the same one share it.")] = (
-        ".semcache/semcache.db"
-    )
+    path: Annotated[
+        str, Meta(min_length=1, description="The file. Stores and processes that name the same one share it.")
+    ] = ".semcache/semcache.db"
     max_bytes: Annotated[
         Bytes,
         Meta(ge=65536, description="Size of the file, answers and vectors together; least recently used go first."),

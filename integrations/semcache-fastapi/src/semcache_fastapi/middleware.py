@@ -39,6 +39,13 @@ class SemanticCacheMiddleware:
     ) -> None:
         if isinstance(paths, str) or isinstance(methods, str):
             raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
+        for path in paths:
+            if not path.startswith("/"):
+                raise ConfigError(f"paths: {path!r} does not begin with '/'; write {'/' + path!r}")
+        if identity is not None and not callable(identity):
+            raise ConfigError(
+                "identity is a function of the request; header names stand in the configuration: http.identity"
+            )
         if cache is not None and config is not None:
             raise ConfigError(
                 "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
