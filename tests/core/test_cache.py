@@ -205,6 +205,32 @@ def test_a_leader_that_is_cancelled_goes_on_while_others_wait(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_a_call_ends_when_the_last_of_those_who_wait_is_cancelled_too(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            ended = []
+
+            async def call() -> str:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    ended.append(True)
+                return "x"
+
+            askers = [asyncio.create_task(r.cache.get_or_call(ASKED, call)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            askers[0].cancel()
+            askers[1].cancel()
+            await asyncio.sleep(0.01)
+            assert not ended
+            askers[2].cancel()
+            await asyncio.wait(askers)
+            await asyncio.sleep(0.01)
+            assert ended == [True]
+
+    asyncio.run(scenario())
+
+
 def test_a_leader_that_is_cancelled_alone_cancels_its_call(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
