@@ -16,6 +16,7 @@ import msgspec
 from .config import Config, load
 from .decide import Directives, Found
 from .errors import NotOpenError, WrongLoopError
+from .freshness import check_tags
 from .functions import CachedFunction
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
@@ -277,6 +278,8 @@ class SemanticCache:
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
         opened = self._open()
+        if tags:
+            check_tags(tags)
         query = opened.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             return False
@@ -333,6 +336,8 @@ class SemanticCache:
         opened = self._open()
         engine = opened.engine
         started = engine.clock()
+        if tags:
+            check_tags(tags)
         policy = with_ttl(opened.policy, ttl)
         keys = opened.keys
         if function is not None:
@@ -371,6 +376,7 @@ class SemanticCache:
         nothing is named, DependencyError if the store cannot be written: then nothing is known to be gone.
         """
         opened = self._open()
+        check_tags(() if tag is None else (tag,))
         if entry_id is not None:
             await opened.engine.forget(bytes.fromhex(entry_id))
             return

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
+from .freshness import check_tags, parse_duration
 from .settings import Duration
 
 if TYPE_CHECKING:
@@ -78,8 +79,13 @@ def cached(
 
     Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
     for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
-    key.
+    key. Raises ValueError for a ``ttl`` or a ``threshold`` that cannot be.
     """
+    check_tags(tags)
+    if ttl is not None and not isinstance(ttl, msgspec.UnsetType):
+        parse_duration(ttl)
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"@cached: threshold={threshold!r} is no similarity; it goes from 0 to 1")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         _refuse_nameless(function, version)

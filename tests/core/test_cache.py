@@ -454,6 +454,21 @@ def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_a_text_where_a_list_of_tags_belongs_is_refused_and_never_taken_apart_into_letters(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(TypeError, match="tags= takes a list of str, not 'orders'"):
+                await r.cache.store(ASKED, "x", tags="orders")
+            with pytest.raises(TypeError, match="not 'orders'"):
+                await r.cache.get_or_call(ASKED, lambda: "x", tags="orders")
+            with pytest.raises(TypeError, match=r"not \[7\]"):
+                await r.cache.store(ASKED, "x", tags=[7])
+            with pytest.raises(TypeError, match="tags="):
+                await r.cache.invalidate(tag=["orders"])
+
+    asyncio.run(scenario())
+
+
 def test_a_tag_belongs_to_its_namespace(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:

@@ -214,6 +214,15 @@ def test_a_bound_method_answers_for_its_own_self_only(cache: SemanticCache) -> N
     assert cached(cache, key=lambda prompt: prompt)(Client("mine").ask)(ASKED) == "mine"
 
 
+def test_options_that_cannot_be_are_refused_where_they_are_written(cache: SemanticCache) -> None:
+    with pytest.raises(ValueError, match="not a duration: 'soon'"):
+        cached(cache, ttl="soon")
+    with pytest.raises(ValueError, match="threshold=93 is no similarity"):
+        cached(cache, threshold=93)
+    with pytest.raises(TypeError, match="tags= takes a list of str, not 'orders'"):
+        cached(cache, tags="orders")
+
+
 def test_what_has_no_name_of_its_own_is_refused(cache: SemanticCache) -> None:
     def ask(system: str, prompt: str) -> str:
         return system
