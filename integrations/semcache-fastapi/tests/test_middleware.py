@@ -211,6 +211,11 @@ def test_a_path_that_is_no_list_is_refused() -> None:
         SemanticCacheMiddleware(Starlette(), config=IN_MEMORY, paths="/ask")
 
 
+def test_a_path_without_its_slash_is_refused_because_it_would_claim_others_that_end_so() -> None:
+    with pytest.raises(ConfigError, match=r"paths: 'ask' must begin with a slash: paths=\['/ask'\]"):
+        SemanticCacheMiddleware(Starlette(), config=IN_MEMORY, paths=["ask"])
+
+
 # -- life cycle -------------------------------------------------------------------------------------------------------
 
 

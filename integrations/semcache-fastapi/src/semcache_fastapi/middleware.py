@@ -39,6 +39,10 @@ class SemanticCacheMiddleware:
     ) -> None:
         if isinstance(paths, str) or isinstance(methods, str):
             raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
+        for path in paths:
+            if not path.startswith("/"):
+                # As a suffix, "ask" would claim "/task" as well.
+                raise ConfigError(f"paths: {path!r} must begin with a slash: paths=['/{path}']")
         if cache is not None and config is not None:
             raise ConfigError(
                 "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
