@@ -17,6 +17,7 @@ import msgspec
 from .config import Config, load
 from .decide import Directives, Found
 from .errors import NotOpenError, WrongLoopError
+from .freshness import check_tags
 from .functions import CachedFunction
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
@@ -278,7 +279,8 @@ class SemanticCache:
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
         opened = self._open()
-        _refuse_one_string(tags)
+        if tags:
+            check_tags(tags)
         query = opened.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             return False
@@ -333,9 +335,10 @@ class SemanticCache:
         with ``answered`` or ``failed``: equal questions wait for it.
         """
         opened = self._open()
-        _refuse_one_string(tags)
         engine = opened.engine
         started = engine.clock()
+        if tags:
+            check_tags(tags)
         policy = with_ttl(opened.policy, ttl)
         keys = opened.keys
         if function is not None:
@@ -374,6 +377,7 @@ class SemanticCache:
         nothing is named, DependencyError if the store cannot be written: then nothing is known to be gone.
         """
         opened = self._open()
+        check_tags(() if tag is None else (tag,))
         if entry_id is not None:
             await opened.engine.forget(bytes.fromhex(entry_id))
             return
@@ -402,9 +406,3 @@ def _raising(threshold: float) -> Directives:
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
     return Directives(threshold=threshold)
-
-
-def _refuse_one_string(tags: Sequence[str]) -> None:
-    # It is a sequence of strings, too: each letter would be a tag, and no invalidation of the word would meet them.
-    if isinstance(tags, str):
-        raise TypeError(f"tags is a list of names: write tags=[{tags!r}]")

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _FIRST_FAILURE = 1
 _MARKS_KEPT = 10_000
+_UNLED_KEPT = 10.0
+"""Seconds for which a flight stands ready for the waiters of a failed one: they board again at once, or never."""
 
 
 class FlightFailed(Exception):
@@ -186,6 +188,7 @@ class Flights(Generic[T]):
         self._hit_for_miss = hit_for_miss
         self._flying: dict[bytes, Flight[T]] = {}
         self._marks: dict[bytes, float] = {}
+        self._unled: dict[bytes, float] = {}
 
     def board(self, key: bytes) -> tuple[Flight[T], bool]:
         """Return the flight of ``key`` and whether the caller leads it; who does not lead reads its ``items``."""
@@ -219,7 +222,22 @@ class Flights(Generic[T]):
 
     def reopen(self, key: bytes, *, failures: int) -> None:
         """Put up a flight without a leader: the first waiter of a failed one that boards again leads it."""
+        now = self._clock()
+        self._clear_unled(now)
         self._flying[key] = Flight(self, key, failures=failures)
+        self._unled.pop(key, None)
+        self._unled[key] = now + _UNLED_KEPT
+
+    def _clear_unled(self, now: float) -> None:
+        """Take those off the table whose waiters left, or found an answer elsewhere, instead of boarding again."""
+        while self._unled:
+            key, until = next(iter(self._unled.items()))
+            if until > now:
+                return
+            del self._unled[key]
+            flight = self._flying.get(key)
+            if flight is not None and not flight.led:
+                del self._flying[key]
 
     def forget(self, key: bytes, flight: Flight[T]) -> None:
         """Take a flight off the table, if it is still the one that stands there."""

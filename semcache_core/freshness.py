@@ -9,6 +9,7 @@ stale-if-error).
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from .settings import Duration
@@ -37,6 +38,14 @@ def parse_duration(value: object) -> Duration:
     if not 0 <= seconds < 1e12:
         raise ValueError(f"not a duration: {value!r}; it must be 0 or more, and 'never' is spelt out")
     return seconds
+
+
+def check_tags(tags: object) -> None:
+    """Raise TypeError for what is no list of str: of one str each letter would be a tag, which nobody invalidates."""
+    if isinstance(tags, str | bytes) or not isinstance(tags, Collection):
+        raise TypeError(f"tags= takes a list of str, not {tags!r}")
+    if not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"tags= takes a list of str, not {list(tags)!r}")
 
 
 def expiry(born_at: float, ttl: Duration, *, jitter: float, draw: float) -> float | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
+from .freshness import check_tags, parse_duration
 from .settings import Duration
 
 if TYPE_CHECKING:
@@ -76,16 +77,20 @@ def cached(
     lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
     factory makes have one name, so tell them apart by it.
 
-    Raises TypeError at decoration if no parameter is the prompt, or for a generator; at the first call if ``self`` or
-    an argument is no JSON and cannot be part of a key.
+    Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
+    for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
+    key. Raises ValueError for a ``ttl`` or a ``threshold`` that cannot be.
     """
-
     if inspect.isroutine(cache):
         raise TypeError("@cached takes the cache: write @cached(cache)")
+    check_tags(tags)
+    if ttl is not None and not isinstance(ttl, msgspec.UnsetType):
+        parse_duration(ttl)
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise ValueError(f"@cached: threshold is a similarity from 0 to 1, not {threshold!r}")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        _refuse_nameless(function, version)
         caller = _Caller(function, key=key)
         named = CachedFunction(
             _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
@@ -121,6 +126,15 @@ def cached(
     return decorate
 
 
+def _refuse_nameless(function: Callable[..., Any], version: object) -> None:
+    """Raise TypeError for what has no name of its own: its answers would be another one's, too."""
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        raise TypeError(f"@cached: a {type(function).__name__} has no name to be known by; write a function around it")
+    if name.endswith("<lambda>") and version is None:
+        raise TypeError("@cached: all lambdas of a module have one name; use def, or tell them apart by version=")
+
+
 def _module_of(function: Callable[..., Any]) -> str:
     """Return the function's module. ``__main__`` is another one in every program, so what was started names it."""
     if function.__module__ != "__main__":
@@ -142,6 +156,8 @@ class _Caller:
             )
         self._signature = inspect.signature(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
+        # A bound method has no parameter for what it is bound to, which tells two calls apart all the same.
+        self._owner = (function.__self__,) if inspect.ismethod(function) else ()
         self._compute = key if callable(key) else None
         self._prompt = "" if self._compute is not None else _prompt_parameter(self._signature, function, key)
 
@@ -154,6 +170,7 @@ class _Caller:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = {name: self._part(name, value) for name, value in bound.arguments.items() if name != self._prompt}
+        arguments.update(("__self__", self._part("self", owner)) for owner in self._owner)
         prompt = bound.arguments[self._prompt]
         if type(prompt) is not str:
             raise TypeError(

@@ -67,13 +67,25 @@ class Turn:
         try:
             return await asyncio.shield(answering)
         except asyncio.CancelledError:
-            # Others may wait for this call: it then outlives the one who began it.
+            # Others may wait for this call: it then outlives the one who began it, but not the last of them.
             if self._flight.others:
                 self._engine.adopt(answering)
+                self._engine.adopt(asyncio.ensure_future(self._while_wanted(answering)))
             else:
-                self._flight.close_doors()
-                answering.cancel()
+                self._abandon(answering)
             raise
+
+    async def _while_wanted(self, answering: asyncio.Future[Any]) -> None:
+        while self._flight.others:
+            await self._flight.alone()
+            # Whoever was the last one may have handed over to somebody who joined in the same moment.
+            await asyncio.sleep(0)
+        self._abandon(answering)
+
+    def _abandon(self, answering: asyncio.Future[Any]) -> None:
+        """End a call that nobody waits for any more. Harmless once it has ended."""
+        self._flight.close_doors()
+        answering.cancel()
 
     async def answered(self, answer: Any) -> Any:
         """Take the answer: share it, store it, and return it to the caller."""

@@ -119,9 +119,9 @@ class IdentityRule:
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""
         first = caller.ends
-        for name, value in caller.identity:
-            if b"eyJ" in value and name != b"cookie":
-                ends = self._expiries.of(value)
+        for header in caller.identity:
+            for token in _tokens(header):
+                ends = self._expiries.of(token)
                 if ends is not None and (first is None or ends < first):
                     first = ends
         return first
@@ -170,9 +170,9 @@ class IdentityRule:
     def _refusal(self, identity: list[Header], now: float) -> Bypass | None:
         if len(identity) > 1 and len({name for name, _ in identity}) != len(identity):
             return _TWO_IDENTITIES
-        for name, value in identity:
-            if b"eyJ" in value and name != b"cookie":
-                ends = self._expiries.of(value)
+        for header in identity:
+            for token in _tokens(header):
+                ends = self._expiries.of(token)
                 if ends is not None and ends <= now:
                     return _EXPIRED
         return None
@@ -214,6 +214,16 @@ def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
             somebody = somebody or _names_somebody(role, header[1])
             identity.append(header)
     return _Heads(authority or b"", identity, keyed, cookies, somebody)
+
+
+def _tokens(header: Header) -> Sequence[bytes]:
+    """Return what of a header that counts may be a JSON Web Token: its value, or that of each of its cookies."""
+    name, value = header
+    if b"eyJ" not in value:
+        return ()
+    if name != b"cookie":
+        return (value,)
+    return [crumb.partition(b"=")[2].strip(b' "') for crumb in value.split(b";") if b"eyJ" in crumb]
 
 
 def _names_somebody(role: Role, value: bytes) -> bool:

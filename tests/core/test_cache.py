@@ -217,6 +217,32 @@ def test_a_leader_that_is_cancelled_goes_on_while_others_wait(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_a_call_ends_when_the_last_of_those_who_wait_is_cancelled_too(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            ended = []
+
+            async def call() -> str:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    ended.append(True)
+                return "x"
+
+            askers = [asyncio.create_task(r.cache.get_or_call(ASKED, call)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            askers[0].cancel()
+            askers[1].cancel()
+            await asyncio.sleep(0.01)
+            assert not ended
+            askers[2].cancel()
+            await asyncio.wait(askers)
+            await asyncio.sleep(0.01)
+            assert ended == [True]
+
+    asyncio.run(scenario())
+
+
 def test_a_leader_that_is_cancelled_alone_cancels_its_call(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -427,17 +453,6 @@ def test_an_answer_that_dies_while_the_call_runs_does_not_stand_in_for_it(rig: A
     asyncio.run(main())
 
 
-def test_one_string_is_no_list_of_tags(rig: Any) -> None:
-    async def scenario() -> None:
-        async with rig() as r:
-            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
-                await r.cache.store(ASKED, "x", tags="orders")
-            with pytest.raises(TypeError, match=r"write tags=\['orders'\]"):
-                await r.cache.get_or_call(ASKED, lambda: "x", tags="orders")
-
-    asyncio.run(scenario())
-
-
 def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -447,6 +462,21 @@ def test_an_invalidated_tag_kills_its_entries_and_no_others(rig: Any) -> None:
             assert not await r.cache.lookup(ASKED)
             assert not await r.cache.lookup(REWORDED)
             assert await r.cache.lookup(OTHER)
+
+    asyncio.run(scenario())
+
+
+def test_a_text_where_a_list_of_tags_belongs_is_refused_and_never_taken_apart_into_letters(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(TypeError, match="tags= takes a list of str, not 'orders'"):
+                await r.cache.store(ASKED, "x", tags="orders")
+            with pytest.raises(TypeError, match="not 'orders'"):
+                await r.cache.get_or_call(ASKED, lambda: "x", tags="orders")
+            with pytest.raises(TypeError, match=r"not \[7\]"):
+                await r.cache.store(ASKED, "x", tags=[7])
+            with pytest.raises(TypeError, match="tags="):
+                await r.cache.invalidate(tag=["orders"])
 
     asyncio.run(scenario())
 

@@ -85,6 +85,23 @@ def test_ten_waiters_behind_failing_leaders_go_alone_after_the_second_failure() 
     asyncio.run(scenario())
 
 
+def test_a_flight_that_no_waiter_of_a_failed_one_boards_again_does_not_stay_for_ever() -> None:
+    async def scenario() -> None:
+        now = 0.0
+        table: Flights[str] = Flights(clock=lambda: now, hit_for_miss=60.0)
+        for number in range(100):
+            now += 1.0
+            leader, _ = table.board(b"%16d" % number)
+            waiting = asyncio.create_task(read(leader))
+            await asyncio.sleep(0)
+            leader.fail()
+            with pytest.raises(FlightFailed):
+                await waiting
+        assert len(table) < 20
+
+    asyncio.run(scenario())
+
+
 def test_a_leader_that_lands_after_one_failure_serves_the_rest() -> None:
     async def scenario() -> None:
         table = flights()

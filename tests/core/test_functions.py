@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -206,6 +207,45 @@ def test_self_enters_the_key_through_its_own_method_or_its_frozen_fields(cache: 
 
     assert (Bot("a").ask(ASKED), Bot("b").ask(ASKED), Bot("a").ask(REWORDED)) == ("a", "b", "a")
     assert (Frozen("a").ask(ASKED), Frozen("b").ask(ASKED)) == ("a", "b")
+
+
+def test_a_bound_method_answers_for_its_own_self_only(cache: SemanticCache) -> None:
+    class Client:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def ask(self, prompt: str) -> str:
+            return self.name
+
+    class Keyed(Client):
+        def __semcache_key__(self) -> str:
+            return self.name
+
+    one, other = (cached(cache)(Keyed(name).ask) for name in ("one", "other"))
+    assert [one(ASKED), other(ASKED), one(REWORDED)] == ["one", "other", "one"]
+    with pytest.raises(TypeError, match=r"'self' of .* key="):
+        cached(cache)(Client("one").ask)(ASKED)
+    assert cached(cache, key=lambda prompt: prompt)(Client("mine").ask)(ASKED) == "mine"
+
+
+def test_options_that_cannot_be_are_refused_where_they_are_written(cache: SemanticCache) -> None:
+    with pytest.raises(ValueError, match="not a duration: 'soon'"):
+        cached(cache, ttl="soon")
+    with pytest.raises(ValueError, match="threshold is a similarity from 0 to 1, not 93"):
+        cached(cache, threshold=93)
+    with pytest.raises(TypeError, match="tags= takes a list of str, not 'orders'"):
+        cached(cache, tags="orders")
+
+
+def test_what_has_no_name_of_its_own_is_refused(cache: SemanticCache) -> None:
+    def ask(system: str, prompt: str) -> str:
+        return system
+
+    with pytest.raises(TypeError, match=r"all lambdas of a module have one name; .* version="):
+        cached(cache)(lambda prompt: "x")
+    with pytest.raises(TypeError, match="a partial has no name"):
+        cached(cache)(partial(ask, "be brief"))
+    assert cached(cache, version="greeting")(lambda prompt: "x")(ASKED) == "x"
 
 
 def test_a_self_without_a_key_raises_at_the_first_call_and_names_the_remedy(cache: SemanticCache) -> None:

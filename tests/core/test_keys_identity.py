@@ -287,6 +287,13 @@ def test_a_jwt_among_ignored_cookies_ends_nothing() -> None:
     assert partition([AUTH, (b"cookie", b"t=" + jwt(exp=1))])
 
 
+@pytest.mark.parametrize("cookie", [b"sid=1; t=%b; a=b", b"t=%b", b't="%b"'])
+def test_a_jwt_that_has_ended_in_a_cookie_that_counts_is_bypassed(cookie: bytes) -> None:
+    assert refused([(b"cookie", cookie % jwt(exp=NOW))]) == "expired-credential"
+    live = admitted([(b"cookie", cookie % jwt(exp=NOW + 5))])
+    assert KEYS.ends(live) == NOW + 5
+
+
 # -- where --------------------------------------------------------------------------------------------------------
 
 

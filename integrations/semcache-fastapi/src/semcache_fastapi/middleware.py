@@ -41,6 +41,7 @@ class SemanticCacheMiddleware:
             raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
         for path in paths:
             if not path.startswith("/"):
+                # As a suffix, "ask" would claim "/task" as well.
                 raise ConfigError(f"paths: {path!r} does not begin with '/'; write {'/' + path!r}")
         if identity is not None and not callable(identity):
             raise ConfigError(
