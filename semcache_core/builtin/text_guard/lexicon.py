@@ -120,7 +120,7 @@ _FRAME = frozenset(stem(word) for word in FRAME)
 
 def _positive(root: str) -> str:
     """Return the adjective of a comparative that has an opposite: "taller" is "tall", but "offer" not "off"."""
-    if not root.endswith("er") or root in _OPPOSITES:
+    if not root.endswith("er") or root in _OPPOSITES or _KEYS.get(root) in _OPPOSITES:
         return root
     for base in (root[:-2], root[:-3], root[:-3] + "y"):
         if len(base) > 2 and base in _OPPOSITES and base not in PARTICLES:

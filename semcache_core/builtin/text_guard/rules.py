@@ -32,9 +32,13 @@ def compare(query: str, candidate: str) -> Verdict:
         return Reject(reason=reason, certain=True)
     only_a = [word for key, word in a.content.items() if key not in b.content]
     only_b = [word for key, word in b.content.items() if key not in a.content]
-    if _opposed(only_a, only_b):
-        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out.
-        return _ACCEPT if bool(a.negations) != bool(b.negations) else Reject(reason="antonyms")
+    opposed = _opposed(only_a, only_b)
+    if opposed is not None:
+        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out. Not where the
+        # opposite is the negation, as in "with" / "without" and "always" / "never".
+        x, y = opposed
+        denied = a.negations > x.negates, b.negations > y.negates
+        return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
     reason = swapped(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
@@ -103,13 +107,14 @@ def _holds(text: Parsed, quotes: tuple[str, ...]) -> bool:
     return all(_ARTICLE.sub("", quote) in plain for quote in quotes)
 
 
-def _opposed(only_a: list[Word], only_b: list[Word]) -> bool:
+def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None:
+    """Return a word of each text of which one is the opposite of the other."""
     keys = {y.key for y in only_b}
     roots = {root for y in only_b for root in y.roots}
     # Opposites are listed or have a root in common: few words have to be held against all the others.
     suspects = [x for x in only_a if not (x.opposites.isdisjoint(keys) and roots.isdisjoint(x.roots))]
     close = len(only_a) + len(only_b) <= 4
-    return any(_opposite(x, y, close=close) for x in suspects for y in only_b)
+    return next(((x, y) for x in suspects for y in only_b if _opposite(x, y, close=close)), None)
 
 
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:
