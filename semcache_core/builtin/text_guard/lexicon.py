@@ -10,7 +10,7 @@ from .classes import NAMED, SETS
 from .lists import listed
 from .opposites import PARTICLES, PREFIXES, SUFFIXES, pairs
 from .synonyms import groups
-from .units import NUMBER_WORDS, ORDINALS, UNITS
+from .units import NUMBER_WORDS, ORDINALS, SCALES, UNITS
 from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
 
 FROM, TO = 1, 2
@@ -158,7 +158,12 @@ def look_up(form: str) -> Word:
         opposites=opposites,
         number=number,
         tells=is_open or bool(opposites) or bool(sets),
-        plain=number is None and not ordinal and form not in NEGATORS and form not in UNITS and form != "yet",
+        plain=number is None
+        and not ordinal
+        and form not in NEGATORS
+        and form not in UNITS
+        and form not in SCALES
+        and form != "yet",
         role=FROM if form in SOURCE else TO if form in TARGET else 0,
         roots=tuple(_roots(form) | _roots(root)),
     )

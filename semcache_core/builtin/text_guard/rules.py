@@ -73,8 +73,8 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
 
 
 def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:
-    keys = {x.key for x in right}
-    return [x for x in left if x.key not in keys]
+    keys = {key for x in right for key in ((x.key, x.other) if x.other else (x.key,))}
+    return [x for x in left if x.key not in keys and not (x.other and x.other in keys)]
 
 
 def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
