@@ -40,15 +40,19 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 _IRREGULAR: dict[str, str] = {
     form: base
     for line in listed(
-        """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given;
-        begin began begun; break broke broken; build built; choose chose chosen; drive drove driven; eat ate
-        eaten; fall fell fallen; feel felt; fly flew flown; forget forgot forgotten; grow grew grown; hear
-        heard; hold held; keep kept; know knew known; learn learnt; leave left; lend lent; mean meant; meet met;
-        run ran; see saw seen; sell sold; sleep slept; speak spoke spoken; spend spent; steal stole stolen; swim
-        swam; teach taught; tell told; think thought; throw threw thrown; understand understood; wear wore worn;
-        win won; write wrote written; man men; woman women; child children; foot feet; tooth teeth; mouse mice;
-        goose geese; analysis analyses; crisis crises; life lives; wife wives; knife knives; wolf wolves; leaf
-        leaves; withdraw withdrew withdrawn; say said; die dying; lie lying""",
+        """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given; begin
+        began begun; break broke broken; build built; choose chose chosen; drive drove driven; eat ate eaten; fall
+        fell fallen; feel felt; fly flew flown; forget forgot forgotten; grow grew grown; hear heard; hold held; keep
+        kept; know knew known; learn learnt; leave left; lend lent; mean meant; meet met; run ran; see saw seen; sell
+        sold; sleep slept; speak spoke spoken; spend spent; steal stole stolen; swim swam; teach taught; tell told;
+        think thought; throw threw thrown; understand understood; wear wore worn; win won; write wrote written; man
+        men; woman women; child children; foot feet; tooth teeth; mouse mice; goose geese; analysis analyses; crisis
+        crises; life lives; wife wives; knife knives; wolf wolves; leaf leaves; withdraw withdrew withdrawn; say said;
+        die dying; lie lying; bring brought; catch caught; draw drew drawn; drink drank drunk; fight fought; freeze
+        froze frozen; sing sang sung; shoot shot; stand stood; wake woke woken; become became; cactus cacti; criterion
+        criteria; phenomenon phenomena; fungus fungi; nucleus nuclei; stimulus stimuli; radius radii; vertex vertices;
+        matrix matrices; index indices; bacterium bacteria; thesis theses; hypothesis hypotheses; diagnosis diagnoses;
+        shelf shelves; half halves; thief thieves; loaf loaves; ox oxen""",
         ";",
     )
     for base, *forms in [line.split()]

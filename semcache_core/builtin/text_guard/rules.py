@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
+from itertools import chain, pairwise
 
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
@@ -39,6 +39,8 @@ def compare(query: str, candidate: str) -> Verdict:
         x, y = opposed
         denied = a.negations > x.negates, b.negations > y.negates
         return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
+    if " out" in a.folded + b.folded and (_in_and_out(a, b) or _in_and_out(b, a)):
+        return Reject(reason="antonyms")
     reason = swapped(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
@@ -62,6 +64,7 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
     only_a, only_b = _without(a.literals, b.literals), _without(b.literals, a.literals)
     if not only_a and not only_b:
         return None
+    only_a, only_b = _unsaid(only_a, b), _unsaid(only_b, a)
     if only_a and only_b:
         only_a, only_b = _bare(only_a, only_b)
     odd = min(chain(only_a, only_b), key=_order, default=None)
@@ -75,6 +78,15 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
 def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:
     keys = {key for x in right for key in ((x.key, x.other) if x.other else (x.key,))}
     return [x for x in left if x.key not in keys and not (x.other and x.other in keys)]
+
+
+def _unsaid(literals: list[Literal], text: Parsed) -> list[Literal]:
+    """Take out code that the other text holds without its marks: "`git stash`" and "git stash", "len()" and "len"."""
+    return [x for x in literals if x.kind != "code" or not _says(text.folded, x.key)]
+
+
+def _says(text: str, code: str) -> bool:
+    return code in text and len(code) > 2 and re.search(rf"(?<![\w-]){re.escape(code)}(?![\w-])", text) is not None
 
 
 def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
@@ -115,6 +127,15 @@ def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None
     suspects = [x for x in only_a if not (x.opposites.isdisjoint(keys) and roots.isdisjoint(x.roots))]
     close = len(only_a) + len(only_b) <= 4
     return next(((x, y) for x in suspects for y in only_b if _opposite(x, y, close=close)), None)
+
+
+def _in_and_out(a: Parsed, b: Parsed) -> bool:
+    """True for "log in" and "log out": as particles of one verb they are opposites, elsewhere mere prepositions."""
+    return not (_before(a, "in") - _before(b, "in")).isdisjoint(_before(b, "out") - _before(a, "out"))
+
+
+def _before(text: Parsed, form: str) -> set[str]:
+    return {verb.key for verb, word in pairwise(text.words) if word.form == form}
 
 
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:
