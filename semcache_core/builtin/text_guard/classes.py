@@ -63,7 +63,7 @@ SETS: dict[str, str] = {
     "weekday": "monday tuesday wednesday thursday friday saturday sunday",
     "season": "spring summer autumn winter",
     "daytime": "morning noon afternoon evening midnight",
-    "period": "hourly daily weekly monthly quarterly yearly",
+    "period": "hourly daily weekly biweekly fortnightly monthly quarterly yearly",
     "relative": "yesterday today tomorrow tonight",
     "direction": "north south east west northern southern eastern western",
     "medicine": """paracetamol acetaminophen ibuprofen aspirin naproxen diclofenac codeine morphine tramadol

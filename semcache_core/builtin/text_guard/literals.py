@@ -69,7 +69,8 @@ _FIGURE = re.compile(
   | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[$€£¥₹₩₽₺₫₴₪₦])?\ ?
       (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}})+(?![\d,]\d)|\d{{1,3}}(?:,\d\d)*,\d{{3}}(?!\d)|\d++)(?:\.\d++)?+|\.\d++)
       (?:[ -]?(?P<scale>{_SCALE})s?(?![\w°%]))?
-      (?:[ -]?(?P<unit>per\ cent|(?:degrees?\ |°\ ?)[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
+      (?:[ -]?(?P<unit>per\ cent
+          |(?:degrees?\ |°\ ?|(?<=\d{{3}}))[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
         (?![\w°%]))?
       (?![A-Za-z_]))
   | (?P<ident>[A-Za-z]{{0,40}}(?:[-_]?[A-Za-z0-9]{{1,60}}){{1,9}}|\w+)

@@ -230,6 +230,7 @@ master - slave
 maximum max maximize - minimum min minimize
 mortal - immortal
 mount - unmount
+multiply multiplication - divide division
 mute - unmute
 natural - artificial
 near - far

@@ -9,6 +9,7 @@ from .words import SYMMETRIC
 
 # One of these anywhere, and the order of what is compared means nothing.
 _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
+_ARTICLES = frozenset(("a", "an", "the"))
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
 
@@ -71,6 +72,7 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
         return False
     between = [word.form for word in x[i + 1 : j]]
     replacing = between == ["with"] and any(word.stem in _REPLACING for word in x[:i])
-    if between and not replacing and all(form in SYMMETRIC for form in between):
+    linking = [form for form in between if form not in _ARTICLES]
+    if linking and not replacing and all(form in SYMMETRIC for form in linking):
         return False
     return not any(word.form in _UNORDERED for word in x)

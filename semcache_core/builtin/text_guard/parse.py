@@ -17,6 +17,8 @@ from .words import HEDGES
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
 _UNITED = re.compile(r"\b[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)\b")
+# A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
+_PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
@@ -49,6 +51,8 @@ def parse(text: str) -> Parsed:
     folded = fold(text)
     if "nited " in folded:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
+    if "-" in folded or "non " in folded:
+        folded = _PREFIX.sub(lambda match: match[1] or match[2], folded)
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
     reader = _Reader(found)
@@ -136,7 +140,7 @@ class _Reader:
         word = look_up(lower)
         if self._spells(word) or self._close_number(lower):
             return
-        if lower in ROMAN and (raw.isupper() or (raw == lower and lower not in _LOWER_WORDS)):
+        if lower in ROMAN and (raw[: len(lower)].isupper() or (raw[0].islower() and lower not in _LOWER_WORDS)):
             self._add(Literal("numbers", str(ROMAN[lower]), str(ROMAN[lower])))
             return
         if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
@@ -177,7 +181,7 @@ class _Reader:
     def _named(self, raw: str, word: Word, *, start: bool) -> Word:
         """Return the word, noted as a proper name where the writing says so."""
         acronym = len(raw) > 1 and raw.isupper()
-        if len(raw) == 1 and raw != "I" and not start:  # vitamin C, plan B
+        if len(raw) == 1 and raw != "I" and not start and not word.open:  # plan A, vitamin D
             word = look_up(f"letter {raw}")
         elif raw in _NAMES_TOO and not (start and raw == "Go"):
             word = look_up(_NAMES_TOO[raw])

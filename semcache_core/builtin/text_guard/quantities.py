@@ -64,7 +64,7 @@ def _unit_name(unit: str) -> str:
     unit = unit.lower()
     if unit == "per cent":
         return "%"
-    if unit.startswith(("degree", "°")) and unit[-1] in "cf":
+    if unit in ("c", "f") or (unit.startswith(("degree", "°")) and unit[-1] in "cf"):  # 200C, 200 °C
         return "celsius" if unit[-1] == "c" else "fahrenheit"
     if unit.startswith(("degree", "°")) and " " in unit:
         return unit.split()[-1]
