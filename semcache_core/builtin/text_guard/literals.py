@@ -12,7 +12,7 @@ import unicodedata
 
 from .lists import listed
 from .quantities import Literal, clock, date, quantity
-from .units import CURRENCY_CODES, SCALES, UNITS
+from .units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
 from .words import MONTHS
 
 PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
@@ -90,14 +90,16 @@ _DIGIT = re.compile("[0-9]")  # ``fold`` has made these of all others
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 
+# Not every code: "PHP 8" and "try 5 times" are no money.
+_MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values()}
 # "USD 500" is 500 USD, and "No. 7" is number 7.
-_PREFIXED = re.compile(r"\b(?:([A-Z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
+_PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
 
 
 def _amount(match: re.Match[str]) -> str:
     if match[1] is None:
         return "number "
-    if match[1].lower() not in CURRENCY_CODES:
+    if match[1].lower() not in _MONEY_BEFORE:
         return match.group()
     digits = match[2].rstrip(",.")
     return f"{digits} {match[1]}{match[2][len(digits) :]}"

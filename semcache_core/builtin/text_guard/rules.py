@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
-from .lexicon import Word
+from .lexicon import Word, look_up
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
 from .parse import Parsed, parse, squash
@@ -17,6 +17,9 @@ from .slots import swapped
 MAX_CHARS = 8192
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _ACCEPT = Accept()
+_TURN = look_up("turn").key
+_SWITCHED = {look_up("enable").key: "on", look_up("disable").key: "off"}
+_SWITCHES = frozenset([_TURN, *_SWITCHED])
 _NEGATION = Penalty(amount=0.03, reason="negation")
 
 
@@ -40,6 +43,8 @@ def compare(query: str, candidate: str) -> Verdict:
         denied = a.negations > x.negates, b.negations > y.negates
         return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
     if " out" in a.folded + b.folded and (_in_and_out(a, b) or _in_and_out(b, a)):
+        return Reject(reason="antonyms")
+    if {_switched(a), _switched(b)} == {"on", "off"} and bool(a.negations) == bool(b.negations):
         return Reject(reason="antonyms")
     reason = swapped(a, b, only_a, only_b)
     if reason:
@@ -132,6 +137,20 @@ def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None
 def _in_and_out(a: Parsed, b: Parsed) -> bool:
     """True for "log in" and "log out": as particles of one verb they are opposites, elsewhere mere prepositions."""
     return not (_before(a, "in") - _before(b, "in")).isdisjoint(_before(b, "out") - _before(a, "out"))
+
+
+def _switched(text: Parsed) -> str | None:
+    """Return "on" or "off" if the text enables or disables something, in one word or as "turn ... off"."""
+    if _SWITCHES.isdisjoint(text.content):
+        return None
+    turned = False
+    for word in text.words:
+        if word.key in _SWITCHED:
+            return _SWITCHED[word.key]
+        turned = turned or word.key == _TURN
+        if turned and word.form in ("on", "off"):
+            return word.form
+    return None
 
 
 def _before(text: Parsed, form: str) -> set[str]:
