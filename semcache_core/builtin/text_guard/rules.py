@@ -17,9 +17,9 @@ from .slots import swapped
 MAX_CHARS = 8192
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _ACCEPT = Accept()
-_TURN = look_up("turn").key
-_SWITCHED = {look_up("enable").key: "on", look_up("disable").key: "off"}
-_SWITCHES = frozenset([_TURN, *_SWITCHED])
+_TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "disable"))
+_SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
+_ON_AND_OFF = {"on", "off"}
 _NEGATION = Penalty(amount=0.03, reason="negation")
 
 
@@ -42,9 +42,10 @@ def compare(query: str, candidate: str) -> Verdict:
         x, y = opposed
         denied = a.negations > x.negates, b.negations > y.negates
         return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
-    if " out" in a.folded + b.folded and (_in_and_out(a, b) or _in_and_out(b, a)):
+    if (" out" in a.folded or " out" in b.folded) and (_in_and_out(a, b) or _in_and_out(b, a)):
         return Reject(reason="antonyms")
-    if {_switched(a), _switched(b)} == {"on", "off"} and bool(a.negations) == bool(b.negations):
+    state = _switched(a)
+    if state and {state, _switched(b)} == _ON_AND_OFF and bool(a.negations) == bool(b.negations):
         return Reject(reason="antonyms")
     reason = swapped(a, b, only_a, only_b)
     if reason:
@@ -141,7 +142,7 @@ def _in_and_out(a: Parsed, b: Parsed) -> bool:
 
 def _switched(text: Parsed) -> str | None:
     """Return "on" or "off" if the text enables or disables something, in one word or as "turn ... off"."""
-    if _SWITCHES.isdisjoint(text.content):
+    if not (_TURN in text.content or _ENABLE in text.content or _DISABLE in text.content):
         return None
     turned = False
     for word in text.words:

@@ -30,21 +30,22 @@ def swapped(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str
             shared = x.sets & y.sets
             if shared:
                 return "dates" if shared & _CALENDAR else "entities"
-    if (only_a or only_b) and (_abbreviated(a, b, only_a, only_b) or _abbreviated(b, a, only_b, only_a)):
+    if len(only_a) == 1 < len(only_b) and _abbreviated(only_a[0], b, only_b):
+        return None
+    if len(only_b) == 1 < len(only_a) and _abbreviated(only_b[0], a, only_a):
         return None
     if _one_sided(a, b, only_a, only_b) or _capitals(a, b, only_a, only_b):
         return "entities"
     return "entities" if only_a and only_b and _filled_otherwise(a, b) else None
 
 
-def _abbreviated(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
+def _abbreviated(short: Word, text: Parsed, only: list[Word]) -> bool:
     """True if all that differs is a word and what its letters stand for: "UN" and "United Nations"."""
-    if len(only_a) != 1 or not 2 <= len(only_b) <= len(only_a[0].form) <= 5:
+    size = len(short.form)
+    if not len(only) <= size <= 5:
         return False
-    short = only_a[0].form
-    initials = "".join([word.form[0] for word in b.words])
-    here = initials.find(short)
-    return here >= 0 and all(word in b.words[here : here + len(short)] for word in only_b)
+    here = "".join([word.form[0] for word in text.words]).find(short.form)
+    return here >= 0 and all(word in text.words[here : here + size] for word in only)
 
 
 def _one_sided(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
