@@ -131,5 +131,5 @@ SETS: dict[str, str] = {
 
 # Sets of proper names: such a name in one text only is already another question.
 NAMED: frozenset[str] = frozenset(
-    listed("""country city state people currency month weekday medicine programming database system""")
+    listed("""country city people currency month weekday medicine programming database system""")
 )

@@ -42,7 +42,8 @@ def compare(query: str, candidate: str) -> Verdict:
         x, y = opposed
         denied = a.negations > x.negates, b.negations > y.negates
         return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
-    if (" out" in a.folded or " out" in b.folded) and (_in_and_out(a, b) or _in_and_out(b, a)):
+    close = len(only_a) + len(only_b) <= 1
+    if close and (" out" in a.folded or " out" in b.folded) and (_in_and_out(a, b) or _in_and_out(b, a)):
         return Reject(reason="antonyms")
     state = _switched(a)
     if state and {state, _switched(b)} == _ON_AND_OFF and bool(a.negations) == bool(b.negations):
