@@ -46,7 +46,18 @@ def report(streams: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def prompts(name: str) -> list[str]:
+    """Return the lines of a file; argparse reports what it raises."""
+    try:
+        texts = Path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"cannot read {name!r} as text: {error}") from error
+    if len(texts) < 2:
+        raise argparse.ArgumentTypeError(f"{name!r} holds {len(texts)} prompts, one a line; a pair needs two")
+    return texts
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="text file with one prompt a line, some hundreds of them")
-    print(report([parser.parse_args().file.read_text(encoding="utf-8").splitlines()]))
+    parser.add_argument("file", type=prompts, help="text file with one prompt a line, some hundreds of them")
+    print(report([parser.parse_args().file]))

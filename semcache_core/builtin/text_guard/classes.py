@@ -1,12 +1,12 @@
 """Sets of names of which one never stands for another: two members, one in each text, are two questions.
 
-Sources, per set: ISO 3166 and Unicode CLDR ``territories`` (countries, with their demonyms), UN World Urbanization
-Prospects (large cities) and capitals of the UN member states, ISO 639 and CLDR ``languages``, ISO 4217 (currencies),
-CLDR ``gregorian`` (months, weekdays), WHO Model List of Essential Medicines and the INN list (medicines), WHO ICD-11
-(common diseases), the IUPAC periodic table, the IAU list of planets, WordNet hyponyms (colours, animals, body parts,
-food, relatives, instruments, sports), the PYPL and TIOBE indices (programming languages), DB-Engines (databases),
-Wikipedia's lists of operating systems, large companies, social networks and world religions, subscription tiers in
-common use.
+Sources, per set: ISO 3166 and Unicode CLDR ``territories`` (countries, with their demonyms, and states of
+federations), UN World Urbanization Prospects (large cities) and capitals of the UN member states, ISO 639 and CLDR
+``languages``, ISO 4217 (currencies), CLDR ``gregorian`` (months, weekdays), WHO Model List of Essential Medicines and
+the INN list (medicines), WHO ICD-11 (common diseases), the IUPAC periodic table, the IAU list of planets, WordNet
+hyponyms (colours, animals, body parts, food, relatives, instruments, sports), the PYPL and TIOBE indices (programming
+languages), DB-Engines (databases), Wikipedia's lists of operating systems, large companies, social networks and world
+religions, subscription tiers in common use.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ SETS: dict[str, str] = {
         taipei tallinn tampa tashkent tbilisi tehran tokyo toronto tripoli tunis turin vancouver venice vienna
         vilnius warsaw wellington wuhan yangon yerevan yokohama zagreb zurich york francisco angeles vegas
         diego orleans kong jersey""",
+    "state": """alabama alaska arizona arkansas california colorado connecticut delaware florida hawaii idaho
+        illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota
+        mississippi missouri montana nebraska nevada ohio oklahoma oregon pennsylvania tennessee texas utah
+        vermont virginia wisconsin wyoming ontario quebec alberta manitoba saskatchewan queensland tasmania
+        bavaria saxony hesse catalonia andalusia kerala punjab rajasthan""",
     "people": """afghan african albanian algerian american arab argentinian armenian asian australian
         austrian belgian brazilian british bulgarian canadian chilean chinese colombian croatian cuban czech
         danish dutch egyptian english estonian ethiopian european filipino finnish french german ghanaian
@@ -58,7 +63,7 @@ SETS: dict[str, str] = {
     "weekday": "monday tuesday wednesday thursday friday saturday sunday",
     "season": "spring summer autumn winter",
     "daytime": "morning noon afternoon evening midnight",
-    "period": "hourly daily weekly monthly quarterly yearly",
+    "period": "hourly daily weekly biweekly fortnightly monthly quarterly yearly",
     "relative": "yesterday today tomorrow tonight",
     "direction": "north south east west northern southern eastern western",
     "medicine": """paracetamol acetaminophen ibuprofen aspirin naproxen diclofenac codeine morphine tramadol

@@ -10,7 +10,7 @@ from .classes import NAMED, SETS
 from .lists import listed
 from .opposites import PARTICLES, PREFIXES, SUFFIXES, pairs
 from .synonyms import groups
-from .units import NUMBER_WORDS, ORDINALS, UNITS
+from .units import NUMBER_WORDS, ORDINALS, SCALES, UNITS
 from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
 
 FROM, TO = 1, 2
@@ -40,15 +40,19 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 _IRREGULAR: dict[str, str] = {
     form: base
     for line in listed(
-        """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given;
-        begin began begun; break broke broken; build built; choose chose chosen; drive drove driven; eat ate
-        eaten; fall fell fallen; feel felt; fly flew flown; forget forgot forgotten; grow grew grown; hear
-        heard; hold held; keep kept; know knew known; learn learnt; leave left; lend lent; mean meant; meet met;
-        run ran; see saw seen; sell sold; sleep slept; speak spoke spoken; spend spent; steal stole stolen; swim
-        swam; teach taught; tell told; think thought; throw threw thrown; understand understood; wear wore worn;
-        win won; write wrote written; man men; woman women; child children; foot feet; tooth teeth; mouse mice;
-        goose geese; analysis analyses; crisis crises; life lives; wife wives; knife knives; wolf wolves; leaf
-        leaves; withdraw withdrew withdrawn; say said; die dying; lie lying""",
+        """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given; begin
+        began begun; break broke broken; build built; choose chose chosen; drive drove driven; eat ate eaten; fall
+        fell fallen; feel felt; fly flew flown; forget forgot forgotten; grow grew grown; hear heard; hold held; keep
+        kept; know knew known; learn learnt; leave left; lend lent; mean meant; meet met; run ran; see saw seen; sell
+        sold; sleep slept; speak spoke spoken; spend spent; steal stole stolen; swim swam; teach taught; tell told;
+        think thought; throw threw thrown; understand understood; wear wore worn; win won; write wrote written; man
+        men; woman women; child children; foot feet; tooth teeth; mouse mice; goose geese; analysis analyses; crisis
+        crises; life lives; wife wives; knife knives; wolf wolves; leaf leaves; withdraw withdrew withdrawn; say said;
+        die dying; lie lying; bring brought; catch caught; draw drew drawn; drink drank drunk; fight fought; freeze
+        froze frozen; sing sang sung; shoot shot; stand stood; wake woke woken; become became; cactus cacti; criterion
+        criteria; phenomenon phenomena; fungus fungi; nucleus nuclei; stimulus stimuli; radius radii; vertex vertices;
+        matrix matrices; index indices; bacterium bacteria; thesis theses; hypothesis hypotheses; diagnosis diagnoses;
+        shelf shelves; half halves; thief thieves; loaf loaves; ox oxen""",
         ";",
     )
     for base, *forms in [line.split()]
@@ -120,7 +124,7 @@ _FRAME = frozenset(stem(word) for word in FRAME)
 
 def _positive(root: str) -> str:
     """Return the adjective of a comparative that has an opposite: "taller" is "tall", but "offer" not "off"."""
-    if not root.endswith("er") or root in _OPPOSITES:
+    if not root.endswith("er") or root in _OPPOSITES or _KEYS.get(root) in _OPPOSITES:
         return root
     for base in (root[:-2], root[:-3], root[:-3] + "y"):
         if len(base) > 2 and base in _OPPOSITES and base not in PARTICLES:
@@ -158,7 +162,12 @@ def look_up(form: str) -> Word:
         opposites=opposites,
         number=number,
         tells=is_open or bool(opposites) or bool(sets),
-        plain=number is None and not ordinal and form not in NEGATORS and form not in UNITS and form != "yet",
+        plain=number is None
+        and not ordinal
+        and form not in NEGATORS
+        and form not in UNITS
+        and form not in SCALES
+        and form != "yet",
         role=FROM if form in SOURCE else TO if form in TARGET else 0,
         roots=tuple(_roots(form) | _roots(root)),
     )

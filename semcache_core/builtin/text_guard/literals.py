@@ -12,7 +12,7 @@ import unicodedata
 
 from .lists import listed
 from .quantities import Literal, clock, date, quantity
-from .units import SCALES, UNITS
+from .units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
 from .words import MONTHS
 
 PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
@@ -25,6 +25,7 @@ _PUNCTUATION = str.maketrans(
     | {"×": "*", "÷": "/", "،": ",", "٫": ".", "٬": ","}
 )
 _ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
+_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is 1 1/2, not 11/2
 _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
 
 
@@ -32,7 +33,8 @@ def fold(text: str) -> str:
     """Return the text with one kind of quotes, dashes and digits; ASCII comes back as it is."""
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION))
+    text = _FRACTION.sub(" ", text)
+    text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION)).replace("\u2044", "/")
     if _ACCENTED.search(text):
         text = _ACCENTED.sub(_bare, text)
     return "".join([c if c < "\x80" or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text])
@@ -67,7 +69,8 @@ _FIGURE = re.compile(
   | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[$€£¥₹₩₽₺₫₴₪₦])?\ ?
       (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}})+(?![\d,]\d)|\d{{1,3}}(?:,\d\d)*,\d{{3}}(?!\d)|\d++)(?:\.\d++)?+|\.\d++)
       (?:[ -]?(?P<scale>{_SCALE})s?(?![\w°%]))?
-      (?:[ -]?(?P<unit>per\ cent|(?:degrees?\ |°\ ?)[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
+      (?:[ -]?(?P<unit>per\ cent
+          |(?:degrees?\ |°\ ?|(?<=\d{{3}}))[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
         (?![\w°%]))?
       (?![A-Za-z_]))
   | (?P<ident>[A-Za-z]{{0,40}}(?:[-_]?[A-Za-z0-9]{{1,60}}){{1,9}}|\w+)
@@ -81,9 +84,25 @@ _CONTINUES = (
     | {s + "s" for s in SCALES}
     | MONTHS.keys()
     | set(listed("of per degree degrees a p am pm o'clock c f"))
+    | {name.split()[0] for name in UNITS if " " in name}
 )
 _DIGIT = re.compile("[0-9]")  # ``fold`` has made these of all others
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
+
+
+# Not every code: "PHP 8" and "try 5 times" are no money.
+_MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values()}
+# "USD 500" is 500 USD, and "No. 7" is number 7.
+_PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
+
+
+def _amount(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return "number "
+    if match[1].lower() not in _MONEY_BEFORE:
+        return match.group()
+    digits = match[2].rstrip(",.")
+    return f"{digits} {match[1]}{match[2][len(digits) :]}"
 
 
 def figures(text: str, found: list[Literal]) -> str:
@@ -91,6 +110,8 @@ def figures(text: str, found: list[Literal]) -> str:
     hit = _DIGIT.search(text)
     if hit is None:
         return text
+    text = _PREFIXED.sub(_amount, text)
+    hit = _DIGIT.search(text)
     out: list[str] = []
     done = 0
     while hit is not None and len(found) < _MAX_FOUND:
@@ -214,15 +235,23 @@ _SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
 _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
 
 
-def operators(text: str, found: list[Literal]) -> None:
+# Between figures: "6 times 7".
+_SPOKEN = re.compile(r"(?<=[\ue000-\uf8ff]) +(plus|minus|times|multiplied by|divided by|x) +(?=[\ue000-\uf8ff])", re.I)
+_SPOKEN_SIGNS = {"plus": "+", "minus": "-", "divided by": "/"}
+
+
+def operators(text: str, found: list[Literal]) -> str:
     """Append the operators of a formula: 2 + 2 is not 2 * 2. Called once the figures are placeholders.
 
     Between names they are soft: "a - b" is not "a + b", but a dash or a slash of one text alone is punctuation.
     """
+    if len(found) > 1:
+        text = _SPOKEN.sub(lambda match: f" {_SPOKEN_SIGNS.get(match[1].lower(), '*')} ", text)
     if found and _OPERATOR_HINT.search(text) is not None:
         found.extend(Literal("code", op) for op in _OPERATOR.findall(text)[:100])
     if _SIGN_HINT.search(text) is not None or " - " in text:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
+    return text
 
 
 def symbols(text: str, found: list[Literal]) -> str:

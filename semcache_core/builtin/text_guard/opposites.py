@@ -11,7 +11,7 @@ from .lists import listed
 
 _LINES = """
 able - unable
-above - below
+above over - below under
 absent - present
 accept - reject refuse decline deny
 accelerate - decelerate slow
@@ -21,7 +21,8 @@ add - remove delete subtract
 addition - subtraction removal
 admit - deny
 advantage - disadvantage drawback
-after - before
+after - before prior
+during - before after prior
 agree - disagree
 alive - dead
 all - none
@@ -221,11 +222,15 @@ loose - tight
 loud - quiet
 man men - woman women
 manual - automatic
-many - few
+many more - few fewer
+major - minor
+since - until till
+friendly - hostile
 master - slave
 maximum max maximize - minimum min minimize
 mortal - immortal
 mount - unmount
+multiply multiplication - divide division
 mute - unmute
 natural - artificial
 near - far

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from .lexicon import FROM, Word
+from .lexicon import FROM, Word, stem
 from .lists import listed
 from .parse import Parsed
 from .words import SYMMETRIC
 
 # One of these anywhere, and the order of what is compared means nothing.
 _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
+_ARTICLES = frozenset(("a", "an", "the"))
+# After one of these "with" has a direction.
+_REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
 
 
 def reordered(a: Parsed, b: Parsed) -> str | None:
@@ -68,6 +71,8 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     if not _thing(x[i]) or not _thing(x[j]):
         return False
     between = [word.form for word in x[i + 1 : j]]
-    if between and all(form in SYMMETRIC for form in between):
+    replacing = between == ["with"] and any(word.stem in _REPLACING for word in x[:i])
+    linking = [form for form in between if form not in _ARTICLES]
+    if linking and not replacing and all(form in SYMMETRIC for form in linking):
         return False
     return not any(word.form in _UNORDERED for word in x)

@@ -11,12 +11,14 @@ from .lexicon import Word, look_up
 from .lists import listed
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
 from .quantities import Literal, plain, quantity
-from .units import ORDINALS, SCALES, UNITS
+from .units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
 from .words import HEDGES
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
 _UNITED = re.compile(r"\b[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)\b")
+# A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
+_PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
@@ -49,11 +51,12 @@ def parse(text: str) -> Parsed:
     folded = fold(text)
     if "nited " in folded:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
+    if "-" in folded or "non " in folded:
+        folded = _PREFIX.sub(lambda match: match[1] or match[2], folded)
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
-    operators(rest, found)
     reader = _Reader(found)
-    reader.read(rest)
+    reader.read(operators(rest, found))
     words = reader.words
     return Parsed(
         folded,
@@ -117,7 +120,7 @@ class _Reader:
                     words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
                 else:
                     capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
-                    names = capital and (not start or raw.isupper()) and not self._shouts(text)
+                    names = capital and (not start or raw.isupper()) and (len(raw) == 1 or not self._shouts(text))
                     self._read_word(raw, start=start, named=names)
                 start = False
         self._close_number("")
@@ -137,6 +140,9 @@ class _Reader:
         word = look_up(lower)
         if self._spells(word) or self._close_number(lower):
             return
+        if lower in ROMAN and (raw[: len(lower)].isupper() or (raw[0].islower() and lower not in _LOWER_WORDS)):
+            self._add(Literal("numbers", str(ROMAN[lower]), str(ROMAN[lower])))
+            return
         if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
             self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
         if word.plain and _is_context_free(raw, word) and len(_KNOWN) < _MAX_KNOWN:
@@ -155,8 +161,11 @@ class _Reader:
     def _spells(self, word: Word) -> bool:
         """Take a word of a spelled number; return False for any other."""
         spelled = self._spelled
-        if word.number is None and not (spelled and (word.form in SCALES or word.form == "and")):
-            return False
+        if word.number is None:
+            if not spelled and word.form in _ROUND and self.words and self.words[-1].form == "a":  # a dozen
+                spelled.append("one")
+            elif not spelled or not (word.form in SCALES or (word.form == "and" and spelled[-1] in SCALES)):
+                return False
         if len(spelled) == _MAX_SPELLED:
             self._close_number("")
         spelled.append(word.form)
@@ -172,7 +181,7 @@ class _Reader:
     def _named(self, raw: str, word: Word, *, start: bool) -> Word:
         """Return the word, noted as a proper name where the writing says so."""
         acronym = len(raw) > 1 and raw.isupper()
-        if len(raw) == 1 and raw != "I" and not start:  # vitamin C, plan B
+        if len(raw) == 1 and raw != "I" and not start and not word.open:  # plan A, vitamin D
             word = look_up(f"letter {raw}")
         elif raw in _NAMES_TOO and not (start and raw == "Go"):
             word = look_up(_NAMES_TOO[raw])
@@ -189,6 +198,11 @@ class _Reader:
         spelled = self._spelled
         if not spelled:
             return False
+        if unit in ORDINALS and unit not in UNITS and NUMBER_WORDS.get(spelled[-1], 0) >= 20:  # twenty-fifth
+            value = str(_value(spelled) + ORDINALS[unit])
+            spelled.clear()
+            self._add(Literal("numbers", value + "th", value))
+            return True
         joined = spelled[-1] == "and"
         total = plain(_value(spelled))
         spelled.clear()
@@ -212,9 +226,14 @@ _MAX_SPELLED = 12  # words of one number; more is no number, and would have no b
 
 _STOPS = frozenset(".!?:")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
+_ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
+_LOWER_WORDS = frozenset(("vi", "xi", "xx"))  # a program, a name
 _INDEFINITE = frozenset(("a", "an", "one"))
 # Function words that are names when written so.
-_NAMES_TOO = {"US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang"}
+_NAMES_TOO = {
+    "US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang",
+    "GET": "httpget", "PUT": "httpput",
+}  # fmt: skip
 _ONE_UNIT = frozenset(listed(
     """second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro
     percent"""

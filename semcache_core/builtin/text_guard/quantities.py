@@ -14,15 +14,18 @@ class Literal(msgspec.Struct, frozen=True, gc=False):
     """One found item: ``kind`` is the reason code of a difference, ``key`` its one spelling.
 
     A quantity also has its bare ``value``, so that "30" may stand for "30 years" but "30 mg" not for "30 g".
-    A soft one ("two", "an hour") may be left out by the other text, but not be another number there.
+    A soft one ("two", "an hour") may be left out by the other text, but not be another number there. ``other`` is the
+    key of a second meaning: "10 pounds" may be 10 lb or £10.
     """
 
     kind: str
     key: str
     value: str = ""
     soft: bool = False
+    other: str = ""
 
 
+_POUND = UNITS["lb"][1]
 _DIGITS = re.compile(r"\d+")
 
 
@@ -41,6 +44,8 @@ def quantity(
             digits = "0" + digits
         value = "-" + digits if negative else digits
         return Literal("numbers", value, value, soft)
+    if money and unit and unit.lower() == "m":  # €2m
+        scale, unit = "million", None
     if len(digits) > 15:
         return Literal("numbers", digits + (scale or "") + (unit or "") + (money or ""), digits)
     amount = float(digits) * SCALES.get((scale or "").lower(), 1)
@@ -51,14 +56,15 @@ def quantity(
     dimension, factor = UNITS[name.lower()] if name else ("", 1.0)
     if not dimension:
         return Literal("numbers", value, value, soft)
-    return Literal("units", f"{plain(amount * factor)} {dimension}", value, soft)
+    other = f"{plain(amount * _POUND)} mass" if name and name.lower() in ("pound", "pounds") else ""
+    return Literal("units", f"{plain(amount * factor)} {dimension}", value, soft, other)
 
 
 def _unit_name(unit: str) -> str:
     unit = unit.lower()
     if unit == "per cent":
         return "%"
-    if unit.startswith(("degree", "°")) and unit[-1] in "cf":
+    if unit in ("c", "f") or (unit.startswith(("degree", "°")) and unit[-1] in "cf"):  # 200C, 200 °C
         return "celsius" if unit[-1] == "c" else "fahrenheit"
     if unit.startswith(("degree", "°")) and " " in unit:
         return unit.split()[-1]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
+from itertools import chain, pairwise
 
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
-from .lexicon import Word
+from .lexicon import Word, look_up
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
 from .parse import Parsed, parse, squash
@@ -17,6 +17,9 @@ from .slots import swapped
 MAX_CHARS = 8192
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _ACCEPT = Accept()
+_TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "disable"))
+_SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
+_ON_AND_OFF = {"on", "off"}
 _NEGATION = Penalty(amount=0.03, reason="negation")
 
 
@@ -32,9 +35,19 @@ def compare(query: str, candidate: str) -> Verdict:
         return Reject(reason=reason, certain=True)
     only_a = [word for key, word in a.content.items() if key not in b.content]
     only_b = [word for key, word in b.content.items() if key not in a.content]
-    if _opposed(only_a, only_b):
-        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out.
-        return _ACCEPT if bool(a.negations) != bool(b.negations) else Reject(reason="antonyms")
+    opposed = _opposed(only_a, only_b)
+    if opposed is not None:
+        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out. Not where the
+        # opposite is the negation, as in "with" / "without" and "always" / "never".
+        x, y = opposed
+        denied = a.negations > x.negates, b.negations > y.negates
+        return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
+    close = len(only_a) + len(only_b) <= 1
+    if close and (" out" in a.folded or " out" in b.folded) and (_in_and_out(a, b) or _in_and_out(b, a)):
+        return Reject(reason="antonyms")
+    state = _switched(a)
+    if state and {state, _switched(b)} == _ON_AND_OFF and bool(a.negations) == bool(b.negations):
+        return Reject(reason="antonyms")
     reason = swapped(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
@@ -58,6 +71,7 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
     only_a, only_b = _without(a.literals, b.literals), _without(b.literals, a.literals)
     if not only_a and not only_b:
         return None
+    only_a, only_b = _unsaid(only_a, b), _unsaid(only_b, a)
     if only_a and only_b:
         only_a, only_b = _bare(only_a, only_b)
     odd = min(chain(only_a, only_b), key=_order, default=None)
@@ -69,8 +83,17 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
 
 
 def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:
-    keys = {x.key for x in right}
-    return [x for x in left if x.key not in keys]
+    keys = {key for x in right for key in ((x.key, x.other) if x.other else (x.key,))}
+    return [x for x in left if x.key not in keys and not (x.other and x.other in keys)]
+
+
+def _unsaid(literals: list[Literal], text: Parsed) -> list[Literal]:
+    """Take out code that the other text holds without its marks: "`git stash`" and "git stash", "len()" and "len"."""
+    return [x for x in literals if x.kind != "code" or not _says(text.folded, x.key)]
+
+
+def _says(text: str, code: str) -> bool:
+    return code in text and len(code) > 2 and re.search(rf"(?<![\w-]){re.escape(code)}(?![\w-])", text) is not None
 
 
 def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
@@ -103,13 +126,37 @@ def _holds(text: Parsed, quotes: tuple[str, ...]) -> bool:
     return all(_ARTICLE.sub("", quote) in plain for quote in quotes)
 
 
-def _opposed(only_a: list[Word], only_b: list[Word]) -> bool:
+def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None:
+    """Return a word of each text of which one is the opposite of the other."""
     keys = {y.key for y in only_b}
     roots = {root for y in only_b for root in y.roots}
     # Opposites are listed or have a root in common: few words have to be held against all the others.
     suspects = [x for x in only_a if not (x.opposites.isdisjoint(keys) and roots.isdisjoint(x.roots))]
     close = len(only_a) + len(only_b) <= 4
-    return any(_opposite(x, y, close=close) for x in suspects for y in only_b)
+    return next(((x, y) for x in suspects for y in only_b if _opposite(x, y, close=close)), None)
+
+
+def _in_and_out(a: Parsed, b: Parsed) -> bool:
+    """True for "log in" and "log out": as particles of one verb they are opposites, elsewhere mere prepositions."""
+    return not (_before(a, "in") - _before(b, "in")).isdisjoint(_before(b, "out") - _before(a, "out"))
+
+
+def _switched(text: Parsed) -> str | None:
+    """Return "on" or "off" if the text enables or disables something, in one word or as "turn ... off"."""
+    if not (_TURN in text.content or _ENABLE in text.content or _DISABLE in text.content):
+        return None
+    turned = False
+    for word in text.words:
+        if word.key in _SWITCHED:
+            return _SWITCHED[word.key]
+        turned = turned or word.key == _TURN
+        if turned and word.form in ("on", "off"):
+            return word.form
+    return None
+
+
+def _before(text: Parsed, form: str) -> set[str]:
+    return {verb.key for verb, word in pairwise(text.words) if word.form == form}
 
 
 def _opposite(x: Word, y: Word, *, close: bool) -> bool:

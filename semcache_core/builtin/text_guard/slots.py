@@ -8,6 +8,7 @@ from .parse import Parsed
 from .words import AUXILIARIES, QUESTION_WORDS, VERB_BEFORE
 
 _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "period"))
+_DO = frozenset(("do", "does", "did"))
 _LITTLE = 1  # differing words of content beside which a name more or less still counts
 _SLOT = 3  # words that a slot may hold
 
@@ -29,9 +30,22 @@ def swapped(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str
             shared = x.sets & y.sets
             if shared:
                 return "dates" if shared & _CALENDAR else "entities"
+    if len(only_a) == 1 < len(only_b) and _abbreviated(only_a[0], b, only_b):
+        return None
+    if len(only_b) == 1 < len(only_a) and _abbreviated(only_b[0], a, only_a):
+        return None
     if _one_sided(a, b, only_a, only_b) or _capitals(a, b, only_a, only_b):
         return "entities"
     return "entities" if only_a and only_b and _filled_otherwise(a, b) else None
+
+
+def _abbreviated(short: Word, text: Parsed, only: list[Word]) -> bool:
+    """True if all that differs is a word and what its letters stand for: "UN" and "United Nations"."""
+    size = len(short.form)
+    if not len(only) <= size <= 5:
+        return False
+    here = "".join([word.form[0] for word in text.words]).find(short.form)
+    return here >= 0 and all(word in text.words[here : here + size] for word in only)
 
 
 def _one_sided(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
@@ -121,4 +135,8 @@ def _verb(words: tuple[Word, ...], head: int, fill: Word) -> bool:
     if head == 0 or words[head - 1].form not in VERB_BEFORE:
         return False
     # "Can hamsters ...", "why do bears ...": after an auxiliary that opens the question stands its subject.
-    return words[head - 1].form not in AUXILIARIES or (head > 1 and words[head - 2].form not in QUESTION_WORDS)
+    if words[head - 1].form not in AUXILIARIES:
+        return True
+    if head == 1 or words[head - 2].form in QUESTION_WORDS:
+        return False
+    return words[head - 1].form not in _DO or words[head - 2].form not in ("what", "which", "who")

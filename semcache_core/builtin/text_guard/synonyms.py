@@ -1,6 +1,8 @@
 """Groups of words that ask for the same thing. Source: common synsets of Princeton WordNet, everyday senses only.
 
-A group must hold in any question: a narrower word ("laptop" for "computer") or a word of another sense does not belong.
+The last ones are spellings of one word (British and American English), names of one substance (INN and USAN) and
+common abbreviations (Unicode CLDR, Oxford style). A group must hold in any question: a narrower word ("laptop" for
+"computer") or a word of another sense does not belong.
 Words of one stem ("book", "books", "booking") need no group.
 """
 
@@ -220,6 +222,40 @@ effect affect impact influence
 require necessary
 girl woman lady
 boy guy man
+grey gray
+licence license
+aluminium aluminum
+sulphur sulfur
+cheque check
+tire tyre
+plough plow
+mould mold
+jewellery jewelry
+sceptical skeptical
+defence defense
+oesophagus esophagus
+oesophageal esophageal
+oestrogen estrogen
+oedema edema
+pyjamas pajamas
+kerb curb
+moustache mustache
+storey story
+draught draft
+plane aeroplane
+manoeuvre maneuver
+paracetamol acetaminophen
+salbutamol albuterol
+postgres postgresql
+javascript js
+government govt
+department dept
+appointment appt
+account acct
+password pwd
+saint st
+mount mt
+doctor dr
 engine motor
 exercise workout training
 sort arrange

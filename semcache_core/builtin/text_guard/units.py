@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from .lists import listed
 
-# dimension: one line a unit, "factor name name ...": the factor turns one of it into the dimension's base unit.
+# dimension: one line a unit, "factor name name ...": the factor turns one of it into the dimension's base unit. Names
+# of several words are written with "_". Cups, spoons, gallons and pints are those of the US.
 _TABLE: dict[str, str] = {
     "length": """1e-9 nm nanometer nanometre
         1e-6 µm um micron micrometer micrometre
@@ -20,7 +21,15 @@ _TABLE: dict[str, str] = {
         0.0254 inch inches
         0.3048 ft foot feet
         0.9144 yd yard
-        1609.344 mi mile""",
+        1609.344 mi mile
+        1852 nmi nautical_mile""",
+    "area": """1e-4 cm2 sqcm sq_cm square_centimeter square_centimetre
+        1 m2 sqm sq_m square_meter square_metre
+        1e4 ha hectare
+        1e6 km2 sqkm sq_km square_kilometer square_kilometre
+        0.09290304 ft2 sqft sq_ft square_foot square_feet
+        2589988.110336 sq_mi square_mile
+        4046.8564224 acre""",
     "mass": """1e-9 µg ug mcg microgram
         1e-6 mg milligram
         1e-3 g gr gram gramme
@@ -32,7 +41,13 @@ _TABLE: dict[str, str] = {
         1e-2 cl centiliter centilitre
         1 l liter litre
         3.785411784 gal gallon
-        0.473176473 pint""",
+        0.473176473 pint
+        0.946352946 qt quart
+        0.2365882365 cup
+        0.0295735295625 floz fl_oz fluid_ounce
+        0.01478676478125 tbsp tablespoon
+        0.00492892159375 tsp teaspoon
+        1e3 m3 cubic_meter cubic_metre""",
     "time": """1e-9 ns nanosecond
         1e-6 µs us microsecond
         1e-3 ms msec millisecond
@@ -83,8 +98,9 @@ _TABLE: dict[str, str] = {
         1e3 kpa
         1e5 bar
         6894.757 psi""",
-    "speed": """1 km/h kmh kph
-        1.609344 mph""",
+    "speed": """1 km/h kmh kph km_per_hour kilometers_per_hour kilometres_per_hour
+        1.609344 mph miles_per_hour
+        3.6 m/s meters_per_second metres_per_second""",
     "celsius": "1 °c ℃ celsius centigrade",
     "fahrenheit": "1 °f ℉ fahrenheit",
     "kelvin": "1 kelvin",
@@ -101,7 +117,11 @@ CURRENCY_NAMES: dict[str, str] = {
     "rupee": "INR", "₩": "KRW", "won": "KRW", "₽": "RUB", "ruble": "RUB", "rouble": "RUB", "₿": "BTC", "bitcoin": "BTC",
     "franc": "CHF", "peso": "MXN", "zloty": "PLN", "lira": "TRY", "₺": "TRY", "krona": "SEK", "krone": "NOK",
     "dirham": "AED", "riyal": "SAR", "baht": "THB", "฿": "THB", "₫": "VND", "₴": "UAH", "hryvnia": "UAH",
-    "shekel": "ILS", "₪": "ILS", "naira": "NGN", "₦": "NGN", "ether": "ETH", "cent": "cent", "pence": "penny",
+    "shekel": "ILS", "₪": "ILS", "forint": "HUF", "koruna": "CZK", "ringgit": "MYR", "rupiah": "IDR", "taka": "BDT",
+    "hong kong dollar": "HKD", "us dollar": "USD", "canadian dollar": "CAD", "australian dollar": "AUD",
+    "new zealand dollar": "NZD", "singapore dollar": "SGD", "british pound": "GBP", "swiss franc": "CHF",
+    "indian rupee": "INR", "mexican peso": "MXN",
+    "naira": "NGN", "₦": "NGN", "ether": "ETH", "cent": "cent", "pence": "penny",
     "penny": "penny",
 }  # fmt: skip
 
@@ -126,7 +146,7 @@ NUMBER_WORDS: dict[str, int] = {
             sixteen seventeen eighteen nineteen"""
         )
     )
-} | {
+} | {"once": 1, "twice": 2, "thrice": 3} | {
     word: 10 * (value + 2)
     for value, word in enumerate(listed(
         """twenty thirty forty fifty sixty seventy eighty ninety"""
@@ -143,20 +163,43 @@ ORDINALS: dict[str, int] = {
     )
 }
 
+# Roman numerals as chapters, kings and wars have them. "I", "V" and "X" are words or letters more often.
+ROMAN: dict[str, int] = {
+    tens + ones: 10 * len(tens) + value
+    for tens in ("", "x", "xx")
+    for value, ones in enumerate(listed("i ii iii iv v vi vii viii ix"), start=1)
+    if len(tens + ones) > 1
+}
+
 
 def _units() -> dict[str, tuple[str, float]]:
     table: dict[str, tuple[str, float]] = {}
     for dimension, lines in _TABLE.items():
         for line in lines.splitlines():
             factor, *names = line.split()
-            for name in names:
+            for name in (name.replace("_", " ") for name in names):
                 table[name] = (dimension, float(factor))
-                if len(name) > 3 and not name.endswith(("s", "ies", "feet", "hertz")):
+                if len(name) > 3 and not name.endswith(("s", "ies", "feet", "hertz", "per hour", "per second")):
                     table[name + "s"] = (dimension, float(factor))
     table |= {name: (code, 1.0) for name, code in CURRENCY_NAMES.items()}
     table |= {name + "s": (code, 1.0) for name, code in CURRENCY_NAMES.items() if len(name) > 3}
     table |= {code: (code.upper(), 1.0) for code in CURRENCY_CODES}
-    for name in ("days", "kgs", "hrs", "mins", "secs", "yrs", "gbs", "mbs", "oz", "lbs", "bits", "amps", "tons"):
+    for name in (
+        "days",
+        "cups",
+        "kgs",
+        "hrs",
+        "mins",
+        "secs",
+        "yrs",
+        "gbs",
+        "mbs",
+        "oz",
+        "lbs",
+        "bits",
+        "amps",
+        "tons",
+    ):
         table[name] = table.get(name) or table[name[:-1]]
     return table
 

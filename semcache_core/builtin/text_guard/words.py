@@ -39,7 +39,7 @@ FUNCTION: frozenset[str] = frozenset(
         lot lots i me my mine myself you your yours yourself he him his himself she her hers herself it its
         itself we us our ours ourselves they them their theirs themselves one ones someone somebody anyone
         anybody everyone something anything everything person people who whom whose which what whats when where
-        why how whether be am is are was were been being isn aren wasn weren wo ca sha m s re ve ll d t do does
+        why how whether be am is are was were been being isn aren wasn weren wo ca sha m s re ve ll t do does
         did doing done don didn doesn have has had having haven hasn hadn can could may might must shall should
         will would ought need cannot able let lets ever just also too very really actually exactly even still
         yet already so such quite rather about above across after against along among around as at before behind
