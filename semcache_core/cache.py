@@ -28,7 +28,7 @@ from .settings import Duration
 from .sync import BlockingCache
 from .turn import Turn, record_of, with_ttl
 from .types import Bypass, Query, Source
-from .values import unpack
+from .values import NotStorable, unpack
 
 if TYPE_CHECKING:
     from .http.site import Site
@@ -285,8 +285,13 @@ class SemanticCache:
         if isinstance(query, Bypass):
             return False
         policy = with_ttl(opened.policy, ttl)
-        record = record_of(query, value, policy, born_at=opened.engine.clock())
-        return record is not None and await opened.engine.keep(query, record, policy=policy, tags=tags, wait=True)
+        engine = opened.engine
+        try:
+            record = record_of(query, value, policy, born_at=engine.clock())
+        except NotStorable as reason:
+            engine.observatory.count_unstored(str(reason))
+            return False
+        return await engine.keep(query, record, policy=policy, tags=tags, wait=True)
 
     # Two forms, because a type checker cannot tell whose T is meant: an async function also returns *something*.
     @overload
@@ -379,7 +384,9 @@ class SemanticCache:
         opened = self._open()
         check_tags(() if tag is None else (tag,))
         if entry_id is not None:
-            await opened.engine.forget(bytes.fromhex(entry_id))
+            if (tag, namespace, before) != (None, None, None):
+                raise ValueError("invalidate(entry_id=) names one entry; it goes with nothing else")
+            await opened.engine.forget(_entry_id(entry_id))
             return
         own = self._namespace(namespace)
         if tag is None and namespace is None and before is None:
@@ -400,6 +407,13 @@ class SemanticCache:
         if self._opened is None:
             raise NotOpenError("the cache is not open, so it has no statistics")
         return self._opened.engine.observatory.stats()
+
+
+def _entry_id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"entry_id is what Lookup.entry_id says, hexadecimal digits, not {text!r}") from None
 
 
 def _raising(threshold: float) -> Directives:

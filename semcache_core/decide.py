@@ -67,7 +67,7 @@ class Found(Struct, frozen=True, kw_only=True):
     def age(self) -> float:
         """Seconds since the record was born; 0 without one."""
         record = self.record or self.fallback
-        return max(0.0, self.now - record.born_at) if record is not None else 0.0
+        return record.age(self.now) if record is not None else 0.0
 
     @property
     def lives(self) -> float | None:
@@ -129,7 +129,7 @@ def serves(
     """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why."""
     state = freshness.state(record, now=now, stamp=stamp)
     if state == "fresh":
-        if directives.max_age is not None and now - record.born_at > directives.max_age:
+        if directives.max_age is not None and record.age(now) > directives.max_age:
             return Found(outcome="miss", reason="max-age")
         return _served("hit", record, now, source)
     state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)

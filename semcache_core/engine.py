@@ -204,10 +204,11 @@ class Engine:
         replace it.
         """
         all_tags = self._tags(query, tags)
-        for tag in all_tags if self._stamped else ():
-            if record.born_at <= self._stamped.get(tag, float("-inf")):
-                return False
-        if record.born_at < self._forgotten.get(query.entry_id, float("-inf")) or not self._may_store(query, record):
+        if self._is_outdated(query, record, all_tags):
+            self.observatory.count_unstored("invalidated")
+            return False
+        if not self._may_store(query, record):
+            self.observatory.count_unstored("vetoed")
             return False
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
@@ -231,6 +232,12 @@ class Engine:
     def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
         own = (namespace_tag(query.namespace), partition_tag(query.partition))
         return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
+
+    def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
+        """Say whether something was made dead, or asked for anew, after this answer was asked for."""
+        if self._stamped and any(record.born_at <= self._stamped.get(tag, float("-inf")) for tag in tags):
+            return True
+        return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
 
     def _may_store(self, query: Query, record: Record) -> bool:
         for may_store in self.parts.vetoes:

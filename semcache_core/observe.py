@@ -13,6 +13,8 @@ from .protocols import SupportsNotices
 from .types import Event, Fault, Notice, Outcome, Query
 
 _TEXTS_WATCHED = 4096
+_TOLD_AGAIN = 60.0
+"""Seconds before the operator's log is told of another failure of the same stage."""
 _log = logging.getLogger("semcache")
 
 
@@ -26,6 +28,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     miss_reasons: dict[str, int]
     bypasses: dict[str, int]
     """By reason code."""
+    unstored: dict[str, int]
+    """Answers from upstream that were not stored, by reason code."""
     errors: dict[str, int]
     """By stage."""
     observer_errors: int
@@ -78,6 +82,7 @@ class Observatory:
         self.is_heard = bool(self._observers)
         """Whether anybody listens: otherwise an event need not be made."""
         self._clock = clock
+        self._silent_until: dict[str, float] = {}
         self.splits = Splits()
         self.reset()
 
@@ -86,6 +91,7 @@ class Observatory:
         self._hits: dict[str, int] = {"exact": 0, "semantic": 0}
         self._reasons: Counter[str] = Counter()
         self._bypasses: Counter[str] = Counter()
+        self._unstored: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
@@ -107,11 +113,19 @@ class Observatory:
         """Count a miss or a bypass."""
         (self._reasons if outcome == "miss" else self._bypasses)[reason] += 1
 
+    def count_unstored(self, reason: str) -> None:
+        """Count an answer that may not be stored."""
+        self._unstored[reason] += 1
+
     def fault(self, stage: str, error: BaseException) -> None:
         """Count and tell a failure behind the cache, by its type's name: its text could hold a prompt."""
         self._errors[stage] += 1
+        now = self._clock()
+        if now >= self._silent_until.get(stage, now):
+            self._silent_until[stage] = now + _TOLD_AGAIN
+            _log.warning("%s failed with %s; the requests are answered all the same", stage, type(error).__name__)
         if self.is_heard:
-            self.tell(Fault(stage=stage, error=type(error).__name__, at=self._clock()))
+            self.tell(Fault(stage=stage, error=type(error).__name__, at=now))
 
     def notice(self, code: str, message: str) -> None:
         """Tell observers and the operator's log what nobody's request depends on."""
@@ -139,6 +153,7 @@ class Observatory:
             misses=sum(self._reasons.values()),
             miss_reasons=dict(self._reasons.most_common()),
             bypasses=dict(self._bypasses.most_common()),
+            unstored=dict(self._unstored.most_common()),
             errors=dict(self._errors),
             observer_errors=self._observer_errors,
             tokens_saved=self._tokens,

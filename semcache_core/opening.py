@@ -18,10 +18,19 @@ from .keys.digests import Digests
 from .keys.python import PythonKeys
 from .observe import Observatory
 from .parts import Parts
-from .protocols import Embedder, SupportsNotices
-from .registry import Registry
+from .protocols import Embedder, KeyExtractor, ResponseStore, SupportsNotices, VectorStore, Verifier
+from .registry import Kind, Registry
 from .settings import Policy
+from .suggest import listed
 from .types import Space
+
+_PROTOCOLS: dict[Kind, type] = {
+    "embedders": Embedder,
+    "vector_stores": VectorStore,
+    "response_stores": ResponseStore,
+    "key_extractors": KeyExtractor,
+    "verifiers": Verifier,
+}
 
 
 class Opened:
@@ -59,13 +68,15 @@ async def open_cache(
     if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
         _check_instance(chosen.response_store, config)
 
-    responses = await _entered(stack, chosen.response_store, observatory)
-    vectors = await _entered(stack, chosen.vector_store, observatory)
+    responses = await _entered(stack, chosen.response_store, "response_stores", observatory)
+    vectors = await _entered(stack, chosen.vector_store, "vector_stores", observatory)
     embedder = await _embedder(stack, chosen, observatory)
     if embedder is not None:
         await vectors.prepare(Space(fingerprint=embedder.fingerprint, dimensions=embedder.dimensions))
-    verifiers = [await _entered(stack, verifier, observatory) for verifier in chosen.verifiers]
-    extractors = [await _entered(stack, extractor, observatory) for extractor in chosen.key_extractors]
+    verifiers = [await _entered(stack, verifier, "verifiers", observatory) for verifier in chosen.verifiers]
+    extractors = [
+        await _entered(stack, extractor, "key_extractors", observatory) for extractor in chosen.key_extractors
+    ]
     # Not before: while a store is down this is tried again and again.
     for message in chosen.notices:
         observatory.notice("configuration", message)
@@ -97,7 +108,7 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
     if chosen.embedder is None:
         return None
     try:
-        opened: Embedder = await _entered(stack, chosen.embedder, observatory)
+        opened: Embedder = await _entered(stack, chosen.embedder, "embedders", observatory)
     except (ConfigError, DependencyError) as error:
         # Nobody asked for this embedder by name: that it cannot run must not stop a cache that can match exactly.
         if not chosen.embedder_is_implied:
@@ -107,18 +118,24 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
     return opened
 
 
-async def _entered(stack: AsyncExitStack, component: Any, observatory: Observatory) -> Any:
-    opened = usable(component, await stack.enter_async_context(component))
+async def _entered(stack: AsyncExitStack, component: Any, kind: Kind, observatory: Observatory) -> Any:
+    opened = usable(component, await stack.enter_async_context(component), kind)
     if isinstance(opened, SupportsNotices):
         observatory.told_by(opened)
     return opened
 
 
-def usable(component: Any, opened: Any) -> Any:
-    """Return what a component opened as. Raises PluginError for nothing: later nobody could say whose it was."""
+def usable(component: Any, opened: Any, kind: Kind) -> Any:
+    """Return what a component opened as. Raises PluginError where that is nothing, or lacks what its
+    protocol asks for: later nobody could say whose it was, or it would be noticed only while it serves.
+    """
+    owner = f"{type(component).__module__}.{type(component).__qualname__}"
     if opened is None:
-        kind = type(component)
-        raise PluginError(f"{kind.__module__}.{kind.__qualname__}: __aenter__ returns None; end it with 'return self'")
+        raise PluginError(f"{owner}: __aenter__ returns None; end it with 'return self'")
+    protocol = _PROTOCOLS[kind]
+    missing = [name for name in dir(protocol) if not name.startswith("_") and not hasattr(opened, name)]
+    if missing:
+        raise PluginError(f"{owner} has no {listed(missing)}: see {protocol.__module__}.{protocol.__name__}")
     return opened
 
 

@@ -90,6 +90,7 @@ class Turn:
     async def answered(self, answer: Any) -> Any:
         """Take the answer: share it, store it, and return it to the caller."""
         if isinstance(answer, DoNotCache):
+            self._engine.observatory.count_unstored("do-not-cache")
             self._flight.land(refused=True)
             return answer.value
         try:
@@ -138,8 +139,10 @@ class Turn:
         engine, query, policy = self._engine, self._query, self._policy
         if query is None:
             return None
-        record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
-        if record is None:
+        try:
+            record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
+        except NotStorable as reason:
+            engine.observatory.count_unstored(str(reason))
             return None
         found = self._found
         kept = await engine.keep(
@@ -148,14 +151,13 @@ class Turn:
         return record if kept else None
 
 
-def record_of(query: Query, value: object, policy: Policy, *, born_at: float, cost: float = 0.0) -> Record | None:
-    """Return ``value`` as the record of ``query``; None if it may not be stored."""
-    if policy.ttl == 0 or policy.mode == "off":
-        return None
-    try:
-        kind, payload = pack(value)
-    except NotStorable:
-        return None
+def record_of(query: Query, value: object, policy: Policy, *, born_at: float, cost: float = 0.0) -> Record:
+    """Return ``value`` as the record of ``query``. Raises NotStorable."""
+    if policy.mode == "off":
+        raise NotStorable("off")
+    if policy.ttl == 0:
+        raise NotStorable("ttl")
+    kind, payload = pack(value)
     return Record(
         partition=query.partition,
         scope=query.scope,

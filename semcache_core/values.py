@@ -13,7 +13,7 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 
 class NotStorable(Exception):
-    """The value would not come back equal and of the same types."""
+    """The answer may not be stored: its text is the reason code. ``not-json``: it would not come back equal."""
 
 
 def pack(value: object) -> tuple[str, bytes]:

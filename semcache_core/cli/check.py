@@ -95,7 +95,7 @@ async def _open_each(out: Console, config: Config, made: list[Made]) -> list[str
     for each in made:
         name, where = f"{NOUNS[each.kind]} {each.choice.use!r}", config.where(each.choice.named_at)
         try:
-            async with opened_alone(each.component):
+            async with opened_alone(each.component, each.kind):
                 out.print(f"opened: {name}", markup=False)
                 if each.kind == "embedders":
                     _print_policies(out, config, each.component)

@@ -14,6 +14,7 @@ from semcache_core import wire
 from semcache_core.errors import UnsupportedByStore
 from semcache_core.opening import usable
 from semcache_core.protocols import ResponseStore, SupportsNotices, SupportsScan, SupportsStamps
+from semcache_core.registry import Kind
 from semcache_core.types import Record
 
 PAGE = 1000
@@ -27,10 +28,10 @@ config_option = click.option(
 
 
 @asynccontextmanager
-async def opened_alone(component: Any) -> AsyncIterator[Any]:
+async def opened_alone(component: Any, kind: Kind) -> AsyncIterator[Any]:
     """Open a component alone, and say on standard error what it has to tell, for example of a file set aside."""
     async with component as opened:
-        ready = usable(component, opened)
+        ready = usable(component, opened, kind)
         if isinstance(ready, SupportsNotices):
             for message in ready.notices():
                 click.echo(f"semcache: {message}", err=True)

@@ -87,7 +87,7 @@ def moment(text: str, *, now: float) -> float:
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
     components = config.components(Registry.installed())
     held = meant = 0
-    async with opened_alone(components.response_store) as store:
+    async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
             held += 1
             meant += selection(entry)

@@ -62,7 +62,7 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
 async def _held(config: Config) -> Held:
     components = config.components(Registry.installed())
     now, held = time.time(), Held()
-    async with opened_alone(components.response_store) as store:
+    async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
             record = entry.record
             held.entries += 1

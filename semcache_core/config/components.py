@@ -157,7 +157,10 @@ class Assembly:
             options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
             if options is None:
                 return None
-            component = factory(options)
+            try:
+                component = factory(options)
+            except ConfigError as error:
+                raise ConfigError(f"{self._config.where(choice.path)}: {error}") from error
             if isinstance(component, SupportsRules):
                 component.follow(self._config.routes, self._config.normalise)
         except ConfigError:

@@ -26,8 +26,9 @@ class Problems:
         self._lines.append(f"{place}: {path}: {message}" if path else f"{place}: {message}")
 
     def note(self, message: str) -> None:
-        """Note a problem whose message names its place already."""
-        self._lines.append(message)
+        """Note a problem whose message names its place already; once, however many components meet it."""
+        if message not in self._lines:
+            self._lines.append(message)
 
     def messages(self) -> tuple[str, ...]:
         """Return every problem, in the order in which they were met."""

@@ -74,5 +74,7 @@ def _read_rewrite(rule: Normalise) -> _Rewrite:
         pattern.sub(rule.replace, "")
         re.compile(f"(?:{rule.pattern})|").sub(rule.replace, "")
     except (re.error, IndexError) as error:
-        raise ConfigError(f"normalise: the pattern {rule.pattern!r} with replace {rule.replace!r}: {error}") from error
+        raise ConfigError(
+            f"[[normalise]]: the pattern {rule.pattern!r} with replace {rule.replace!r}: {error}"
+        ) from error
     return _Rewrite(path=parse_path(rule.path), pattern=pattern, replace=rule.replace)

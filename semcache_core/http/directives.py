@@ -186,13 +186,18 @@ def lifetime(headers: Headers, *, now: float) -> float | None:
     said = dict(_lenient(value)) if value is not None else {}
     for name in ("s-maxage", "max-age"):
         if name in said:
-            return max(0.0, _seconds(said[name]) - _seconds((first(headers, b"age") or b"0").decode("latin-1")))
+            return max(0.0, _seconds(said[name]) - age(headers))
     expires = first(headers, b"expires")
     if expires is None:
         return None
     end = _date(expires)
     made = _date(first(headers, b"date") or b"")
     return 0.0 if end is None else max(0.0, end - (now if made is None else made))
+
+
+def age(headers: Headers) -> int:
+    """Return the seconds that an answer has lain in caches already; 0 where it says nothing that can be read."""
+    return int(_seconds((first(headers, b"age") or b"0").decode("latin-1")))
 
 
 # -- the grammar ------------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Recording:
         "_born_at",
         "_decoder",
         "_headers",
+        "_lain",
         "_left",
         "_marked",
         "_must_revalidate",
@@ -68,6 +69,7 @@ class Recording:
         self._vary: Headers = ()
         self._ttl: Duration = None
         self._must_revalidate = False
+        self._lain = 0
         self._tags: tuple[str, ...] = ()
         self.refused: Refused | None = None
         """Why nothing will be stored, as soon as that is known."""
@@ -137,6 +139,7 @@ class Recording:
             cost=max(0.0, now - self._born_at),
             fields=query.fields,
             must_revalidate=self._must_revalidate,
+            age_at_birth=self._lain,
         )
         return Kept(record, self._tags)
 
@@ -156,6 +159,8 @@ class Recording:
             return refusal
         self._headers = rules.kept(headers, generic=route.generic, keep=asking.desk.keep)
         self._must_revalidate = route.generic and route.obeys and said.forbids_stale(headers)
+        if route.generic and b"age" in names:
+            self._lain = said.age(headers)
         if not names.keys().isdisjoint(_VARYING):
             varying = rules.varies_on(headers if route.generic else self._headers)
             if varying is None:

@@ -76,7 +76,7 @@ def hit(found: Found, *, handle: bytes, shown: Shown) -> list[tuple[bytes, bytes
         told += b"; detail=semantic"
     fields = [(_NAME, told), _STALE_MARK if found.outcome == "stale" else _HIT_MARK]
     if record is not None:
-        fields += _age(now - record.born_at, shown)
+        fields += _age(record.age(now), shown)
     fields.append((b"semcache-entry", handle))
     return [*fields, *_matched(found)] if shown.matched else fields
 
@@ -90,7 +90,7 @@ def may_debug(headers: Headers, token: str | None) -> bool:
 
 
 def _age(age: float, shown: Shown) -> Headers:
-    return ((b"age", b"%d" % max(0, int(age))),) if shown.times else ()
+    return ((b"age", b"%d" % int(age)),) if shown.times else ()
 
 
 def _matched(found: Found) -> Headers:

@@ -55,6 +55,7 @@ class Upstream:
         finally:
             if not self._ended:
                 self._flight.fail()
+                self._unstored("aborted")
             visit.conclude()
             self._outbox.close()
             # It would hold this object, which holds it: nothing here is left to the garbage collector.
@@ -117,7 +118,7 @@ class Upstream:
                     self._shares = False
                     self._flight.close_doors()
                 if recording.refused is not None and not (recording.refused.complete or self._flight.others):
-                    self._recording = None
+                    self._unstored(recording.refused.reason)
             except CannotDecode:
                 # Who waits cannot be told the rest: half an answer must not look whole.
                 self._recording = None
@@ -169,17 +170,25 @@ class Upstream:
             return
         refused = False
         try:
-            self._recording = None
             outcome = recording.finish(now=visit.engine.clock(), draw=random.random())  # noqa: S311  jitter
             if isinstance(outcome, Refused):
                 refused = outcome.complete
+                self._unstored(outcome.reason)
             else:
+                self._recording = None
                 await self._keep(outcome)
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
         if refused and visit.asking.directives.joins:
             visit.engine.flights.mark_hit_for_miss(visit.flight)
         flight.land()
+
+    def _unstored(self, reason: str) -> None:
+        """Watch the answer no more, and count why it is not stored: what was found first, else ``reason``."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            refused = recording.refused
+            self._visit.engine.observatory.count_unstored(reason if refused is None else refused.reason)
 
     async def _keep(self, kept: Kept) -> None:
         visit = self._visit

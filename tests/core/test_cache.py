@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from semcache_core import DoNotCache, SemanticCache
-from semcache_core.builtin.memory import MemoryVectorStore
+from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
 from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
+from semcache_core.testing import FlakyStore
 
 ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
@@ -580,6 +581,17 @@ def test_one_entry_is_invalidated_by_its_id(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_an_entry_id_that_is_none_is_refused_and_so_is_what_would_be_ignored_beside_one(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            with pytest.raises(ValueError, match="hexadecimal digits, not 'zz'"):
+                await r.cache.invalidate(entry_id="zz")
+            with pytest.raises(ValueError, match="names one entry; it goes with nothing else"):
+                await r.cache.invalidate(entry_id="00", tag="t")
+
+    asyncio.run(scenario())
+
+
 def test_an_answer_fetched_before_its_entry_was_invalidated_is_not_stored_after_it(rig: Any) -> None:
     async def main() -> None:
         async with rig() as r:
@@ -680,6 +692,34 @@ def test_observe_calls_once_however_old_the_answer_and_lets_a_failure_through(ri
     asyncio.run(main())
 
 
+def test_why_answers_are_not_stored_is_counted(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            await r.cache.store(ASKED, ("a tuple",))
+            await r.cache.store(ASKED, "x", ttl=0)
+            await r.cache.get_or_call(ASKED, lambda: DoNotCache("x"))
+            assert r.cache.stats().unstored == {"not-json": 1, "ttl": 1, "do-not-cache": 1}
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_behind_the_cache_is_logged_once_a_minute_and_never_with_its_text(
+    rig: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        store = FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("peek",))
+        store.fail("get")
+        async with rig(response_store=store) as r:
+            for _ in range(3):
+                await r.cache.lookup(ASKED)
+            r.clock.advance(61)
+            await r.cache.lookup(ASKED)
+
+    asyncio.run(scenario())
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["responses failed with StoreUnavailable; the requests are answered all the same"] * 2
+
+
 def test_the_kill_switch_asks_upstream_and_stores_nothing(rig: Any) -> None:
     async def scenario() -> None:
         async with rig({"semcache": {"mode": "off"}}) as r:
@@ -738,6 +778,15 @@ def test_another_event_loop_is_told_what_to_do(rig: Any) -> None:
                 await asyncio.to_thread(elsewhere)
 
     asyncio.run(scenario())
+
+
+def test_a_component_that_lacks_a_method_of_its_protocol_stops_the_start_and_is_named(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig(vector_store=FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()), without=("delete",))):
+            pass
+
+    with pytest.raises(PluginError, match=r"FlakyStore has no 'delete': see semcache_core\.protocols\.VectorStore"):
+        asyncio.run(scenario())
 
 
 def test_a_component_that_opens_as_nothing_is_named() -> None:

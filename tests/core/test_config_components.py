@@ -249,6 +249,11 @@ def test_routes_reach_the_json_extractor(registry: Registry) -> None:
     assert not json_body.claims("POST", b"/v1/other")
 
 
+def test_what_a_constructor_says_of_its_options_names_file_and_table(registry: Registry) -> None:
+    told = _error(registry, MEMORY | {"key_extractors": {"use": ["json"], "json": {"text": "$..q"}}})
+    assert told.startswith("configuration: key_extractors.json: the JSON path '$..q'")
+
+
 def test_a_route_that_an_extractor_cannot_read_is_a_config_error(registry: Registry) -> None:
     assert "$.[" in _error(registry, MEMORY | {"route": [{"path": "/ask", "text": "$.["}]})
 

@@ -89,6 +89,12 @@ def test_a_file_that_is_no_toml_says_where() -> None:
     assert _error("[semcache]\nttl = = 3\n").startswith("my.toml: is not TOML: Invalid value (at line 2")
 
 
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    Path("my.toml").write_bytes(b'\xef\xbb\xbf[semcache]\nnamespace = "bot"\n')
+
+    assert load("my.toml", environ={}).cache.namespace == "bot"
+
+
 def test_a_file_that_is_not_utf8_says_so() -> None:
     Path("my.toml").write_bytes(b'[semcache]\nnamespace = "\xff"\n')
 

@@ -391,6 +391,33 @@ def test_max_age_refuses_what_is_older() -> None:
     asyncio.run(main())
 
 
+def test_the_age_of_a_generic_answer_goes_on_from_the_one_it_came_with() -> None:
+    cached_before = says({"answer": 42}, headers=[(b"cache-control", b"max-age=600"), (b"age", b"50")])
+
+    async def main() -> None:
+        async with serving(cached_before, route=[{"path": "/ask", "text": "$.question"}]) as rig:
+            body = {"question": "What is the capital of France?"}
+            await rig.client.send("/ask", body)
+            rig.clock.advance(5)
+            assert (await rig.client.send("/ask", body)).header("age") == "55"
+            too_old = await rig.client.send("/ask", body, headers=[(b"cache-control", b"max-age=30")])
+            assert too_old.cache == "MISS"
+
+    asyncio.run(main())
+
+
+def test_why_answers_are_not_stored_is_counted() -> None:
+    async def main() -> None:
+        cut = completion()
+        cut["choices"][0]["finish_reason"] = "length"
+        async with serving(says(cut)) as rig:
+            await rig.client.chat()
+            await rig.client.chat(headers=[(b"cache-control", b"no-store")])
+            assert rig.cache.stats().unstored == {"finish-length": 1, "no-store": 1}
+
+    asyncio.run(main())
+
+
 def test_semcache_control_and_the_debug_token_never_reach_the_application() -> None:
     async def main() -> None:
         async with serving() as rig:

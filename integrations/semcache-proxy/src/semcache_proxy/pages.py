@@ -20,8 +20,8 @@ def own_pages(cache: SemanticCache, *, open_to_all: bool) -> Starlette:
     """Return the pages. Without ``open_to_all`` the statistics want the debug token in ``Semcache-Debug``."""
 
     async def health(_: Request) -> Response:
-        # A server that runs no lifespan opens the cache at the first request: closed is no reason to send nobody here.
-        return _json({"status": "ok", "cache": "open" if cache.is_open else "opens at the first request"})
+        # Where no start-up opened the cache, or its store is down, a request does: no reason to send nobody here.
+        return _json({"status": "ok", "cache": "open" if cache.is_open else "not open yet"})
 
     async def stats(request: Request) -> Response:
         if not cache.is_open:
