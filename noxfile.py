@@ -82,9 +82,10 @@ def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = ()
 
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """Run the tests of all distributions. Arguments after -- go to pytest."""
+    """Run the tests of all distributions, as many at once as there are cores. Arguments after -- go to pytest."""
     install(session, *group("test"))
-    session.run("pytest", *(session.posargs or ["tests", "plugins", "integrations", "--ignore=tests/llm"]))
+    everything = ["--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm"]
+    session.run("pytest", *(session.posargs or everything))
 
 
 @nox.session(python=FLOOR)
