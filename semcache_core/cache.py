@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overloa
 import msgspec
 
 from .config import Config, load
-from .decide import Directives, Found
+from .decide import Directives, Found, check_threshold
 from .errors import NotOpenError, WrongLoopError
 from .freshness import check_tags
 from .functions import CachedFunction
@@ -379,7 +379,8 @@ class SemanticCache:
         those born at or before that time (seconds since the epoch). They are never served again, not even stale.
 
         Tags belong to a namespace, the configured one unless ``namespace`` names another. Raises ValueError if
-        nothing is named, DependencyError if the store cannot be written: then nothing is known to be gone.
+        nothing is named or ``entry_id`` is none, TypeError for a tag or a time that is none, DependencyError if the
+        store cannot be written: then nothing is known to be gone.
         """
         opened = self._open()
         check_tags(() if tag is None else (tag,))
@@ -417,6 +418,5 @@ def _entry_id(text: str) -> bytes:
 
 
 def _raising(threshold: float) -> Directives:
-    if not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
+    check_threshold(threshold)
     return Directives(threshold=threshold)

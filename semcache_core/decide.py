@@ -47,6 +47,12 @@ class Directives(Struct, frozen=True, kw_only=True):
         return self.lookup and self.store and not self.off
 
 
+def check_threshold(threshold: float) -> None:
+    """Raise ValueError for what no similarity could reach, or every one would."""
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
+
+
 class Found(Struct, frozen=True, kw_only=True):
     """What the engine found for a query, and why."""
 

@@ -125,6 +125,8 @@ class Flight(Generic[T]):
             if self._alone is None:
                 self._alone = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._alone)
+            # Whoever was the last one may have handed over to somebody who joined in the same moment.
+            await asyncio.sleep(0)
 
     # -- a waiter's side ------------------------------------------------------------------------------------------
 

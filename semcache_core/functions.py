@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
+from .decide import check_threshold
 from .freshness import check_tags, parse_duration
 from .settings import Duration
 
@@ -86,8 +87,8 @@ def cached(
     check_tags(tags)
     if ttl is not None and not isinstance(ttl, msgspec.UnsetType):
         parse_duration(ttl)
-    if threshold is not None and not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"@cached: threshold is a similarity from 0 to 1, not {threshold!r}")
+    if threshold is not None:
+        check_threshold(threshold)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         _refuse_nameless(function, version)

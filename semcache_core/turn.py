@@ -76,10 +76,7 @@ class Turn:
             raise
 
     async def _while_wanted(self, answering: asyncio.Future[Any]) -> None:
-        while self._flight.others:
-            await self._flight.alone()
-            # Whoever was the last one may have handed over to somebody who joined in the same moment.
-            await asyncio.sleep(0)
+        await self._flight.alone()
         self._abandon(answering)
 
     def _abandon(self, answering: asyncio.Future[Any]) -> None:

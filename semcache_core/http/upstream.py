@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
@@ -42,7 +41,8 @@ class Upstream:
             visit.conclude()
         if not (visit.observed and visit.found.record is not None):
             self._recording = Recording(visit.asking, born_at=visit.engine.clock())
-        visit.incoming.held = self._until_alone
+        # The client may leave: the application hears of it once nobody else waits for its answer.
+        visit.incoming.held = self._flight.alone
         try:
             scope = scope_without_directives(visit.scope) if visit.asking.known.addressed else visit.scope
             await visit.app(scope, visit.incoming.receive, self._on_message)
@@ -58,7 +58,7 @@ class Upstream:
                 self._unstored("aborted")
             visit.conclude()
             self._outbox.close()
-            # It would hold this object, which holds it: nothing here is left to the garbage collector.
+            # The answer is over: whoever still listens for the client hears of it at once.
             visit.incoming.held = None
 
     # -- what the application says --------------------------------------------------------------------------------
@@ -246,13 +246,6 @@ class Upstream:
         self._recording = None
         self._visit.engine.observatory.fault("record", error)
         self._flight.fail(alone=True)
-
-    async def _until_alone(self) -> None:
-        """The client left. The application hears of it once nobody else waits for its answer."""
-        while self._flight.others:
-            await self._flight.alone()
-            # Whoever was the last one may have handed over to somebody who joined in the same moment.
-            await asyncio.sleep(0)
 
 
 def scope_without_directives(scope: Scope) -> Scope:
