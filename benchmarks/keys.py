@@ -23,8 +23,8 @@ from typing import Any
 
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.keys.digests import Digests
-from semcache_core.keys.http import HttpKeys
-from semcache_core.keys.identity import Caller, Target
+from semcache_core.keys.http import Admitted, HttpKeys
+from semcache_core.keys.identity import Target
 from semcache_core.keys.python import PythonKeys
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Key, Request
@@ -125,21 +125,20 @@ def main() -> None:
     rng = random.Random(7)
     digests = Digests(b"benchmark secret of many bytes")
     keys, chat, policy = HttpKeys(digests, options=HttpOptions()), OpenAIChat(), Policy()
-    caller = keys.admit(TARGET, HEADERS, now=0.0)
-    assert isinstance(caller, Caller)
-    partition = keys.partition(TARGET, caller)
+    admitted = keys.admit(TARGET, HEADERS, now=0.0)
+    assert isinstance(admitted, Admitted)
     place = ("default", "openai-chat", "POST", "http", "", PATH, b"", "https://llm.example")
 
     def key(raw: bytes) -> object:
         made = chat.extract(Request(method="POST", path=PATH, body=raw))
         assert isinstance(made, Key)
-        return keys.query(made, TARGET, caller, policy=policy, partition=partition)
+        return keys.query(made, admitted, policy=policy)
 
     def alias(raw: bytes) -> object:
-        return keys.alias(place, HEADERS, raw, generic=False)
+        return keys.alias(keys.told(place, HEADERS, generic=False), raw)
 
     def head(_: bytes) -> object:
-        return keys.partition(TARGET, keys.admit(TARGET, HEADERS, now=0.0))  # type: ignore[arg-type]
+        return keys.admit(TARGET, HEADERS, now=0.0)
 
     print(f"{'body':<26}{'bytes':>7}{'ceiling':>10}{'key':>10}{'ratio':>8}{'alias':>10}{'ratio':>8}   (microseconds)")
     small: list[bytes] = []

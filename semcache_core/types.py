@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
+Fields = tuple[tuple[str, bytes], ...]
+"""Names of what a request was made of, each with a short keyed digest of its value."""
 
 Outcome = Literal["hit", "stale", "miss", "bypass"]
 Source = Literal["exact", "semantic"]
@@ -172,6 +174,7 @@ class Nearby(msgspec.Struct, frozen=True):
     flight: bytes
     text: str = ""
     exact_only: str | None = None
+    fields: Fields = ()
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -189,30 +192,23 @@ class Address(msgspec.Struct, frozen=True):
 class Query(Address, frozen=True, dict=True):
     """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
 
-    An exact hit needs no more than its address, so the rest is worked out when it is first asked for, by ``nearby_of``
-    and ``fields_of``.
+    An exact hit needs no more than its address, so the rest is worked out when it is first asked for.
     """
 
     nearby_of: Callable[[], Nearby]
-    fields_of: Callable[[], tuple[tuple[str, bytes], ...]] = tuple
 
     def __repr__(self) -> str:
         return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
 
     @once
     def nearby(self) -> Nearby:
-        """What a search needs, computed once."""
+        """What matters after an exact miss, computed once."""
         return self.nearby_of()
-
-    @once
-    def fields(self) -> tuple[tuple[str, bytes], ...]:
-        """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
-        return self.fields_of()
 
     def settled(self) -> Query:
         """Return the same query with everything worked out: it no longer holds the request that it was made from."""
-        nearby, fields = self.nearby, self.fields
-        return Query(self.namespace, self.partition, self.exact, self.entry_id, lambda: nearby, lambda: fields)
+        nearby = self.nearby
+        return Query(self.namespace, self.partition, self.exact, self.entry_id, lambda: nearby)
 
     @property
     def scope(self) -> bytes:
@@ -239,6 +235,11 @@ class Query(Address, frozen=True, dict=True):
         """Reason code why only an equal request may be answered; None: near texts may be, too."""
         return self.nearby.exact_only
 
+    @property
+    def fields(self) -> Fields:
+        """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
+        return self.nearby.fields
+
 
 RECORD_VERSION = 1
 
@@ -263,7 +264,7 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """Tokens that the upstream counted for this answer: what a hit saves."""
     cost: float = 0.0
     """Seconds that the upstream took: what a hit saves."""
-    fields: tuple[tuple[str, bytes], ...] = ()
+    fields: Fields = ()
     must_revalidate: bool = False
     """The answer itself forbids that it is served stale."""
     age_at_birth: int = 0

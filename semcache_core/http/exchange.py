@@ -17,9 +17,9 @@ from semcache_core.decide import Directives
 from semcache_core.http import directives as spoken
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
-from semcache_core.http.known import Known
+from semcache_core.http.known import Head, Known, is_short
 from semcache_core.http.site import Desk, Route
-from semcache_core.keys.http import ADMITTED, Target
+from semcache_core.keys.http import Target, Told
 from semcache_core.types import Bypass, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
@@ -60,14 +60,19 @@ class Asking:
         self._key, self._query = key, query
 
     @property
+    def head(self) -> Head:
+        """What the request's head says."""
+        return self.known.head
+
+    @property
     def route(self) -> Route:
         """Who reads the request, and what holds for it."""
-        return self.known.route
+        return self.known.head.route
 
     @property
     def directives(self) -> Directives:
         """What its caller asked for besides."""
-        return self.known.directives
+        return self.known.head.directives
 
     @property
     def query(self) -> Query:
@@ -98,15 +103,12 @@ class Asking:
         return known.handle
 
     def _read(self) -> None:
-        desk, call, known, route = self.desk, self.call, self.known, self.known.route
-        target = _target(desk, route, call, known.namespace)
-        # No credential of it ends in between.
-        caller = desk.keys.admit(target, call.headers, now=ADMITTED, who=call.who)
-        key = _extract(route, call, self.body)
-        if isinstance(caller, Bypass) or not isinstance(key, Key):
-            raise TypeError(f"the {route.protocol} extractor read one request in two ways")
+        head = self.known.head
+        key = _extract(head.route, self.call, self.body)
+        if not isinstance(key, Key):
+            raise TypeError(f"the {head.route.protocol} extractor read one request in two ways")
         self._key = key
-        self._query = desk.keys.query(key, target, caller, policy=route.policy, partition=known.partition)
+        self._query = self.desk.keys.query(key, head.admitted, policy=head.route.policy)
 
 
 def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Asking | Bypass | None:
@@ -115,17 +117,23 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
     """
     place = (route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
-    alias = desk.keys.alias(place, call.headers, body, generic=route.generic)
+    told = desk.keys.told(place, call.headers, generic=route.generic)
+    alias = desk.keys.alias(told, body)
     known = desk.aliases.get(alias)
-    if known is None or (type(known) is Known and known.ends is not None and known.ends <= now):
-        return _first_asked(desk, route, call, body, now=now, alias=alias)
-    return known if isinstance(known, Bypass) else Asking(desk, call, body, known)
+    if type(known) is Known and known.head.holds(now):
+        return Asking(desk, call, body, known)
+    if isinstance(known, Bypass):
+        return known
+    head = _headed(desk, route, call, told, now=now)
+    return head if isinstance(head, Bypass) else _first_asked(desk, head, call, body, alias=alias)
 
 
-def _first_asked(
-    desk: Desk, route: Route, call: Call, body: bytes, *, now: float, alias: bytes
-) -> Asking | Bypass | None:
-    """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
+def _headed(desk: Desk, route: Route, call: Call, told: Told, *, now: float) -> Head | Bypass:
+    """Return what the request's head says, or why it keeps the request away."""
+    digest = desk.keys.head(told)
+    head = desk.heads.get(digest)
+    if head is not None and head.holds(now):
+        return head
     # Only to see which names are there: most requests have none that matters.
     names = dict(call.headers)
     directives = _NO_DIRECTIVES
@@ -137,9 +145,25 @@ def _first_asked(
         if directives.semantic and route.comparing is not None:
             route = route.comparing
     target = _target(desk, route, call, directives.namespace or desk.namespace)
-    caller = desk.keys.admit(target, call.headers, now=now, who=call.who)
-    if isinstance(caller, Bypass):
-        return caller
+    admitted = desk.keys.admit(target, call.headers, now=now, who=call.who)
+    if isinstance(admitted, Bypass):
+        return admitted
+    head = Head(
+        route,
+        admitted,
+        directives,
+        _shown(desk, call.headers),
+        addressed=not STRIPPED.isdisjoint(names),
+        short=is_short(admitted, directives),
+    )
+    if head.short:
+        desk.heads.put(digest, head)
+    return head
+
+
+def _first_asked(desk: Desk, head: Head, call: Call, body: bytes, *, alias: bytes) -> Asking | Bypass | None:
+    """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
+    route = head.route
     try:
         key = _extract(route, call, body)
     except CannotDecode:
@@ -148,22 +172,9 @@ def _first_asked(
         if key is not None:
             desk.aliases.put(alias, key)
         return key
-    query = desk.keys.query(key, target, caller, policy=route.policy)
-    known = Known(
-        namespace=query.namespace,
-        partition=query.partition,
-        exact=query.exact,
-        entry_id=query.entry_id,
-        route=route,
-        directives=directives,
-        shown=_shown(desk, call.headers),
-        addressed=not STRIPPED.isdisjoint(names),
-        streamed=key.streamed,
-        needs=key.needs,
-        ends=desk.keys.ends(caller),
-    )
-    # Tags may be many and long: what a caller makes of them is not kept for every request.
-    if not directives.tags:
+    query = desk.keys.query(key, head.admitted, policy=route.policy)
+    known = Known(query.namespace, query.partition, query.exact, query.entry_id, head, key.streamed, key.needs)
+    if head.short:
         desk.aliases.put(alias, known)
     return Asking(desk, call, body, known, key=key, query=query)
 

@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from semcache_core.types import Address, Bypass
+import msgspec
+
+from semcache_core.types import Address
 
 if TYPE_CHECKING:
     from semcache_core.decide import Directives
     from semcache_core.http.site import Route
     from semcache_core.http.status import Shown
+    from semcache_core.keys.http import Admitted
+
+_LONGEST = 1024
+"""Bytes of a head that is remembered: callers choose headers and tags, and may make every one another."""
 
 
-class Known(Address, frozen=True):
-    """What a request is known to ask: digests, mode and directives, no text."""
+class Head(msgspec.Struct, frozen=True):
+    """What a request's head says: who asks, and what is asked for besides the body."""
 
     route: Route
-    """Who reads it, under which policy."""
+    """Who reads the request, under which policy."""
+    admitted: Admitted
     directives: Directives
     shown: Shown
     addressed: bool
     """Some of its fields are meant for the cache alone."""
+    short: bool
+    """It may be remembered, and requests with it."""
+
+    def holds(self, now: float) -> bool:
+        """Say whether the caller's credential has not ended."""
+        ends = self.admitted.ends
+        return ends is None or ends > now
+
+
+def is_short(admitted: Admitted, directives: Directives) -> bool:
+    """Say whether a head may be remembered, and requests with it."""
+    size = sum([len(name) + len(value) for name, value in admitted.keyed]) + sum(map(len, directives.tags))
+    return size <= _LONGEST
+
+
+class Known(Address, frozen=True):
+    """What a request is known to ask: digests and mode, no text."""
+
+    head: Head
     streamed: bool
     needs: frozenset[str]
-    ends: float | None
-    """When the caller's credential ends, and this with it: seconds since the epoch; None: nobody knows of an end."""
     handle: bytes = b""
     """``Semcache-Entry`` of its own entry, from its first hit on."""
-
-
-class Aliases:
-    """Remembers what raw requests came to, the oldest forgotten first once ``capacity`` is reached."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        # Not a plain dict: finding its first key means passing over all that were deleted before it.
-        self._known: OrderedDict[bytes, Known | Bypass] = OrderedDict()
-        self.get: Callable[[bytes], Known | Bypass | None] = self._known.get
-        """Return what is known of an alias, or None."""
-
-    def put(self, alias: bytes, known: Known | Bypass) -> None:
-        """Remember what a request came to."""
-        if self._capacity <= 0:
-            return
-        while len(self._known) >= self._capacity:
-            self._known.popitem(last=False)
-        self._known[alias] = known
-
-    def __len__(self) -> int:
-        return len(self._known)

@@ -45,7 +45,7 @@ async def respond(
         await _passed_by(app, desk, scope, incoming, send, asking.reason)
         return
     known = asking.known
-    policy, directives = known.route.policy, known.directives
+    policy, directives = known.head.route.policy, known.head.directives
     ending = Ending.AGAIN
     while ending is Ending.AGAIN:
         found = UNPROVEN
@@ -93,7 +93,7 @@ def _asked(
 async def _searched(asking: Asking, missed: Found) -> Found:
     """Return what answers the request where nothing is at hand. One that was known by its bytes is read only here."""
     engine, known = asking.desk.engine, asking.known
-    policy, directives = known.route.policy, known.directives
+    policy, directives = known.head.route.policy, known.head.directives
     if missed.reason == "unread":
         missed = await engine.read(known, policy=policy, directives=directives)
         if missed.outcome != "miss":

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from semcache_core.extractors.json_body import JsonBody
-from semcache_core.http.known import Aliases
+from semcache_core.http.known import Head, Known
 from semcache_core.keys.http import HttpKeys
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
+from semcache_core.recent import Recent
 from semcache_core.settings import HttpOptions, Policy, RouteOptions
+from semcache_core.types import Bypass
 
 if TYPE_CHECKING:
     from semcache_core.config import Config
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from semcache_core.keys.digests import Digests
 
 _RESOLVED_KEPT = 4096
+_HEADS_KEPT = 1024
 _PROOFS_KEPT = 65_536
 _PROOF_LASTS = 3600.0
 """Under ``identity = "shared"``: seconds for which an upstream's 2xx proves a credential."""
@@ -96,6 +99,7 @@ class Desk:
         "allow",
         "debug_token",
         "engine",
+        "heads",
         "keep",
         "keys",
         "namespace",
@@ -117,7 +121,8 @@ class Desk:
         self.nobody = self.keys.credential(())
         """The credential of a request that has none."""
         # Its own: two drivers may tell callers apart in two ways.
-        self.aliases = Aliases(site.config.limits.alias_cache)
+        self.aliases: Recent[Known | Bypass] = Recent(site.config.limits.alias_cache)
+        self.heads: Recent[Head] = Recent(_HEADS_KEPT)
         self.proofs = site.proofs
         self.shared = options.identity == "shared"
         self.allow: frozenset[str] = frozenset(options.allow_directives)

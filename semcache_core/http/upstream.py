@@ -44,7 +44,7 @@ class Upstream:
         # The client may leave: the application hears of it once nobody else waits for its answer.
         visit.incoming.held = self._flight.alone
         try:
-            scope = scope_without_directives(visit.scope) if visit.asking.known.addressed else visit.scope
+            scope = scope_without_directives(visit.scope) if visit.asking.head.addressed else visit.scope
             await visit.app(scope, visit.incoming.receive, self._on_message)
             await self._outbox.finish()
         except Exception:
@@ -99,7 +99,7 @@ class Upstream:
         told = (
             status.observed()
             if visit.observed and visit.found.record is not None
-            else status.missed(visit.found, shown=visit.asking.known.shown)
+            else status.missed(visit.found, shown=visit.asking.head.shown)
         )
         sent = rules.without(sent, ANSWER_STRIPPED)
         sent += told

@@ -1,6 +1,6 @@
 """Digests: keyed BLAKE2b over MessagePack, in which every field carries its own length, one personalisation a purpose.
 
-Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag and alias; 32 for a store's scope.
+Sizes in bytes: 16 each for partition, entry id, exact, scope, veto id, tag, alias and head; 32 for a store's scope.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Digests:
         self._scope = _base(key, b"scope", 16)
         self._flight = _base(key, b"flight", 16)
         self._alias = _base(key, b"alias", 16)
+        self._head = _base(key, b"head", 16)
         self._member = _base(key, b"member", 8)
         self._handle = _base(key, b"handle", 8)
 
@@ -67,21 +68,15 @@ class Digests:
         """Return who asks and where: 16 bytes over every field that tells two callers or two places apart."""
         return _digest(self._partition, fields)
 
-    def requests(self, partition: bytes) -> Any:
+    def requests(self, partition: bytes, *fields: Any) -> Any:
         """Return a hasher of the requests of one partition: copy it, update it with packed fields, take 32 bytes.
 
-        The first 16 are the entry id, the others the exact digest: one hash makes both.
+        The first 16 are the entry id, the others the exact digest: one hash makes both. ``fields``: what these requests
+        have in common.
         """
         hasher = self._request.copy()
-        hasher.update(pack(partition))
+        hasher.update(pack((partition, *fields)))
         return hasher
-
-    def request(self, partition: bytes, *fields: Any) -> bytes:
-        """Return the entry id (16 bytes) and the exact digest (16 bytes) of a request, one after the other."""
-        hasher = self._request.copy()
-        hasher.update(pack(partition) + pack(fields))
-        digest: bytes = hasher.digest()
-        return digest
 
     def scope(self, *fields: Any) -> bytes:
         """Return the digest within which texts may be compared: 16 bytes."""
@@ -94,6 +89,10 @@ class Digests:
     def alias(self, *fields: Any) -> bytes:
         """Return the short cut from raw bytes to a key: 16 bytes."""
         return _digest(self._alias, fields)
+
+    def head(self, *fields: Any) -> bytes:
+        """Return the short cut from a raw head to who asks, and how: 16 bytes."""
+        return _digest(self._head, fields)
 
     def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
         """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.

@@ -1,72 +1,89 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
 keys = HttpKeys(Digests(secret), options=settings.http)
-alias = keys.alias(place, headers, body, generic=...)  # a repeat of the same bytes is known by this
-caller = keys.admit(target, headers, now=now)          # Caller, or Bypass: forward and say why
-key = extractor.extract(request)                       # Key, Bypass, None
-query = keys.query(key, target, caller, policy=policy)
+told = keys.told(place, headers, generic=...)  # where it goes, and the headers that count
+alias = keys.alias(told, body)                 # a repeat of the same bytes is known by this
+admitted = keys.admit(target, headers, now=now)    # Admitted, or Bypass: forward and say why
+key = extractor.extract(request)               # Key, Bypass, None
+query = keys.query(key, admitted, policy=policy)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
+from semcache_core.recent import Recent
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import Address, Bypass, Key, Nearby, Query
+from semcache_core.types import Address, Bypass, Fields, Key, Nearby, Query
 
 from .canonical import HASHED, HOLE
-from .digests import Digests, store_scope
+from .digests import Digests, pack, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
 from .text import exact_only_reason, fold, split_after
 
-__all__ = ["ADMITTED", "Caller", "HttpKeys", "Target"]
+__all__ = ["Admitted", "HttpKeys", "Target", "Told"]
+
+Place = tuple[str | bytes | None, ...]
+Told = tuple[Place, list[Header]]
+"""Where a request goes, and those of its headers that are not ignored."""
+
+_SCOPES_KEPT = 1024
+_LONGEST_FLIGHT = 128
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A caller at a target: what all requests with one head have in common, reduced to digests."""
+
+    namespace: str
+    partition: bytes
+    """Who asks and where: 16 bytes over every field that tells two callers or two places apart."""
+    keyed: tuple[Header, ...]
+    """The headers that belong to the request, by name."""
+    ends: float | None
+    """When the first of the caller's credentials ends: seconds since the epoch; None: nobody knows of an end."""
+    hasher: Any
+    """Of the requests made here: copy it and add what is asked."""
+
+
+class _Scope(msgspec.Struct, frozen=True):
+    """What all requests of one scope have in common."""
+
+    store_scope: bytes
+    fields: Fields
 
 
 class _Rest(msgspec.Struct, frozen=True):
     """What works out the second half of a query, if it is ever asked for."""
 
-    digests: Digests
-    partition: bytes
+    keys: HttpKeys
+    admitted: Admitted
     exact: bytes
-    keyed: tuple[Header, ...]
     key: Key
     policy: Policy
 
     def __call__(self) -> Nearby:
-        key, digests, partition = self.key, self.digests, self.partition
-        before, raw = split_after(key.hole, self.policy.hole_after)
+        key, admitted, policy = self.key, self.admitted, self.policy
+        before, raw = split_after(key.hole, policy.hole_after)
         text = fold(raw)
-        scope = digests.scope(partition, self.keyed, key.template, key.audience, len(key.hole), before)
+        digests = self.keys.digests
+        scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.audience, len(key.hole), before)
+        common = self.keys.common(scope, admitted, key)
+        exact_only = key.exact_only
+        if exact_only is None and policy.match == "semantic":
+            exact_only = exact_only_reason(text, policy)
+        flight = admitted.partition + self.exact + pack((key.flight, key.audience))
         return Nearby(
             scope=scope,
-            store_scope=store_scope(partition, scope),
-            flight=digests.flight(partition, self.exact, key.flight, key.audience),
+            store_scope=common.store_scope,
+            flight=flight if len(flight) <= _LONGEST_FLIGHT else digests.flight(flight),
             text=text,
-            exact_only=key.exact_only or exact_only_reason(text, self.policy),
+            exact_only=exact_only,
+            fields=(*common.fields, *digests.members([("earlier turns", key.aside)])) if key.aside else common.fields,
         )
-
-
-class _Fields(msgspec.Struct, frozen=True):
-    """Names the headers and members of a request, with short digests of their values."""
-
-    digests: Digests
-    keyed: tuple[Header, ...]
-    key: Key
-
-    def __call__(self) -> tuple[tuple[str, bytes], ...]:
-        key = self.key
-        found: list[tuple[str, bytes | msgspec.Raw]] = [
-            (f"header {name.decode('latin-1')}", value) for name, value in self.keyed
-        ]
-        if key.audience:
-            found.append(("end user", key.audience))
-        if key.aside:
-            found.append(("earlier turns", key.aside))
-        found += _members(key.template).items()
-        return self.digests.members(found)
 
 
 _MARK = bytes(HOLE)
@@ -96,54 +113,59 @@ class HttpKeys:
         self.digests = digests
         self._rule = IdentityRule(options, anonymous=anonymous, by_application=by_application)
         self._everybody = IdentityRule(HttpOptions(), anonymous=True)
+        self._scopes: Recent[_Scope] = Recent(_SCOPES_KEPT)
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
 
+    def told(self, place: Place, headers: Iterable[Header], *, generic: bool) -> Told:
+        """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
+        return place, self._rule.telling(headers, generic=generic)
+
+    def alias(self, told: Told, body: bytes) -> bytes:
+        """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
+
+        Headers count as they stand, in their order, those that say how to use the cache among them.
+        """
+        return self.digests.alias(told, body)
+
+    def head(self, told: Told) -> bytes:
+        """Return the same for the head alone: 16 bytes."""
+        return self.digests.head(told)
+
     def admit(
         self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None
-    ) -> Caller | Bypass:
-        """Return who asks and which headers belong to the request, or why it is not for the cache.
+    ) -> Admitted | Bypass:
+        """Return who asks, and where, or why the request is not for the cache.
 
         Headers with lower-case names, in order. ``now``: seconds since the epoch, by which a credential may have ended.
         """
-        return doubtful_path(target.path) or self._rule.sift(headers, generic=target.generic, now=now, who=who)
+        caller = doubtful_path(target.path) or self._rule.sift(headers, generic=target.generic, now=now, who=who)
+        if isinstance(caller, Bypass):
+            return caller
+        partition = self.digests.partition("http", target, caller.authority, caller.identity)
+        hasher = self.digests.requests(partition, caller.keyed)
+        return Admitted(target.namespace, partition, caller.keyed, self._rule.ends(caller), hasher)
 
-    def alias(
-        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], body: bytes, *, generic: bool
-    ) -> bytes:
-        """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
-
-        ``place`` is where it goes: whatever of it makes the target. Headers that are ignored do not count; the others
-        do as they stand, in their order, those that say how to use the cache among them.
-        """
-        return self.digests.alias(place, self._rule.telling(headers, generic=generic), body)
-
-    def ends(self, caller: Caller) -> float | None:
-        """Return when the caller's credential ends, as far as it says so: seconds since the epoch; None: no end."""
-        return self._rule.ends(caller)
-
-    def partition(self, target: Target, caller: Caller) -> bytes:
-        """Return who asks and where: 16 bytes."""
-        return self.digests.partition("http", target, caller.authority, caller.identity)
-
-    def query(
-        self, key: Key, target: Target, caller: Caller, *, policy: Policy, partition: bytes | None = None
-    ) -> Query:
-        """Return the query of an extracted key. ``partition``: what ``partition`` returned, where it is at hand."""
-        if partition is None:
-            partition = self.partition(target, caller)
-        digest = self.digests.request(partition, caller.keyed, key.template, key.aside, key.hole)
+    def query(self, key: Key, admitted: Admitted, *, policy: Policy) -> Query:
+        """Return the query of an extracted key."""
+        hasher = admitted.hasher.copy()
+        hasher.update(pack((key.template, key.aside, key.hole)))
+        digest = hasher.digest()
         exact = digest[16:]
         return Query(
-            target.namespace,
-            partition,
-            exact,
-            digest[:16],
-            _Rest(self.digests, partition, exact, caller.keyed, key, policy),
-            _Fields(self.digests, caller.keyed, key),
+            admitted.namespace, admitted.partition, exact, digest[:16], _Rest(self, admitted, exact, key, policy)
         )
+
+    def common(self, scope: bytes, admitted: Admitted, key: Key) -> _Scope:
+        """Return what all requests of a scope have in common; ``key`` is that of one of them."""
+        common = self._scopes.get(scope)
+        if common is None:
+            fields = self.digests.members(_named(admitted.keyed, key))
+            common = _Scope(store_scope(admitted.partition, scope), fields)
+            self._scopes.put(scope, common)
+        return common
 
     def credential(self, headers: Sequence[Header], *, generic: bool = True) -> bytes:
         """Return a digest of whatever in the headers looks like a credential, also where it tells nobody apart.
@@ -157,3 +179,14 @@ class HttpKeys:
     def handle(self, address: Address, entry_id: bytes) -> bytes:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of the address's partition only."""
         return self.digests.handle(address.partition, entry_id).encode()
+
+
+def _named(keyed: Sequence[Header], key: Key) -> list[tuple[str, bytes | msgspec.Raw]]:
+    """Name the headers and members of a request that its scope depends on."""
+    found: list[tuple[str, bytes | msgspec.Raw]] = [
+        (f"header {name.decode('latin-1')}", value) for name, value in keyed
+    ]
+    if key.audience:
+        found.append(("end user", key.audience))
+    found += _members(key.template).items()
+    return found

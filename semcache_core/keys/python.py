@@ -52,26 +52,20 @@ class _Rest(msgspec.Struct, frozen=True):
         return Nearby(
             scope=scope,
             store_scope=store_scope(partition, scope),
-            flight=digests.flight(partition, self.exact),
+            flight=partition + self.exact,
             text=text,
-            exact_only=exact_only_reason(text, policy),
+            exact_only=exact_only_reason(text, policy) if policy.match == "semantic" else None,
+            fields=digests.members(_named(self.context)) if self.context else (),
         )
 
 
-class _Fields(msgspec.Struct, frozen=True):
-    """Names the member of the context that split two keys."""
-
-    digests: Digests
-    context: bytes
-
-    def __call__(self) -> tuple[tuple[str, bytes], ...]:
-        if not self.context:
-            return ()
-        try:
-            members = msgspec.json.decode(self.context, type=dict[str, msgspec.Raw])
-        except msgspec.MsgspecError:
-            return self.digests.members([("context", self.context)])
-        return self.digests.members([(f"context.{name}", value) for name, value in members.items()])
+def _named(context: bytes) -> list[tuple[str, bytes | msgspec.Raw]]:
+    """Name the members of a context."""
+    try:
+        members = msgspec.json.decode(context, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return [("context", context)]
+    return [(f"context.{name}", value) for name, value in members.items()]
 
 
 class PythonKeys:
@@ -114,7 +108,6 @@ class PythonKeys:
             exact,
             digest[:16],
             _Rest(self, place, exact, prompt, known),
-            _Fields(self.digests, known) if known else tuple,
         )
 
     def function(self, module: str, qualname: str, version: str = "") -> PythonKeys:

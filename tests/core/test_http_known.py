@@ -14,8 +14,8 @@ from semcache_core import SemanticCache
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.http.exchange import Asking, Call, ask
-from semcache_core.http.known import Aliases
 from semcache_core.http.site import Desk, Place, Route
+from semcache_core.recent import Recent
 from semcache_core.types import Bypass, Key, Request, Stored
 
 from .asgi_client import serving
@@ -188,12 +188,26 @@ def test_a_refresh_that_can_no_longer_be_read_harms_nobody(monkeypatch: pytest.M
     asyncio.run(main())
 
 
-def test_what_a_caller_makes_of_tags_is_not_remembered(readings: list[bytes]) -> None:
+LONG_TAGS = b'tags="%b"' % b" ".join(b"%d-%b" % (number, b"x" * 60) for number in range(32))
+
+
+@pytest.mark.parametrize(
+    ("header", "read"),
+    [
+        ((b"semcache-control", b"tags=a"), 1),
+        ((b"semcache-control", LONG_TAGS), 3),
+        ((b"x-mood", b"calm"), 1),
+        ((b"x-mood", b"calm" * 300), 3),
+    ],
+)
+def test_a_head_is_remembered_unless_its_caller_made_it_long(
+    readings: list[bytes], header: tuple[bytes, bytes], read: int
+) -> None:
     async def main() -> None:
         async with serving(http={"allow_directives": ["tags"]}) as rig:
-            tagged = ((b"semcache-control", b"tags=a"),)
-            assert [(await rig.client.chat(headers=tagged)).cache for _ in range(3)] == ["MISS", "HIT", "HIT"]
-            assert len(readings) == 3
+            said = [(await rig.client.chat(headers=(header,))).cache for _ in range(3)]
+            assert said == ["MISS", "HIT", "HIT"]
+            assert len(readings) == read
 
     asyncio.run(main())
 
@@ -215,16 +229,16 @@ async def settled(rig: Any) -> None:
             await asyncio.sleep(0.001)
 
 
-def test_aliases_forget_the_oldest_first() -> None:
-    aliases = Aliases(2)
+def test_what_was_worked_out_is_forgotten_the_oldest_first() -> None:
+    recent: Recent[str] = Recent(2)
     for name in (b"a", b"b", b"c"):
-        aliases.put(name, Bypass(reason="x"))
-    assert [aliases.get(name) is None for name in (b"a", b"b", b"c")] == [True, False, False]
-    assert len(aliases) == 2
+        recent.put(name, "x")
+    assert [recent.get(name) is None for name in (b"a", b"b", b"c")] == [True, False, False]
+    assert len(recent) == 2
 
 
 @pytest.mark.parametrize("capacity", [0, -1])
 def test_no_capacity_remembers_nothing(capacity: int) -> None:
-    aliases = Aliases(capacity)
-    aliases.put(b"a", Bypass(reason="x"))
-    assert aliases.get(b"a") is None
+    recent: Recent[str] = Recent(capacity)
+    recent.put(b"a", "x")
+    assert recent.get(b"a") is None

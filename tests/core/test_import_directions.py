@@ -23,7 +23,8 @@ OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core
 """Used where they are installed, and done without, or asked for by name, where they are not."""
 
 SANS_IO = (
-    *("types", "errors", "settings", "protocols", "decide", "freshness", "wire", "values", "keys", "extractors"),
+    *("types", "errors", "settings", "recent", "protocols", "decide", "freshness", "wire", "values"),
+    *("keys", "extractors"),
     *(
         f"http.{name}"
         for name in ("headers", "sse", "coding", "directives", "status", "exchange", "recording", "replay")
@@ -38,6 +39,7 @@ BELOW = (
     "types",
     "errors",
     "settings",
+    "recent",
     "protocols",
     "plugin",
     "hookspecs",

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from semcache_core.extractors.json_body import JsonBody, JsonOptions
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.keys.digests import Digests, namespace_tag, partition_tag, tag_digest, veto_id
-from semcache_core.keys.http import HttpKeys, Target
-from semcache_core.keys.identity import Caller
+from semcache_core.keys.http import Admitted, HttpKeys, Target
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Bypass, Key, Query, Request
 
@@ -55,10 +54,10 @@ def query(
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     to = to or target()
     caller = KEYS.admit(to, [HOST, AUTH] if headers is None else headers, now=0.0)
-    assert isinstance(caller, Caller), caller
+    assert isinstance(caller, Admitted), caller
     key = extractor.extract(Request(method=to.method, path=to.path, body=raw))
     assert isinstance(key, Key), key
-    return KEYS.query(key, to, caller, policy=policy)
+    return KEYS.query(key, caller, policy=policy)
 
 
 def chat(**members: Any) -> dict[str, Any]:
@@ -66,9 +65,9 @@ def chat(**members: Any) -> dict[str, Any]:
 
 
 def alias(body: bytes, headers: Headers, to: Target) -> bytes:
-    assert isinstance(KEYS.admit(to, headers, now=0.0), Caller)  # From now on it knows the names.
+    assert isinstance(KEYS.admit(to, headers, now=0.0), Admitted)  # From now on it knows the names.
     place = (to.namespace, to.protocol, to.method, to.scheme, to.mount, to.path, to.query, to.upstream)
-    return KEYS.alias(place, headers, body, generic=to.generic)
+    return KEYS.alias(KEYS.told(place, headers, generic=to.generic), body)
 
 
 def veto(one: Query, entry: bytes = b"e" * 16) -> bytes:
@@ -456,8 +455,8 @@ def test_no_mutation_of_a_valid_body_makes_an_extractor_raise(body: bytes, data:
         assert isinstance(said, (Key, Bypass))
         if isinstance(said, Key):
             caller = KEYS.admit(target(path), [HOST, AUTH], now=0.0)
-            assert isinstance(caller, Caller)
-            made = KEYS.query(said, target(path), caller, policy=POLICY)
+            assert isinstance(caller, Admitted)
+            made = KEYS.query(said, caller, policy=POLICY)
             assert len(made.entry_id) == len(made.scope) == 16
             assert made.fields is not None
 

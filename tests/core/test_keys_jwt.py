@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from semcache_core.config import load
 from semcache_core.errors import ConfigError
 from semcache_core.keys.digests import Digests
-from semcache_core.keys.http import HttpKeys
-from semcache_core.keys.identity import Caller, Target
+from semcache_core.keys.http import Admitted, HttpKeys
+from semcache_core.keys.identity import Target
 from semcache_core.settings import HttpOptions, JwtOptions, Secret
 from semcache_core.types import Bypass
 
@@ -53,7 +53,7 @@ def admitted(headers: list[tuple[bytes, bytes]], *, by: HttpKeys | None = None, 
     """Return the partition as text, or the reason why there is none."""
     by = by or keys()
     caller = by.admit(TARGET, headers, now=now)
-    return caller.reason if isinstance(caller, Bypass) else by.partition(TARGET, caller).hex()
+    return caller.reason if isinstance(caller, Bypass) else caller.partition.hex()
 
 
 def is_admitted(said: str) -> bool:
@@ -197,7 +197,7 @@ def test_a_forged_token_that_has_ended_is_not_told_from_another_forged_one() -> 
 
 def test_what_is_remembered_of_a_caller_ends_with_the_token() -> None:
     caller = keys(leeway=5).admit(TARGET, bearer({**ANN, "exp": NOW + 60}), now=NOW)
-    assert isinstance(caller, Caller)
+    assert isinstance(caller, Admitted)
     assert caller.ends == NOW + 65
 
 

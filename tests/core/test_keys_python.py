@@ -41,7 +41,7 @@ def test_the_same_call_has_the_same_query() -> None:
         16,
         16,
         32,
-        16,
+        32,
     ]
 
 
