@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from .decide import Directives, Found, serves
 from .embeddings import Embeddings
 from .errors import DependencyError
 from .flights import Flights
-from .keys.digests import namespace_tag, partition_tag, tag_digest, veto_id
+from .keys.digests import own_tags, partition_tag, tag_digest, veto_id
 from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
@@ -129,9 +129,19 @@ class Engine:
         found = peeked or self.peek(query, policy=policy, directives=directives, now=self.clock())
         if found.reason == "unread":
             found = await self.read(query, policy=policy, directives=directives)
+        settled = self.settled(query, found, policy=policy, directives=directives)
+        return settled or await self._find_near(query, policy, directives, found)
+
+    def settled(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
+        """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
         if found.outcome != "miss" or found.reason == "no-cache":
             return found
-        return await self._find_near(query, policy, directives, found)
+        why_not = self._why_not_near(query, policy, directives)
+        if why_not is None:
+            return None
+        if why_not == "exact-mode" or found.reason != "absent":
+            return found
+        return msgspec.structs.replace(found, reason=why_not)
 
     async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
         """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
@@ -149,12 +159,7 @@ class Engine:
         return serves(record, now=now, stamp=stored.stamp, policy=policy, directives=directives, source="exact")
 
     async def _find_near(self, query: Query, policy: Policy, directives: Directives, missed: Found) -> Found:
-        neighbours = self._neighbours
-        why_not = self._why_not_near(query, policy, directives)
-        if why_not is not None or neighbours is None:
-            if why_not is None or why_not == "exact-mode" or missed.reason != "absent":
-                return missed
-            return msgspec.structs.replace(missed, reason=why_not)
+        neighbours = cast("Neighbours", self._neighbours)
         try:
             asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
             found = await within(neighbours.find(asked), self.limits.lookup_deadline)
@@ -169,11 +174,12 @@ class Engine:
         return found
 
     def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
-        if query.exact_only is not None:
-            return query.exact_only
         if self._neighbours is None or policy.match == "exact" or directives.exact_only:
             return "exact-mode"
-        return "empty-scope" if self._is_empty(query.store_scope) else None
+        nearby = query.nearby
+        if nearby.exact_only is not None:
+            return nearby.exact_only
+        return "empty-scope" if self._is_empty(nearby.store_scope) else None
 
     def _is_empty(self, store_scope: bytes) -> bool:
         if self.parts.scopes is None:
@@ -200,37 +206,59 @@ class Engine:
         """Store ``record`` as the answer of ``query``; return False if it was refused or, when waited for, not written.
 
         Off the caller's path, unless ``wait`` is given, nothing may outlive the request, or the store writes at once.
+        """
+        job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
+        if job is None:
+            return False
+        if wait or not self.background:
+            return await self.write(job)
+        self.write_later(job)
+        return True
+
+    def job_of(
+        self,
+        query: Query,
+        record: Record,
+        *,
+        policy: Policy,
+        tags: Sequence[str] = (),
+        vector: Vector | None = None,
+        refreshes: bool = False,
+    ) -> Job | None:
+        """Return the write of ``record`` as the answer of ``query``; None if it is refused.
+
         ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
         replace it.
         """
         all_tags = self._tags(query, tags)
-        if self._is_outdated(query, record, all_tags):
+        if (self._stamped or self._forgotten) and self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
-            return False
-        if not self._may_store(query, record):
+            return None
+        if self.parts.vetoes and not self._may_store(query, record):
             self.observatory.count_unstored("vetoed")
-            return False
+            return None
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
-        semantic = (
-            self._embeddings is not None and bool(query.text) and query.exact_only is None and not record.exact_only
+        return Job(
+            query,
+            record,
+            wire.encode(record),
+            freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
+            all_tags,
+            policy.match == "semantic" and self._embeddings is not None and bool(record.text) and not record.exact_only,
+            vector,
         )
-        job = Job(
-            query=query,
-            record=record,
-            data=wire.encode(record),
-            keep_until=freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
-            tags=all_tags,
-            semantic=semantic and policy.match == "semantic",
-            vector=vector,
-        )
-        if wait or not self.background:
-            return await self._writes.write_now(job)
+
+    async def write(self, job: Job) -> bool:
+        """Write now; return False if that failed."""
+        return await self._writes.write_now(job)
+
+    def write_later(self, job: Job) -> None:
+        """Write off the caller's path. Its own process has it at once."""
         self._writes.queue(job)
-        return True
 
     def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
-        own = (namespace_tag(query.namespace), partition_tag(query.partition))
+        own = own_tags(query.namespace, query.partition)
         return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
 
     def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:

@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
+from .types import Entity
+
 T = TypeVar("T")
 
 _FIRST_FAILURE = 1
@@ -31,37 +33,24 @@ class FlightFailed(Exception):
         self.alone = alone
 
 
-class Flight(Generic[T]):
+class Flight(Entity, Generic[T]):
     """One upstream call and everybody who waits for it."""
 
-    __slots__ = (
-        "_alone",
-        "_doors_open",
-        "_ended",
-        "_failure",
-        "_flights",
-        "_items",
-        "_joined",
-        "_key",
-        "_news",
-        "failures",
-        "led",
-        "waiting",
-    )
-
-    def __init__(self, flights: Flights[T] | None, key: bytes, *, failures: int = 0) -> None:
-        self._flights = flights
-        self._key = key
-        self._items: list[T] = []
-        self._news: asyncio.Future[None] | None = None
-        self._alone: asyncio.Future[None] | None = None
-        self._joined: asyncio.Future[None] | None = None
-        self._doors_open = True
-        self._ended = False
-        self._failure: FlightFailed | None = None
-        self.failures = failures
-        self.led = False
-        self.waiting = 0
+    _flights: Flights[T] | None
+    _key: bytes
+    failures: int = 0
+    led: bool = False
+    waiting: int = 0
+    """How many wait for it."""
+    open: bool = True
+    """Somebody could still come to wait."""
+    _items: list[T] = []
+    _news: asyncio.Future[None] | None = None
+    _alone: asyncio.Future[None] | None = None
+    _joined: asyncio.Future[None] | None = None
+    _doors_open: bool = True
+    _ended: bool = False
+    _failure: FlightFailed | None = None
 
     # -- the leader's side ----------------------------------------------------------------------------------------
 
@@ -73,7 +62,7 @@ class Flight(Generic[T]):
 
     def close_doors(self) -> None:
         """Let nobody else join: the answer grew too large to keep, or may be told to its own caller only."""
-        self._doors_open = False
+        self._doors_open = self.open = False
         self._leave_table()
         if not self.waiting:
             self._items.clear()
@@ -82,7 +71,7 @@ class Flight(Generic[T]):
         """End well. ``refused``: the answer was complete but may not be stored, so equal requests need not wait."""
         if self._ended:
             return
-        self._ended = True
+        self._ended, self.open = True, False
         self._leave_table()
         if refused and self._flights is not None:
             self._flights.mark_hit_for_miss(self._key)
@@ -92,7 +81,7 @@ class Flight(Generic[T]):
         """End without an answer. Harmless after ``land``. ``alone``: nobody should try to share this one again."""
         if self._ended:
             return
-        self._ended = True
+        self._ended, self.open = True, False
         again = not alone and self.failures < _FIRST_FAILURE and self._doors_open
         self._failure = FlightFailed(alone=not again)
         if self._flights is not None:
@@ -100,16 +89,6 @@ class Flight(Generic[T]):
             if again and self.waiting:
                 self._flights.reopen(self._key, failures=self.failures + 1)
         self._wake()
-
-    @property
-    def others(self) -> bool:
-        """Whether anybody waits for this flight."""
-        return self.waiting > 0
-
-    @property
-    def may_be_joined(self) -> bool:
-        """Whether somebody could still come to wait."""
-        return self._doors_open and not self._ended
 
     def joined(self) -> asyncio.Future[None]:
         """Return a future that is done once somebody waits. Not to be cancelled."""
@@ -212,8 +191,7 @@ class Flights(Generic[T]):
 
     def solo(self) -> Flight[T]:
         """Return a flight that nobody can join."""
-        flight: Flight[T] = Flight(None, b"")
-        flight.led = True
+        flight: Flight[T] = Flight(None, b"", led=True)
         flight.close_doors()
         return flight
 

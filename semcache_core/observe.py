@@ -10,7 +10,7 @@ import msgspec
 
 from .decide import Found
 from .protocols import SupportsNotices
-from .types import Event, Fault, Notice, Outcome, Query
+from .types import Event, Fault, Fields, Notice, Outcome, Query
 
 _TEXTS_WATCHED = 4096
 _TOLD_AGAIN = 60.0
@@ -57,14 +57,15 @@ class Splits:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._seen: OrderedDict[int, tuple[tuple[str, bytes], ...]] = OrderedDict()
+        self._seen: OrderedDict[int, Fields] = OrderedDict()
 
     def watch(self, query: Query) -> None:
         """Note that the query's text was asked with the query's members."""
-        fields = query.fields
+        nearby = query.nearby
+        fields = nearby.fields
         if not fields:
             return
-        text = hash((query.partition, query.text))
+        text = hash((query.partition, nearby.text))
         before = self._seen.pop(text, None)
         self._seen[text] = fields
         if before is None:

@@ -68,7 +68,7 @@ class Turn:
             return await asyncio.shield(answering)
         except asyncio.CancelledError:
             # Others may wait for this call: it then outlives the one who began it, but not the last of them.
-            if self._flight.others:
+            if self._flight.waiting:
                 self._engine.adopt(answering)
                 self._engine.adopt(asyncio.ensure_future(self._while_wanted(answering)))
             else:
@@ -155,18 +155,19 @@ def record_of(query: Query, value: object, policy: Policy, *, born_at: float, co
     if policy.ttl == 0:
         raise NotStorable("ttl")
     kind, payload = pack(value)
+    nearby = query.nearby
     return Record(
         partition=query.partition,
-        scope=query.scope,
+        scope=nearby.scope,
         exact=query.exact,
-        text=query.text if query.exact_only is None else "",
+        text=nearby.text if nearby.exact_only is None else "",
         kind=kind,
         payload=payload,
         born_at=born_at,
         expires_at=expiry(born_at, policy.ttl, jitter=policy.jitter, draw=random.random()),  # noqa: S311  no secret
-        exact_only=query.exact_only is not None,
+        exact_only=nearby.exact_only is not None,
         cost=cost,
-        fields=query.fields,
+        fields=nearby.fields,
     )
 
 

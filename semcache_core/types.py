@@ -26,6 +26,12 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the value types."""
 
 
+class Entity(msgspec.Struct, eq=False):
+    """Base of what has a state: equal to itself alone, and its ``repr`` shows nothing of a request."""
+
+    __repr__ = object.__repr__
+
+
 # -- what stores and embedders see ------------------------------------------------------------------------------------
 
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from .embeddings import Embeddings
 from .errors import DependencyError
 from .parts import Dependencies, Parts
 from .settings import LimitOptions
-from .types import Point, Query, Record, Vector
+from .types import Entity, Point, Query, Record, Vector
 
 _BATCH = 64
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Entity):
     """One answer to be written."""
 
     query: Query

@@ -6,6 +6,7 @@ of caller; what cannot be assembled is stored as its event log (``form = "events
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from semcache_core.extractors.openai_replies import reply
 from semcache_core.http.sse import EventStream, framed
 from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
 from semcache_core.settings import Policy
-from semcache_core.types import Key
+from semcache_core.types import Entity, Key
 
 WHOLE = "whole"
 """``Answer.holds``: everything a caller of the JSON mode gets from this upstream."""
@@ -51,29 +52,33 @@ def content_type(head: AnswerHead) -> bytes:
     """Return the media type without its parameters, in lower case; empty where the answer has none."""
     for name, value in head.headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower()
+            return _media_type(value)
     return b""
 
 
-class _JsonRecorder:
-    def __init__(self, key: Key, policy: Policy) -> None:
-        self._key, self._policy = key, policy
-        self._pieces: list[bytes] = []
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
+class _JsonRecorder(Entity):
+    key: Key
+    policy: Policy
+    pieces: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
-        self._pieces.append(chunk)
+        self.pieces.append(chunk)
 
     def finish(self) -> Answer | Refused:
-        body = b"".join(self._pieces)
+        body = b"".join(self.pieces)
         try:
             content = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Refused("malformed-answer", complete=False)
-        verdict = admit(content, self._key, self._policy)
+        verdict = admit(content, self.key, self.policy)
         if isinstance(verdict, Refused):
             return verdict
-        holds = {WHOLE} | ({STREAM} if verdict.streamable else set())
-        return _answer(body, content, verdict, holds=holds)
+        return _answer(body, content, verdict, whole=True, stream=verdict.streamable)
 
 
 class _StreamRecorder:
@@ -108,9 +113,8 @@ class _StreamRecorder:
         if assembly.raw or not verdict.streamable:
             # What nobody here understands is for equal requests only.
             verdict = msgspec.structs.replace(verdict, exact_only=True)
-            return _answer(b"".join(self._log), content, verdict, holds={STREAM}, form="events")
-        holds = {STREAM} | ({WHOLE} if assembly.usage is not None else set())
-        return _answer(msgspec.json.encode(content), content, verdict, holds=holds)
+            return _answer(b"".join(self._log), content, verdict, whole=False, stream=True, form="events")
+        return _answer(msgspec.json.encode(content), content, verdict, whole=assembly.usage is not None, stream=True)
 
     def _take(self, events: list[Any]) -> None:
         try:
@@ -130,6 +134,9 @@ class Admitted(msgspec.Struct, frozen=True):
     streamable: bool
 
 
+_PLAIN = Admitted(exact_only=False, streamable=True)
+
+
 def admit(content: object, key: Key, policy: Policy) -> Admitted | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
@@ -139,23 +146,22 @@ def admit(content: object, key: Key, policy: Policy) -> Admitted | Refused:
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices:
         return Refused("empty-answer")
-    finished = _FINISHED.union(policy.finish_reasons)
-    exact_only, streamable = False, True
+    whole = _PLAIN
     for choice in choices:
-        verdict = _admit_choice(choice, key, policy, finished)
+        verdict = _admit_choice(choice, key, policy)
         if isinstance(verdict, Refused):
             return verdict
-        exact_only = exact_only or verdict.exact_only
-        streamable = streamable and verdict.streamable
-    return Admitted(exact_only=exact_only, streamable=streamable)
+        if verdict is not _PLAIN:
+            whole = Admitted(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
+    return whole
 
 
-def _admit_choice(choice: Any, key: Key, policy: Policy, finished: frozenset[str]) -> Admitted | Refused:
+def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admitted | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or finish not in finished:
+    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in policy.finish_reasons):
         return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
     if message.get("refusal"):
         return Refused("refusal")
@@ -168,10 +174,12 @@ def _admit_choice(choice: Any, key: Key, policy: Policy, finished: frozenset[str
     if JSON in key.needs and not calls and not _is_json(content):
         return Refused("invalid-json")
     strange = not message.keys() <= _STREAMABLE and _is_strange(message)
-    plain = content is None or isinstance(content, str)
+    plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
+    if plain and not strange and not calls:
+        return _PLAIN
     return Admitted(
         exact_only=strange or (calls and policy.tool_calls == "exact"),
-        streamable=plain and not strange and choice.get("logprobs") is None and (not calls or _plain_tools(message)),
+        streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
 
 
@@ -213,17 +221,24 @@ def _is_json(content: object) -> bool:
     return True
 
 
-def _answer(body: bytes, content: dict[str, Any], verdict: Admitted, *, holds: set[str], form: str = "body") -> Answer:
+def _answer(
+    body: bytes, content: dict[str, Any], verdict: Admitted, *, whole: bool, stream: bool, form: str = "body"
+) -> Answer:
     usage = content.get("usage")
     return Answer(
         status=200,
         headers=(),
         body=body,
         form=form,
-        holds=frozenset(holds | ({USAGE} if isinstance(usage, dict) else set())),
+        holds=_held(whole, stream, isinstance(usage, dict)),
         tokens=_tokens(usage),
         exact_only=verdict.exact_only,
     )
+
+
+@cache
+def _held(whole: bool, stream: bool, usage: bool) -> frozenset[str]:
+    return frozenset(name for name, held in ((WHOLE, whole), (STREAM, stream), (USAGE, usage)) if held)
 
 
 def _tokens(usage: object) -> int:

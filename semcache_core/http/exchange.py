@@ -20,7 +20,7 @@ from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.known import Head, Known, is_short
 from semcache_core.http.site import Desk, Route
 from semcache_core.keys.http import Target, Told
-from semcache_core.types import Bypass, Headers, Key, Query, Request
+from semcache_core.types import Bypass, Entity, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
 """Request fields that are meant for the cache and go no further."""
@@ -46,23 +46,16 @@ class Call(msgspec.Struct, frozen=True):
     """The caller's name where the application says it (``Place.by_application``)."""
 
 
-class Asking:
+class Asking(Entity):
     """A request the cache may answer: what it is known to ask, and the request itself for when it goes upstream."""
 
-    __slots__ = ("_key", "_query", "body", "call", "desk", "known")
-
-    def __init__(
-        self, desk: Desk, call: Call, body: bytes, known: Known, *, key: Key | None = None, query: Query | None = None
-    ) -> None:
-        self.desk, self.call, self.known = desk, call, known
-        self.body = body
-        """As it was sent: it may be compressed."""
-        self._key, self._query = key, query
-
-    @property
-    def head(self) -> Head:
-        """What the request's head says."""
-        return self.known.head
+    desk: Desk
+    call: Call
+    body: bytes
+    """As it was sent: it may be compressed."""
+    known: Known
+    _key: Key | None = None
+    _query: Query | None = None
 
     @property
     def route(self) -> Route:
@@ -104,7 +97,7 @@ class Asking:
 
     def _read(self) -> None:
         head = self.known.head
-        key = _extract(head.route, self.call, self.body)
+        key = _extract(head, self.call, self.body)
         if not isinstance(key, Key):
             raise TypeError(f"the {head.route.protocol} extractor read one request in two ways")
         self._key = key
@@ -154,6 +147,7 @@ def _headed(desk: Desk, route: Route, call: Call, told: Told, *, now: float) -> 
         directives,
         _shown(desk, call.headers),
         addressed=not STRIPPED.isdisjoint(names),
+        coded=b"content-encoding" in names,
         short=is_short(admitted, directives),
     )
     if head.short:
@@ -165,7 +159,7 @@ def _first_asked(desk: Desk, head: Head, call: Call, body: bytes, *, alias: byte
     """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
     route = head.route
     try:
-        key = _extract(route, call, body)
+        key = _extract(head, call, body)
     except CannotDecode:
         return _UNREADABLE
     if not isinstance(key, Key):
@@ -176,7 +170,7 @@ def _first_asked(desk: Desk, head: Head, call: Call, body: bytes, *, alias: byte
     known = Known(query.namespace, query.partition, query.exact, query.entry_id, head, key.streamed, key.needs)
     if head.short:
         desk.aliases.put(alias, known)
-    return Asking(desk, call, body, known, key=key, query=query)
+    return Asking(desk, call, body, known, key, query)
 
 
 def _shown(desk: Desk, headers: Headers) -> status.Shown:
@@ -185,9 +179,11 @@ def _shown(desk: Desk, headers: Headers) -> status.Shown:
     return status.Shown(times=not desk.shared, matched=status.may_debug(headers, desk.debug_token))
 
 
-def _extract(route: Route, call: Call, body: bytes) -> Key | Bypass | None:
+def _extract(head: Head, call: Call, body: bytes) -> Key | Bypass | None:
     """Return what the extractor makes of the request. Raises CannotDecode."""
-    body = decoded(call.headers, body, limit=route.policy.max_body)
+    route = head.route
+    if head.coded:
+        body = decoded(call.headers, body, limit=route.policy.max_body)
     return route.extractor.extract(
         Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
     )

@@ -90,7 +90,12 @@ def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) ->
 
 def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the fields as bytes with names in lower case: applications and old servers do not all keep to it."""
-    return tuple([(bytes(name).lower(), bytes(value)) for name, value in headers])
+    return tuple(
+        [
+            (name.lower(), value) if type(name) is type(value) is bytes else (bytes(name).lower(), bytes(value))
+            for name, value in headers
+        ]
+    )
 
 
 def kept(headers: Headers, *, generic: bool, keep: frozenset[bytes] = frozenset()) -> Headers:

@@ -28,6 +28,8 @@ class Head(msgspec.Struct, frozen=True):
     shown: Shown
     addressed: bool
     """Some of its fields are meant for the cache alone."""
+    coded: bool
+    """The body comes in a content coding."""
     short: bool
     """It may be remembered, and requests with it."""
 

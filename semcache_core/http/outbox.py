@@ -32,9 +32,9 @@ class Outbox:
         """Send ``message`` after those before it. While others wait for the answer this returns at once."""
         flight = self._flight
         begun: Coroutine[Any, Any, None] | None = None
-        if self._task is None and not flight.others:
+        if self._task is None and not flight.waiting:
             sending = self._send(message)
-            if not flight.may_be_joined or not isinstance(sending, CoroutineType):
+            if not flight.open or not isinstance(sending, CoroutineType):
                 await sending
                 return
             try:
@@ -48,13 +48,18 @@ class Outbox:
         if self._task is None:
             self._task = asyncio.create_task(self._drain(begun))
         task = self._task
-        if not flight.others:
+        if not flight.waiting:
             # The caller's own pace is the application's, until somebody else comes.
             await asyncio.wait((task, flight.joined()), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 task.result()
         if self._bytes > self._limit:
             await asyncio.shield(task)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has yet to be sent."""
+        return self._task is not None
 
     async def finish(self) -> None:
         """Return when everything was sent, or the client turned out to be gone."""
@@ -79,7 +84,7 @@ class Outbox:
             self._send = nowhere
             self._waiting.clear()
             self._bytes = 0
-            if not self._flight.others:
+            if not self._flight.waiting:
                 raise
         finally:
             self._task = None

@@ -17,9 +17,10 @@ from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.exchange import Asking
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
-from semcache_core.types import Headers, Record
+from semcache_core.types import Entity, Headers, Record
 
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
+_UNCODED = Bounded((), limit=0)
 _MARKED: dict[type, bool] = {}
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -39,40 +40,23 @@ class Kept(msgspec.Struct, frozen=True):
     tags: tuple[str, ...]
 
 
-class Recording:
+class Recording(Entity):
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
-    __slots__ = (
-        "_asking",
-        "_born_at",
-        "_decoder",
-        "_headers",
-        "_lain",
-        "_left",
-        "_marked",
-        "_must_revalidate",
-        "_recorder",
-        "_tags",
-        "_ttl",
-        "_vary",
-        "refused",
-    )
-
-    def __init__(self, asking: Asking, *, born_at: float) -> None:
-        self._asking = asking
-        self._born_at = born_at
-        self._decoder: Bounded | None = None
-        self._left = asking.route.policy.max_body
-        self._recorder: Recorder | None = None
-        self._marked: SupportsTerminal | None = None
-        self._headers: Headers = ()
-        self._vary: Headers = ()
-        self._ttl: Duration = None
-        self._must_revalidate = False
-        self._lain = 0
-        self._tags: tuple[str, ...] = ()
-        self.refused: Refused | None = None
-        """Why nothing will be stored, as soon as that is known."""
+    asking: Asking
+    born_at: float
+    refused: Refused | None = None
+    """Why nothing will be stored, as soon as that is known."""
+    _decoder: Bounded | None = None
+    _size: int = 0
+    _recorder: Recorder | None = None
+    _marked: SupportsTerminal | None = None
+    _headers: Headers = ()
+    _vary: Headers = ()
+    _ttl: Duration = None
+    _must_revalidate: bool = False
+    _lain: int = 0
+    _tags: tuple[str, ...] = ()
 
     def begin(self, head: AnswerHead, *, now: float) -> Shared | None:
         """Take the head; return what others who wait may be told, or None: this answer is its own caller's only."""
@@ -90,8 +74,8 @@ class Recording:
         if self._decoder is None:
             return b""
         content = self._decoder.feed(chunk)
-        self._left -= len(content)
-        if self._left < 0:
+        self._size += len(content)
+        if self._size > self.asking.known.head.route.policy.max_body:
             self.refuse("too-large")
         elif content and self._recorder is not None:
             self._recorder.feed(content)
@@ -121,30 +105,32 @@ class Recording:
         answer = self._recorder.finish()
         if isinstance(answer, Refused):
             return answer
-        query, policy = self._asking.query, self._asking.route.policy
         if self._ttl == 0:
             return Refused("ttl", complete=False)
+        query, policy = self.asking.query, self.asking.known.head.route.policy
+        nearby = query.nearby
+        exact_only = answer.exact_only or nearby.exact_only is not None
         whole = msgspec.structs.replace(answer, headers=self._headers, vary=self._vary)
         record = Record(
             partition=query.partition,
-            scope=query.scope,
+            scope=nearby.scope,
             exact=query.exact,
-            text="" if query.exact_only or answer.exact_only else query.text,
+            text="" if exact_only else nearby.text,
             kind="http",
             payload=_encode(whole),
-            born_at=self._born_at,
-            expires_at=expiry(self._born_at, self._ttl, jitter=policy.jitter, draw=draw),
-            exact_only=answer.exact_only or query.exact_only is not None,
+            born_at=self.born_at,
+            expires_at=expiry(self.born_at, self._ttl, jitter=policy.jitter, draw=draw),
+            exact_only=exact_only,
             tokens=answer.tokens,
-            cost=max(0.0, now - self._born_at),
-            fields=query.fields,
+            cost=max(0.0, now - self.born_at),
+            fields=nearby.fields,
             must_revalidate=self._must_revalidate,
             age_at_birth=self._lain,
         )
         return Kept(record, self._tags)
 
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
-        asking, headers = self._asking, head.headers
+        asking, headers = self.asking, head.headers
         route = asking.route
         if head.status != 200:
             return Refused("status", complete=False)
@@ -168,9 +154,7 @@ class Recording:
             self._vary = rules.values_of(varying, asking.call.headers)
         limit = route.policy.max_body
         try:
-            self._decoder = (
-                decoder_for(headers, limit=limit) if b"content-encoding" in names else Bounded((), limit=limit)
-            )
+            self._decoder = decoder_for(headers, limit=limit) if b"content-encoding" in names else _UNCODED
         except CannotDecode:
             return Refused("coding", complete=False)
         recorder = route.answers.recorder(asking.key, head, policy=route.policy)
@@ -182,7 +166,7 @@ class Recording:
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
-        route, directives = self._asking.route, self._asking.directives
+        route, directives = self.asking.route, self.asking.directives
         own = said.of_answer(headers) if b"semcache-control" in names else None
         self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
         if own is not None and own.no_store:

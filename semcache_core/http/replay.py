@@ -60,7 +60,7 @@ def replayed(
         headers.append((b"content-length", b"%d" % len(chunks[0])))
     if not route.generic:
         headers.append(status.PRIVATE)
-    shown = asking.head.shown
+    shown = asking.known.head.shown
     if upstream_status is None:
         headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)
     else:

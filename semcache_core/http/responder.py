@@ -44,29 +44,30 @@ async def respond(
         engine.bypassed(asking.reason, policy=route.policy, started=started, namespace=desk.namespace)
         await _passed_by(app, desk, scope, incoming, send, asking.reason)
         return
-    known = asking.known
-    policy, directives = known.head.route.policy, known.head.directives
+    known, head = asking.known, asking.known.head
+    policy, directives = head.route.policy, head.directives
+    observing = policy.mode == "observe"
     ending = Ending.AGAIN
     while ending is Ending.AGAIN:
         found = UNPROVEN
         if not (desk.shared and _is_unproven(asking, started)):
             found = engine.peek(known, policy=policy, directives=directives, now=engine.clock())
         if found.outcome == "miss":
-            found = await _searched(asking, found)
+            found = _settled(asking, found) or await _searched(asking, found)
         replay = None
         if found.record is not None:
             replay, found = _framed(asking, found, started)
-            if replay is not None and policy.mode != "observe":
+            if replay is not None and not observing:
                 engine.conclude(found, known, policy=policy, started=started)
                 await send_replay(send, replay)
                 if found.outcome == "stale" and directives.joins:
-                    await _refreshed(Visit(app, scope, send, incoming, asking=asking, found=found, started=started))
+                    await _refreshed(Visit(app, scope, send, incoming, asking, found, started, engine, observing))
                 return
         if found.outcome == "bypass":
             engine.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
             await _passed_by(app, desk, scope, incoming, send, found.reason)
             return
-        ending = await _forwarded(Visit(app, scope, send, incoming, asking=asking, found=found, started=started))
+        ending = await _forwarded(Visit(app, scope, send, incoming, asking, found, started, engine, observing))
 
 
 def _asked(
@@ -90,22 +91,32 @@ def _asked(
         return _BROKEN
 
 
-async def _searched(asking: Asking, missed: Found) -> Found:
-    """Return what answers the request where nothing is at hand. One that was known by its bytes is read only here."""
-    engine, known = asking.desk.engine, asking.known
-    policy, directives = known.head.route.policy, known.head.directives
+def _settled(asking: Asking, missed: Found) -> Found | None:
+    """Return what comes of a look-up that found nothing at hand, where that waits for nothing; None: go on looking."""
     if missed.reason == "unread":
-        missed = await engine.read(known, policy=policy, directives=directives)
-        if missed.outcome != "miss":
-            return missed
+        return None
+    engine, head = asking.desk.engine, asking.known.head
     try:
+        # One that was known by its bytes is read only here.
         query = asking.query
     except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
         engine.observatory.fault("extract", error)
         return Found(outcome="bypass", reason=_BROKEN.reason)
     if missed is UNPROVEN:
         return missed
-    return await engine.find(query, policy=policy, directives=directives, peeked=missed)
+    return engine.settled(query, missed, policy=head.route.policy, directives=head.directives)
+
+
+async def _searched(asking: Asking, missed: Found) -> Found:
+    """Return what answers the request, where that has to be waited for."""
+    engine, known, head = asking.desk.engine, asking.known, asking.known.head
+    policy, directives = head.route.policy, head.directives
+    if missed.reason == "unread":
+        missed = await engine.read(known, policy=policy, directives=directives)
+        settled = missed if missed.outcome != "miss" else _settled(asking, missed)
+        if settled is not None:
+            return settled
+    return await engine.find(asking.query, policy=policy, directives=directives, peeked=missed)
 
 
 def _is_unproven(asking: Asking, now: float) -> bool:
@@ -141,7 +152,7 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
 
 async def _forwarded(visit: Visit) -> Ending:
     """Ask upstream, or wait for an equal request that does already; AGAIN if that one failed."""
-    directives, engine = visit.asking.directives, visit.engine
+    directives, engine = visit.asking.known.head.directives, visit.engine
     if directives.only_if_cached and not visit.observed:
         visit.conclude()
         await _send_json(visit.send, 504, _ONLY_IF_CACHED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable
 from typing import Any
 
 from semcache_core.decide import Found
@@ -11,12 +12,13 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.exchange import ANSWER_STRIPPED, STRIPPED
-from semcache_core.http.messages import Message, Scope
+from semcache_core.http.messages import Message, Scope, nowhere
 from semcache_core.http.outbox import Outbox
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.writes import Job
 
 
 class Upstream:
@@ -44,9 +46,10 @@ class Upstream:
         # The client may leave: the application hears of it once nobody else waits for its answer.
         visit.incoming.held = self._flight.alone
         try:
-            scope = scope_without_directives(visit.scope) if visit.asking.head.addressed else visit.scope
+            scope = scope_without_directives(visit.scope) if visit.asking.known.head.addressed else visit.scope
             await visit.app(scope, visit.incoming.receive, self._on_message)
-            await self._outbox.finish()
+            if self._outbox.busy:
+                await self._outbox.finish()
         except Exception:
             if not self._started:
                 # Without a fallback nothing is sent: the server makes its own answer of the exception, as ever.
@@ -63,20 +66,20 @@ class Upstream:
 
     # -- what the application says --------------------------------------------------------------------------------
 
-    async def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> Awaitable[None]:
+        """The application's ``send``."""
         kind = message["type"]
         if self._replaced:
-            return
+            return nowhere(message)
         if kind == "http.response.body":
-            await self._on_body(message)
-        elif kind == "http.response.start":
-            await self._on_start(message)
-        else:
-            # Trailers, a file handed over by path: parts of the answer that never pass through here.
-            if self._recording is not None and kind != "http.response.debug":
-                self._recording.refuse("not-recordable")
-                self._flight.fail(alone=True)
-            await self._outbox.put(message)
+            return self._on_body(message)
+        if kind == "http.response.start":
+            return self._on_start(message)
+        # Trailers, a file handed over by path: parts of the answer that never pass through here.
+        if self._recording is not None and kind != "http.response.debug":
+            self._recording.refuse("not-recordable")
+            self._flight.fail(alone=True)
+        return self._outbox.put(message)
 
     async def _on_start(self, message: Message) -> None:
         code: int = message["status"]
@@ -91,7 +94,10 @@ class Upstream:
         # ASGI allows any iterable, also one that can be walked once.
         sent = list(message.get("headers") or ())
         try:
-            self._begin(AnswerHead(code, rules.lowered(sent)), trailers=bool(message.get("trailers")))
+            head = AnswerHead(code, rules.lowered(sent))
+            if not ANSWER_STRIPPED.isdisjoint([name for name, _ in head.headers]):
+                sent = rules.without(sent, ANSWER_STRIPPED)
+            self._begin(head, trailers=bool(message.get("trailers")))
             if code in (401, 403):
                 await self._turned_away()
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
@@ -99,9 +105,8 @@ class Upstream:
         told = (
             status.observed()
             if visit.observed and visit.found.record is not None
-            else status.missed(visit.found, shown=visit.asking.head.shown)
+            else status.missed(visit.found, shown=visit.asking.known.head.shown)
         )
-        sent = rules.without(sent, ANSWER_STRIPPED)
         sent += told
         await self._outbox.put({**message, "headers": sent})
 
@@ -117,7 +122,7 @@ class Upstream:
                     # Who waits already still gets all of it; nobody else can join what is not kept.
                     self._shares = False
                     self._flight.close_doors()
-                if recording.refused is not None and not (recording.refused.complete or self._flight.others):
+                if recording.refused is not None and not (recording.refused.complete or self._flight.waiting):
                     self._unstored(recording.refused.reason)
             except CannotDecode:
                 # Who waits cannot be told the rest: half an answer must not look whole.
@@ -131,7 +136,7 @@ class Upstream:
                     await self._end()
         if more or self._ended:
             await self._outbox.put(message)
-        elif self._flight.others:
+        elif self._flight.waiting:
             await self._end()
             await self._outbox.put(message)
         else:
@@ -176,7 +181,13 @@ class Upstream:
                 self._unstored(outcome.reason)
             else:
                 self._recording = None
-                await self._keep(outcome)
+                job = self._job_of(outcome)
+                if job is None:
+                    pass
+                elif visit.engine.background:
+                    visit.engine.write_later(job)
+                else:
+                    await visit.engine.write(job)
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
         if refused and visit.asking.directives.joins:
@@ -190,15 +201,16 @@ class Upstream:
             refused = recording.refused
             self._visit.engine.observatory.count_unstored(reason if refused is None else refused.reason)
 
-    async def _keep(self, kept: Kept) -> None:
+    def _job_of(self, kept: Kept) -> Job | None:
         visit = self._visit
-        await visit.engine.keep(
+        head = visit.asking.known.head
+        return visit.engine.job_of(
             visit.asking.query,
             kept.record,
-            policy=visit.asking.route.policy,
+            policy=head.route.policy,
             tags=kept.tags,
             vector=visit.found.vector,
-            refreshes=not visit.asking.directives.lookup,
+            refreshes=not head.directives.lookup,
         )
 
     async def _turned_away(self) -> None:

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from semcache_core.decide import Found
+from semcache_core.engine import Engine
 from semcache_core.http.exchange import Asking
 from semcache_core.http.messages import App, Incoming, Scope, Send, again, nowhere
 from semcache_core.http.replay import Replay
+from semcache_core.types import Entity
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 """Under a shared identity: upstream has not lately taken this credential, so nothing is looked up for it."""
 
 
-class Visit:
+class Visit(Entity):
     """One claimed request after its look-up: where it came from, what it asks, what was found."""
 
-    __slots__ = (
-        "_concluded",
-        "app",
-        "asking",
-        "body",
-        "engine",
-        "found",
-        "incoming",
-        "observed",
-        "scope",
-        "send",
-        "started",
-    )
-
-    def __init__(
-        self,
-        app: App,
-        scope: Scope,
-        send: Send,
-        incoming: Incoming,
-        *,
-        asking: Asking,
-        found: Found,
-        started: float,
-    ) -> None:
-        self.app, self.scope, self.send, self.incoming = app, scope, send, incoming
-        self.asking, self.found, self.started = asking, found, started
-        self.engine = asking.desk.engine
-        self.observed = asking.route.policy.mode == "observe"
-        self._concluded = False
+    app: App
+    scope: Scope
+    send: Send
+    incoming: Incoming
+    asking: Asking
+    found: Found
+    started: float
+    engine: Engine
+    observed: bool
+    """It goes upstream whatever was found (``mode = "observe"``)."""
+    concluded: bool = False
 
     @property
     def flight(self) -> bytes:
@@ -53,31 +38,22 @@ class Visit:
 
     def conclude(self, found: Found | None = None) -> None:
         """Count and tell the request's one decision; ``found`` if it is another than what the look-up brought."""
-        if self._concluded:
+        if self.concluded:
             return
-        self._concluded = True
+        self.concluded = True
         decided = self.found if found is None else found
         self.engine.conclude(
             decided,
             self.asking.query,
-            policy=self.asking.route.policy,
+            policy=self.asking.known.head.route.policy,
             started=self.started,
             observed=self.observed and decided.record is not None,
         )
 
     def again(self) -> Visit:
         """Return the same request without a client, for a refresh; its decision is told already."""
-        copy = Visit(
-            self.app,
-            dict(self.scope),
-            nowhere,
-            again(self.asking.body),
-            asking=self.asking,
-            found=self.found,
-            started=self.started,
-        )
-        copy._concluded = True
-        return copy
+        incoming = again(self.asking.body)
+        return msgspec.structs.replace(self, scope=dict(self.scope), send=nowhere, incoming=incoming, concluded=True)
 
 
 async def send_replay(send: Send, replay: Replay) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "SHORTEST_SECRET",
     "Digests",
     "namespace_tag",
+    "own_tags",
     "pack",
     "partition_tag",
     "store_scope",
@@ -140,13 +141,17 @@ def tag_digest(namespace: str, tag: str) -> bytes:
     return _plain(b"tag", (namespace, tag))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
+def own_tags(namespace: str, partition: bytes) -> tuple[bytes, bytes]:
+    """Return the tags that an entry carries without being told to: those of its namespace and of its partition."""
+    return namespace_tag(namespace), partition_tag(partition)
+
+
 def namespace_tag(namespace: str) -> bytes:
     """Return the id of the tag that every entry of a namespace carries."""
     return _plain(b"namespace-tag", (namespace,))
 
 
-@lru_cache(maxsize=1024)
 def partition_tag(partition: bytes) -> bytes:
     """Return the id of the tag that every entry of a partition carries."""
     return _plain(b"partition-tag", (partition,))

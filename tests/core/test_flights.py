@@ -161,7 +161,7 @@ def test_one_cancelled_waiter_leaves_the_others_waiting() -> None:
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
-        assert leader.others
+        assert leader.waiting
         leader.publish("a")
         leader.land()
         assert await second == ["a"]
