@@ -19,7 +19,7 @@ from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.known import Head, Known, is_short
 from semcache_core.http.site import Desk, Route
-from semcache_core.keys.http import Target, Told
+from semcache_core.keys.http import Target
 from semcache_core.types import Bypass, Entity, Headers, Key, Query, Request
 
 STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
@@ -121,7 +121,7 @@ def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Ask
     return head if isinstance(head, Bypass) else _first_asked(desk, head, call, body, alias=alias)
 
 
-def _headed(desk: Desk, route: Route, call: Call, told: Told, *, now: float) -> Head | Bypass:
+def _headed(desk: Desk, route: Route, call: Call, told: bytes, *, now: float) -> Head | Bypass:
     """Return what the request's head says, or why it keeps the request away."""
     digest = desk.keys.head(told)
     head = desk.heads.get(digest)

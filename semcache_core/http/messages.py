@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from semcache_core.types import Entity
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -15,19 +17,17 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _GONE = "http.disconnect"
 
 
-class Incoming:
+class Incoming(Entity):
     """A request's body. The application receives exactly the messages that were sent, then waits for the disconnect."""
 
-    __slots__ = ("_at", "_messages", "_receive", "gone", "held")
-
-    def __init__(self, receive: Receive, first: Message) -> None:
-        self._receive = receive
-        self._messages: list[Message] = [first]
-        self._at = 0
-        self.gone = False
-        """Whether the client is known to have left."""
-        self.held: Callable[[], Awaitable[None]] | None = None
-        """Awaited before the application hears that the client left: others may wait for its answer."""
+    _receive: Receive
+    _messages: list[Message]
+    """What was received and not yet handed on; the first one to begin with."""
+    _at: int = 0
+    gone: bool = False
+    """Whether the client is known to have left."""
+    held: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the application hears that the client left: others may wait for its answer."""
 
     async def rest(self, *, most: int, announced: int | None) -> bytes | None:
         """Return the whole body; None if it is larger than ``most`` bytes, or the client left before its end.
@@ -77,7 +77,7 @@ class Incoming:
 
 def again(body: bytes) -> Incoming:
     """Return the same request once more, without a client: for a refresh."""
-    return Incoming(_nobody, {"type": "http.request", "body": body, "more_body": False})
+    return Incoming(_nobody, [{"type": "http.request", "body": body, "more_body": False}])
 
 
 async def _nobody() -> Message:

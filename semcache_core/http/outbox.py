@@ -8,25 +8,24 @@ from collections.abc import Coroutine
 from types import CoroutineType
 from typing import Any
 
+import msgspec
+
 from semcache_core.deadlines import Resumed
 from semcache_core.flights import Flight
 from semcache_core.http.messages import Message, Send, nowhere
+from semcache_core.types import Entity
 
 
-class Outbox:
-    """Sends messages in order, without a task of its own until a send has to wait while somebody else could too.
+class Outbox(Entity):
+    """Sends messages in order, without a task of its own until a send has to wait while somebody else could too."""
 
-    ``limit``: bytes that may wait here before ``put`` waits in any case.
-    """
-
-    __slots__ = ("_bytes", "_flight", "_limit", "_send", "_task", "_waiting")
-
-    def __init__(self, send: Send, flight: Flight[Any], *, limit: int) -> None:
-        self._send, self._flight = send, flight
-        self._limit = limit
-        self._waiting: deque[Message] = deque()
-        self._bytes = 0
-        self._task: asyncio.Task[None] | None = None
+    _send: Send
+    _flight: Flight[Any]
+    _limit: int
+    """Bytes that may wait here before ``put`` waits in any case."""
+    _waiting: deque[Message] = msgspec.field(default_factory=deque)
+    _bytes: int = 0
+    _task: asyncio.Task[None] | None = None
 
     async def put(self, message: Message) -> None:
         """Send ``message`` after those before it. While others wait for the answer this returns at once."""

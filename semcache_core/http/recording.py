@@ -131,10 +131,10 @@ class Recording(Entity):
 
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
         asking, headers = self.asking, head.headers
-        route = asking.route
+        route = asking.known.head.route
         if head.status != 200:
             return Refused("status", complete=False)
-        if not asking.directives.store:
+        if not asking.known.head.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.
         names = dict(headers)
@@ -166,7 +166,8 @@ class Recording(Entity):
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
-        route, directives = self.asking.route, self.asking.directives
+        asked = self.asking.known.head
+        route, directives = asked.route, asked.directives
         own = said.of_answer(headers) if b"semcache-control" in names else None
         self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
         if own is not None and own.no_store:

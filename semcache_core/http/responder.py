@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from semcache_core.decide import Found
+from semcache_core.flights import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.exchange import ANSWER_STRIPPED, Asking, Call, ask
 from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, Send
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.site import Desk, Route
-from semcache_core.http.upstream import Upstream, scope_without_directives
+from semcache_core.http.upstream import asked, scope_without_directives
 from semcache_core.http.visit import UNPROVEN, Visit, send_replay
 from semcache_core.http.waiting import Ending, wait_for
 from semcache_core.types import Bypass, Headers
@@ -31,7 +33,7 @@ async def respond(
     engine = desk.engine
     started = engine.clock()
     first = await receive()
-    incoming = Incoming(receive, first)
+    incoming = Incoming(receive, [first])
     if first["type"] == "http.request" and not first.get("more_body", False):
         body: bytes | None = first.get("body", b"")
     else:
@@ -47,7 +49,7 @@ async def respond(
     known, head = asking.known, asking.known.head
     policy, directives = head.route.policy, head.directives
     observing = policy.mode == "observe"
-    ending = Ending.AGAIN
+    ending: Ending | None = Ending.AGAIN
     while ending is Ending.AGAIN:
         found = UNPROVEN
         if not (desk.shared and _is_unproven(asking, started)):
@@ -150,23 +152,28 @@ def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Fo
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 
-async def _forwarded(visit: Visit) -> Ending:
+def _forwarded(visit: Visit) -> Coroutine[Any, Any, Ending | None]:
     """Ask upstream, or wait for an equal request that does already; AGAIN if that one failed."""
-    directives, engine = visit.asking.known.head.directives, visit.engine
+    head, flights = visit.asking.known.head, visit.engine.flights
+    directives = head.directives
     if directives.only_if_cached and not visit.observed:
-        visit.conclude()
-        await _send_json(visit.send, 504, _ONLY_IF_CACHED)
-        return Ending.SERVED
-    flight = None
-    if directives.joins and not visit.observed and visit.asking.route.policy.ttl != 0:
-        flight, leads = engine.flights.board(visit.flight)
-        if not leads:
-            ending = await wait_for(visit, flight)
-            if ending is not Ending.ALONE:
-                return ending
-            flight = None
-    await Upstream(visit, flight or engine.flights.solo()).run()
-    return Ending.SERVED
+        return _not_cached(visit)
+    if visit.observed or not directives.joins or head.route.policy.ttl == 0:
+        return asked(visit, flights.solo())
+    flight, leads = flights.board(visit.flight)
+    return asked(visit, flight) if leads else _joined(visit, flight)
+
+
+async def _not_cached(visit: Visit) -> None:
+    visit.conclude()
+    await _send_json(visit.send, 504, _ONLY_IF_CACHED)
+
+
+async def _joined(visit: Visit, flight: Flight[Any]) -> Ending | None:
+    ending = await wait_for(visit, flight)
+    if ending is Ending.ALONE:
+        await asked(visit, visit.engine.flights.solo())
+    return ending
 
 
 async def _refreshed(visit: Visit) -> None:
@@ -179,7 +186,7 @@ async def _refreshed(visit: Visit) -> None:
         return
     if flight is None:
         return
-    work = Upstream(visit.again(), flight).run()
+    work = asked(visit.again(), flight)
     if engine.background:
         engine.spawn(work)
         return

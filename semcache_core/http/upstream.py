@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from semcache_core.decide import Found
@@ -18,31 +18,37 @@ from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.types import Entity
 from semcache_core.writes import Job
 
 
-class Upstream:
-    """Leads one call of the application. Whatever goes wrong with recording, the caller gets the answer as it comes."""
+def asked(visit: Visit, flight: Flight[Any]) -> Coroutine[Any, Any, None]:
+    """Ask the application, as the leader of ``flight``.
 
-    __slots__ = ("_ended", "_flight", "_outbox", "_recording", "_replaced", "_shares", "_started", "_visit")
+    What the application raises is raised here, after everybody who waits was told.
+    """
+    return _Upstream(visit, flight, Outbox(visit.send, flight, visit.asking.known.head.route.policy.max_body)).run()
 
-    def __init__(self, visit: Visit, flight: Flight[Any]) -> None:
-        self._visit, self._flight = visit, flight
-        self._recording: Recording | None = None
-        self._outbox = Outbox(visit.send, flight, limit=visit.asking.route.policy.max_body)
-        self._shares = False
-        self._started = False
-        self._ended = False
-        self._replaced = False
-        """A stale answer was sent instead: what the application still says goes nowhere."""
+
+class _Upstream(Entity):
+    """One call of the application. Whatever goes wrong with recording, the caller gets the answer as it comes."""
+
+    _visit: Visit
+    _flight: Flight[Any]
+    _outbox: Outbox
+    _recording: Recording | None = None
+    _shares: bool = False
+    _started: bool = False
+    _ended: bool = False
+    _replaced: bool = False
+    """A stale answer was sent instead: what the application still says goes nowhere."""
 
     async def run(self) -> None:
-        """Ask the application. What it raises is raised here, after everybody who waits was told."""
         visit = self._visit
         if visit.found.fallback is None:
             visit.conclude()
         if not (visit.observed and visit.found.record is not None):
-            self._recording = Recording(visit.asking, born_at=visit.engine.clock())
+            self._recording = Recording(visit.asking, visit.engine.clock())
         # The client may leave: the application hears of it once nobody else waits for its answer.
         visit.incoming.held = self._flight.alone
         try:

@@ -87,13 +87,16 @@ class Digests:
         """Return what single-flight shares: 16 bytes."""
         return _digest(self._flight, fields)
 
-    def alias(self, *fields: Any) -> bytes:
-        """Return the short cut from raw bytes to a key: 16 bytes."""
-        return _digest(self._alias, fields)
+    def alias(self, told: bytes, body: bytes) -> bytes:
+        """Return the short cut from raw bytes to a key: 16 bytes. ``told`` is packed, so its end is plain."""
+        hasher = self._alias.copy()
+        hasher.update(told + body)
+        digest: bytes = hasher.digest()
+        return digest
 
-    def head(self, *fields: Any) -> bytes:
+    def head(self, told: bytes) -> bytes:
         """Return the short cut from a raw head to who asks, and how: 16 bytes."""
-        return _digest(self._head, fields)
+        return _digest(self._head, told)
 
     def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
         """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.
@@ -119,7 +122,7 @@ class Digests:
         return entry_id if hmac.compare_digest(proof, _digest(self._handle, (partition, entry_id))) else None
 
 
-def _digest(base: Any, fields: tuple[Any, ...]) -> bytes:
+def _digest(base: Any, fields: Any) -> bytes:
     hasher = base.copy()
     hasher.update(pack(fields))
     digest: bytes = hasher.digest()

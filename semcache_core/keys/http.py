@@ -25,12 +25,9 @@ from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
 from .text import exact_only_reason, fold, split_after
 
-__all__ = ["Admitted", "HttpKeys", "Target", "Told"]
+__all__ = ["Admitted", "HttpKeys", "Target"]
 
 Place = tuple[str | bytes | None, ...]
-Told = tuple[Place, list[Header]]
-"""Where a request goes, and those of its headers that are not ignored."""
-
 _SCOPES_KEPT = 1024
 _LONGEST_FLIGHT = 128
 
@@ -119,18 +116,18 @@ class HttpKeys:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
 
-    def told(self, place: Place, headers: Iterable[Header], *, generic: bool) -> Told:
+    def told(self, place: Place, headers: Iterable[Header], *, generic: bool) -> bytes:
         """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
-        return place, self._rule.telling(headers, generic=generic)
+        return pack((place, self._rule.telling(headers, generic=generic)))
 
-    def alias(self, told: Told, body: bytes) -> bytes:
+    def alias(self, told: bytes, body: bytes) -> bytes:
         """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
 
         Headers count as they stand, in their order, those that say how to use the cache among them.
         """
         return self.digests.alias(told, body)
 
-    def head(self, told: Told) -> bytes:
+    def head(self, told: bytes) -> bytes:
         """Return the same for the head alone: 16 bytes."""
         return self.digests.head(told)
 

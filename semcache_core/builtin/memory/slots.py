@@ -67,8 +67,9 @@ class Slots:
             self.ids.append(id)
             self.keep_until.append(NEVER)
             self.used.append(_FREE)
-        self.renew(slot, keep_until=keep_until)
-        if 2 * len(self) > self._mask:
+        self.keep_until[slot] = NEVER if keep_until is None else keep_until
+        self.used[slot] = self.tick()
+        if 2 * (len(self.ids) - len(self._free)) > self._mask:
             self._rebuild()
         else:
             self._enter(slot)
