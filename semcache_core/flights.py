@@ -58,7 +58,8 @@ class Flight(Entity, Generic[T]):
         """Hand an item to everybody who waits, now or later."""
         if self._doors_open or self.waiting:
             self._items.append(item)
-            self._wake()
+            if self._news is not None:
+                self._wake()
 
     def close_doors(self) -> None:
         """Let nobody else join: the answer grew too large to keep, or may be told to its own caller only."""
@@ -75,7 +76,8 @@ class Flight(Entity, Generic[T]):
         self._leave_table()
         if refused and self._flights is not None:
             self._flights.mark_hit_for_miss(self._key)
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def fail(self, *, alone: bool = False) -> None:
         """End without an answer. Harmless after ``land``. ``alone``: nobody should try to share this one again."""

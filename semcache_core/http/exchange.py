@@ -9,8 +9,6 @@ Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in betwee
 
 from __future__ import annotations
 
-from typing import cast
-
 import msgspec
 
 from semcache_core.decide import Directives
@@ -70,16 +68,14 @@ class Asking(Entity):
     @property
     def query(self) -> Query:
         """The request's query. One that was known by its bytes is read only now."""
-        if self._query is None:
-            self._read()
-        return cast("Query", self._query)
+        query = self._query
+        return self._read()[1] if query is None else query
 
     @property
     def key(self) -> Key:
         """The request's key."""
-        if self._key is None:
-            self._read()
-        return cast("Key", self._key)
+        key = self._key
+        return self._read()[0] if key is None else key
 
     @property
     def credential(self) -> bytes:
@@ -95,13 +91,14 @@ class Asking(Entity):
             msgspec.structs.force_setattr(known, "handle", self.desk.keys.handle(known, known.entry_id))
         return known.handle
 
-    def _read(self) -> None:
+    def _read(self) -> tuple[Key, Query]:
         head = self.known.head
         key = _extract(head, self.call, self.body)
         if not isinstance(key, Key):
             raise TypeError(f"the {head.route.protocol} extractor read one request in two ways")
-        self._key = key
-        self._query = self.desk.keys.query(key, head.admitted, policy=head.route.policy)
+        query = self.desk.keys.query(key, head.admitted, policy=head.route.policy)
+        self._key, self._query = key, query
+        return key, query
 
 
 def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Asking | Bypass | None:

@@ -23,15 +23,16 @@ class Outbox(Entity):
     _flight: Flight[Any]
     _limit: int
     """Bytes that may wait here before ``put`` waits in any case."""
+    task: asyncio.Task[None] | None = None
+    """What sends the rest, while there is something that has yet to be sent."""
     _waiting: deque[Message] = msgspec.field(default_factory=deque)
     _bytes: int = 0
-    _task: asyncio.Task[None] | None = None
 
     async def put(self, message: Message) -> None:
         """Send ``message`` after those before it. While others wait for the answer this returns at once."""
         flight = self._flight
         begun: Coroutine[Any, Any, None] | None = None
-        if self._task is None and not flight.waiting:
+        if self.task is None and not flight.waiting:
             sending = self._send(message)
             if not flight.open or not isinstance(sending, CoroutineType):
                 await sending
@@ -44,9 +45,9 @@ class Outbox(Entity):
         else:
             self._waiting.append(message)
             self._bytes += len(message.get("body", b""))
-        if self._task is None:
-            self._task = asyncio.create_task(self._drain(begun))
-        task = self._task
+        if self.task is None:
+            self.task = asyncio.create_task(self._drain(begun))
+        task = self.task
         if not flight.waiting:
             # The caller's own pace is the application's, until somebody else comes.
             await asyncio.wait((task, flight.joined()), return_when=asyncio.FIRST_COMPLETED)
@@ -55,20 +56,15 @@ class Outbox(Entity):
         if self._bytes > self._limit:
             await asyncio.shield(task)
 
-    @property
-    def busy(self) -> bool:
-        """Whether something has yet to be sent."""
-        return self._task is not None
-
     async def finish(self) -> None:
         """Return when everything was sent, or the client turned out to be gone."""
-        if self._task is not None:
-            await self._task
+        if self.task is not None:
+            await self.task
 
     def close(self) -> None:
         """Send no more: the request is over."""
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     async def _drain(self, begun: Coroutine[Any, Any, None] | None) -> None:
         try:
@@ -86,7 +82,7 @@ class Outbox(Entity):
             if not self._flight.waiting:
                 raise
         finally:
-            self._task = None
+            self.task = None
 
 
 async def _rest(sending: Coroutine[Any, Any, None], yielded: Any) -> None:

@@ -54,7 +54,7 @@ class _Upstream(Entity):
         try:
             scope = scope_without_directives(visit.scope) if visit.asking.known.head.addressed else visit.scope
             await visit.app(scope, visit.incoming.receive, self._on_message)
-            if self._outbox.busy:
+            if self._outbox.task is not None:
                 await self._outbox.finish()
         except Exception:
             if not self._started:
@@ -65,8 +65,10 @@ class _Upstream(Entity):
             if not self._ended:
                 self._flight.fail()
                 self._unstored("aborted")
-            visit.conclude()
-            self._outbox.close()
+            if not visit.concluded:
+                visit.conclude()
+            if self._outbox.task is not None:
+                self._outbox.close()
             # The answer is over: whoever still listens for the client hears of it at once.
             visit.incoming.held = None
 
@@ -96,12 +98,13 @@ class _Upstream(Entity):
             return
         self._started = True
         visit = self._visit
-        visit.conclude()
+        if not visit.concluded:
+            visit.conclude()
         # ASGI allows any iterable, also one that can be walked once.
         sent = list(message.get("headers") or ())
         try:
             head = AnswerHead(code, rules.lowered(sent))
-            if not ANSWER_STRIPPED.isdisjoint([name for name, _ in head.headers]):
+            if not ANSWER_STRIPPED.isdisjoint(dict(head.headers)):
                 sent = rules.without(sent, ANSWER_STRIPPED)
             self._begin(head, trailers=bool(message.get("trailers")))
             if code in (401, 403):

@@ -42,10 +42,11 @@ class Visit(Entity):
             return
         self.concluded = True
         decided = self.found if found is None else found
+        asking = self.asking
         self.engine.conclude(
             decided,
-            self.asking.query,
-            policy=self.asking.known.head.route.policy,
+            asking.query,
+            policy=asking.known.head.route.policy,
             started=self.started,
             observed=self.observed and decided.record is not None,
         )

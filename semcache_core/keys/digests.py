@@ -96,7 +96,10 @@ class Digests:
 
     def head(self, told: bytes) -> bytes:
         """Return the short cut from a raw head to who asks, and how: 16 bytes."""
-        return _digest(self._head, told)
+        hasher = self._head.copy()
+        hasher.update(told)
+        digest: bytes = hasher.digest()
+        return digest
 
     def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
         """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.
@@ -122,7 +125,7 @@ class Digests:
         return entry_id if hmac.compare_digest(proof, _digest(self._handle, (partition, entry_id))) else None
 
 
-def _digest(base: Any, fields: Any) -> bytes:
+def _digest(base: Any, fields: tuple[Any, ...]) -> bytes:
     hasher = base.copy()
     hasher.update(pack(fields))
     digest: bytes = hasher.digest()

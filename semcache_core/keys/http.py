@@ -1,9 +1,9 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
 keys = HttpKeys(Digests(secret), options=settings.http)
-told = keys.told(place, headers, generic=...)  # where it goes, and the headers that count
+told = keys.told(place, headers, generic=...)  # where it goes and the headers that count, as bytes
 alias = keys.alias(told, body)                 # a repeat of the same bytes is known by this
-admitted = keys.admit(target, headers, now=now)    # Admitted, or Bypass: forward and say why
+admitted = keys.admit(target, headers, now=now)  # Admitted, or Bypass: forward and say why
 key = extractor.extract(request)               # Key, Bypass, None
 query = keys.query(key, admitted, policy=policy)
 """
