@@ -69,15 +69,21 @@ class Digests:
         """Return who asks and where: 16 bytes over every field that tells two callers or two places apart."""
         return _digest(self._partition, fields)
 
-    def requests(self, partition: bytes, *fields: Any) -> Any:
+    def requests(self, partition: bytes) -> Any:
         """Return a hasher of the requests of one partition: copy it, update it with packed fields, take 32 bytes.
 
-        The first 16 are the entry id, the others the exact digest: one hash makes both. ``fields``: what these requests
-        have in common.
+        The first 16 are the entry id, the others the exact digest: one hash makes both.
         """
         hasher = self._request.copy()
-        hasher.update(pack((partition, *fields)))
+        hasher.update(pack(partition))
         return hasher
+
+    def request(self, packed: bytes) -> bytes:
+        """Return entry id and exact digest, one after the other: 32 bytes over a packed partition and packed fields."""
+        hasher = self._request.copy()
+        hasher.update(packed)
+        digest: bytes = hasher.digest()
+        return digest
 
     def scope(self, *fields: Any) -> bytes:
         """Return the digest within which texts may be compared: 16 bytes."""

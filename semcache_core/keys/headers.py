@@ -112,6 +112,8 @@ class Roles:
             raise ConfigError(f"http: {names} says how to use the cache, not who asks; take it out of the identity")
         self.known: dict[bytes, Role] = {}
         """The roles of names already met. Look here first; ``of`` fills it."""
+        self.ignored: set[bytes] = set()
+        """Those of them that count for nothing."""
         for name in (*_IGNORED, *_DIRECTING, *_USUAL, *self._named, *self._ignored):
             self.of(name)
 
@@ -122,6 +124,8 @@ class Roles:
             role = self._judge(name)
             if len(self.known) < _REMEMBERED and len(name) < 128:
                 self.known[name] = role
+                if role is Role.IGNORED:
+                    self.ignored.add(name)
         return role
 
     def _judge(self, name: bytes) -> Role:

@@ -11,7 +11,6 @@ query = keys.query(key, admitted, policy=policy)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -42,8 +41,8 @@ class Admitted(msgspec.Struct, frozen=True):
     """The headers that belong to the request, by name."""
     ends: float | None
     """When the first of the caller's credentials ends: seconds since the epoch; None: nobody knows of an end."""
-    hasher: Any
-    """Of the requests made here: copy it and add what is asked."""
+    prefix: bytes
+    """What the digests of all these requests begin with, packed."""
 
 
 class _Scope(msgspec.Struct, frozen=True):
@@ -142,14 +141,12 @@ class HttpKeys:
         if isinstance(caller, Bypass):
             return caller
         partition = self.digests.partition("http", target, caller.authority, caller.identity)
-        hasher = self.digests.requests(partition, caller.keyed)
-        return Admitted(target.namespace, partition, caller.keyed, self._rule.ends(caller), hasher)
+        prefix = pack(partition) + pack(caller.keyed)
+        return Admitted(target.namespace, partition, caller.keyed, self._rule.ends(caller), prefix)
 
     def query(self, key: Key, admitted: Admitted, *, policy: Policy) -> Query:
         """Return the query of an extracted key."""
-        hasher = admitted.hasher.copy()
-        hasher.update(pack((key.template, key.aside, key.hole)))
-        digest = hasher.digest()
+        digest = self.digests.request(admitted.prefix + pack((key.template, key.aside, key.hole)))
         exact = digest[16:]
         return Query(
             admitted.namespace, admitted.partition, exact, digest[:16], _Rest(self, admitted, exact, key, policy)

@@ -112,9 +112,9 @@ class IdentityRule:
 
     def telling(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
         """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""
-        role_of = (self._generic if generic else self._llm).known.get
+        ignored = (self._generic if generic else self._llm).ignored
         # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
-        return [header for header in headers if role_of(header[0], _KEYED)]
+        return [header for header in headers if header[0] not in ignored]
 
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""
