@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
@@ -90,6 +93,91 @@ def test_what_the_caller_says_to_the_cache_is_known_with_the_request() -> None:
                 assert not fresh.directives.lookup
                 assert fresh.known.entry_id == plain.known.entry_id
             assert extractor.read == 2
+
+    asyncio.run(main())
+
+
+def jwt(ends: int) -> bytes:
+    claims = urlsafe_b64encode(json.dumps({"exp": ends}).encode()).rstrip(b"=")
+    return b"Bearer eyJhbGciOiJub25lIn0." + claims + b".x"
+
+
+HEADS = st.lists(
+    st.sampled_from(
+        [
+            (b"host", b"other"),
+            (b"authorization", b"Bearer sk-two"),
+            (b"authorization", b"Bearer"),
+            (b"authorization", jwt(50)),
+            (b"x-api-key", b"k"),
+            (b"cookie", b"a=1"),
+            (b"cookie", b"t=" + jwt(50)),
+            (b"openai-project", b"p"),
+            (b"openai-beta", b"x"),
+            (b"x-mood", b"calm"),
+            (b"x-mood", b"wild"),
+            (b"x_mood", b"wild"),
+            (b"user-agent", b"one"),
+            (b"x-request-id", b"1"),
+            (b"cache-control", b"no-store"),
+            (b"cache-control", b"max-age=5"),
+            (b"pragma", b"no-cache"),
+            (b"semcache-control", b"ttl=5, tags=a"),
+            (b"semcache-control", b"namespace=m"),
+            (b"semcache-control", b"mode=semantic"),
+            (b"semcache-control", b"nonsense"),
+            (b"semcache-debug", b"token"),
+            (b"idempotency-key", b"1"),
+            (b"content-encoding", b"gzip"),
+        ]
+    ),
+    max_size=4,
+)
+OPEN = {"allow_directives": ["ttl", "tags", "mode", "namespace"], "debug_token": "token"}
+BODIES = st.sampled_from([BODY, BODY.replace(b"order", b"parcel"), b"[]"])
+
+
+def told(said: Asking | Bypass | None) -> object:
+    """What ``ask`` said, as values that can be compared."""
+    if not isinstance(said, Asking):
+        return said
+    known, head = said.known, said.known.head
+    digests = (known.namespace, known.partition, known.exact, known.entry_id, known.streamed, known.needs)
+    return digests, head.admitted, head.directives, head.shown, head.addressed, head.route.policy, said.query.nearby
+
+
+def test_what_is_remembered_changes_nothing_that_is_said() -> None:
+    async def main() -> None:
+        async with SemanticCache.from_config({**CONFIG, "http": OPEN}) as cache:
+            forgetful = cache.http.desk(Place())
+            forgetful.aliases, forgetful.heads = Recent(0), Recent(0)
+            fresh = forgetful.resolve("POST", PATH)
+            assert fresh is not None
+
+            @given(st.lists(st.tuples(HEADS, BODIES, st.sampled_from([0.0, 49.0, 50.0])), min_size=1, max_size=8))
+            @settings(max_examples=200, deadline=None)
+            def alike(requests: list[tuple[Any, bytes, float]]) -> None:
+                desk = cache.http.desk(Place())
+                route = desk.resolve("POST", PATH)
+                assert route is not None
+                for headers, body, now in (*requests, *requests):
+                    call = Call("POST", "http", "", PATH, b"", (*HEADERS[len(headers) % 3 :], *headers))
+                    one, other = ask(desk, route, call, body, now=now), ask(forgetful, fresh, call, body, now=now)
+                    assert told(one) == told(other)
+
+            alike()
+
+    asyncio.run(main())
+
+
+def test_heads_are_remembered_up_to_a_bound() -> None:
+    async def main() -> None:
+        async with SemanticCache.from_config(CONFIG) as cache:
+            desk = cache.http.desk(Place())
+            route, _ = counted(desk)
+            for number in range(1100):
+                assert isinstance(asked(desk, route, (b"x-mood", b"%d" % number)), Asking)
+            assert len(desk.heads) == 1024
 
     asyncio.run(main())
 
