@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-from . import freshness
 from .settings import Duration, Policy
 from .types import Accept, Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
 
@@ -132,31 +131,29 @@ class Ladder:
 def serves(
     record: Record, *, now: float, stamp: float | None, policy: Policy, directives: Directives, source: Source
 ) -> Found:
-    """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why."""
-    state = freshness.state(record, now=now, stamp=stamp)
-    if state == "fresh":
-        if directives.max_age is not None and record.age(now) > directives.max_age:
+    """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why.
+
+    It is fresh until ``expires_at``, and stale for a window after that, in which it may serve who accepts it, unless
+    the answer itself forbids it. Stamped at or after its birth (``stamp``: the newest one of its tags) it is dead: it
+    was invalidated, and is never served again, not even stale.
+    """
+    if stamp is not None and record.born_at <= stamp:
+        return Found(outcome="miss", reason="stamped")
+    outcome: Outcome = "hit"
+    expires_at, max_age = record.expires_at, directives.max_age
+    if expires_at is None or now < expires_at:
+        if max_age is not None and record.age(now) > max_age:
             return Found(outcome="miss", reason="max-age")
-        return _served("hit", record, now, source)
-    state = freshness.state(record, now=now, stamp=stamp, stale_window=policy.stale_window)
-    if state != "stale" or record.expires_at is None:
-        return Found(outcome="miss", reason=state)
-    if directives.max_age is not None and not directives.max_stale:
-        return Found(outcome="miss", reason="max-age")
-    late = now - record.expires_at
-    if late < policy.stale_while_revalidate:
-        return _served("stale", record, now, source)
-    if late <= directives.max_stale:
-        return _served("hit", record, now, source)
-    return Found(outcome="miss", reason="expired", fallback=record if late < policy.stale_if_error else None, now=now)
-
-
-def _served(outcome: Outcome, record: Record, now: float, source: Source) -> Found:
-    return Found(
-        outcome=outcome,
-        reason=source,
-        source=source,
-        similarity=1.0 if source == "exact" else None,
-        record=record,
-        now=now,
-    )
+    else:
+        late = now - expires_at
+        if record.must_revalidate or late >= policy.stale_window:
+            return Found(outcome="miss", reason="expired")
+        if max_age is not None and not directives.max_stale:
+            return Found(outcome="miss", reason="max-age")
+        if late < policy.stale_while_revalidate:
+            outcome = "stale"
+        elif late > directives.max_stale:
+            fallback = record if late < policy.stale_if_error else None
+            return Found(outcome="miss", reason="expired", fallback=fallback, now=now)
+    similarity = 1.0 if source == "exact" else None
+    return Found(outcome=outcome, reason=source, source=source, similarity=similarity, record=record, now=now)

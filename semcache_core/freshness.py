@@ -1,27 +1,18 @@
 """How long an answer lives. Pure: time and chance are passed in.
 
-An entry is *fresh* until ``expires_at``, which is fixed at birth and never slides; *stale* for a window after it, in
-which it may serve a caller who accepts that, unless the answer itself forbids it; and *dead* at once when anything it
-is tagged with was stamped at or after its birth. The names follow RFC 9111 and RFC 5861 (stale-while-revalidate,
-stale-if-error).
+An entry's expiry is fixed at birth and never slides; ``decide.serves`` says what the entry may still do at a moment.
+The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-error).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal
 
 from .settings import Duration
-from .types import Record
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*\Z")
-
-
-State = Literal["fresh", "stale", "expired", "stamped"]
-"""What an entry may still do. ``stale``: expired, but within a stale window, so its keeper decides. ``stamped``: it was
-invalidated and is never served again, not even stale. The last two are reason codes of a miss."""
 
 
 def parse_duration(value: object) -> Duration:
@@ -58,13 +49,3 @@ def expiry(born_at: float, ttl: Duration, *, jitter: float, draw: float) -> floa
 def keep_until(expires_at: float | None, *, stale_window: float) -> float | None:
     """Return when a store may forget the entry: its expiry and the longest window in which it may be served stale."""
     return None if expires_at is None else expires_at + stale_window
-
-
-def state(record: Record, *, now: float, stamp: float | None, stale_window: float = 0.0) -> State:
-    """Say what ``record`` may still do at ``now``. ``stamp`` is the newest stamp of its tags, None if there is none."""
-    if stamp is not None and record.born_at <= stamp:
-        return "stamped"
-    expires_at = record.expires_at
-    if expires_at is None or now < expires_at:
-        return "fresh"
-    return "stale" if now < expires_at + stale_window and not record.must_revalidate else "expired"

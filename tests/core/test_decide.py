@@ -74,6 +74,11 @@ def test_a_fresh_entry_is_a_hit_and_an_expired_one_a_miss() -> None:
 def test_a_stamped_entry_is_a_miss_whatever_the_windows_say() -> None:
     windows = Policy(stale_while_revalidate=1000, stale_if_error=1000)
     assert found(150.0, stamp=100.0, policy=windows) == ("miss", "stamped")
+    assert found(205.0, stamp=150.0, policy=windows) == ("miss", "stamped")
+
+
+def test_an_entry_born_after_the_stamp_lives() -> None:
+    assert found(150.0, stamp=99.9) == ("hit", "exact")
 
 
 def test_within_its_window_an_expired_entry_is_served_stale() -> None:

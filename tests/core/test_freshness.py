@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcache_core.freshness import expiry, keep_until, parse_duration, state
-from semcache_core.types import Record
-
-
-def record(*, born_at: float = 100.0, expires_at: float | None = 200.0) -> Record:
-    return Record(
-        partition=b"p", scope=b"s", exact=b"e", text="", kind="str", payload=b"", born_at=born_at, expires_at=expires_at
-    )
+from semcache_core.freshness import expiry, keep_until, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -53,21 +46,5 @@ def test_never_means_no_expiry_at_all() -> None:
     assert keep_until(None, stale_window=60.0) is None
 
 
-def test_an_entry_is_fresh_until_the_moment_of_its_expiry() -> None:
-    assert state(record(), now=199.9, stamp=None) == "fresh"
-    assert state(record(), now=200.0, stamp=None) == "expired"
-
-
-def test_an_expired_entry_is_stale_within_the_window_and_kept_as_long() -> None:
-    assert state(record(), now=209.9, stamp=None, stale_window=10.0) == "stale"
-    assert state(record(), now=210.0, stamp=None, stale_window=10.0) == "expired"
+def test_an_entry_is_kept_for_its_stale_window() -> None:
     assert keep_until(200.0, stale_window=10.0) == 210.0
-
-
-def test_a_stamp_at_or_after_birth_kills_even_within_a_stale_window() -> None:
-    assert state(record(), now=150.0, stamp=100.0) == "stamped"
-    assert state(record(), now=205.0, stamp=150.0, stale_window=60.0) == "stamped"
-
-
-def test_an_answer_born_after_the_stamp_lives() -> None:
-    assert state(record(), now=150.0, stamp=99.9) == "fresh"
