@@ -19,6 +19,7 @@ from .embeddings import Embeddings
 from .errors import DependencyError
 from .flights import Flights
 from .keys.digests import own_tags, partition_tag, tag_digest, veto_id
+from .keys.text import EXACT_MODE
 from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
@@ -139,7 +140,7 @@ class Engine:
         why_not = self._why_not_near(query, policy, directives)
         if why_not is None:
             return None
-        if why_not == "exact-mode" or found.reason != "absent":
+        if why_not == EXACT_MODE or found.reason != "absent":
             return found
         return msgspec.structs.replace(found, reason=why_not)
 
@@ -175,7 +176,7 @@ class Engine:
 
     def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
         if self._neighbours is None or policy.match == "exact" or directives.exact_only:
-            return "exact-mode"
+            return EXACT_MODE
         nearby = query.nearby
         if nearby.exact_only is not None:
             return nearby.exact_only

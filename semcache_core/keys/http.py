@@ -22,7 +22,7 @@ from .canonical import HASHED, HOLE
 from .digests import Digests, pack, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
-from .text import exact_only_reason, fold, split_after
+from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
 __all__ = ["Admitted", "HttpKeys", "Target"]
 
@@ -69,8 +69,8 @@ class _Rest(msgspec.Struct, frozen=True):
         scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.audience, len(key.hole), before)
         common = self.keys.common(scope, admitted, key)
         exact_only = key.exact_only
-        if exact_only is None and policy.match == "semantic":
-            exact_only = exact_only_reason(text, policy)
+        if exact_only is None:
+            exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
         flight = admitted.partition + self.exact + pack((key.flight, key.audience))
         return Nearby(
             scope=scope,
