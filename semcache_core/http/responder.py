@@ -118,7 +118,7 @@ async def _searched(asking: Asking, missed: Found) -> Found:
         settled = missed if missed.outcome != "miss" else _settled(asking, missed)
         if settled is not None:
             return settled
-    return await engine.find(asking.query, policy=policy, directives=directives, peeked=missed)
+    return await engine.search(asking.query, missed, policy=policy, directives=directives)
 
 
 def _is_unproven(asking: Asking, now: float) -> bool:

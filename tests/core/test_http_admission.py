@@ -57,7 +57,6 @@ def test_where_only_equal_requests_count_no_prompt_is_stored_with_an_answer(text
         async with serving(components={"response_store": store}, semcache={"match": "exact"}) as rig:
             await rig.client.chat(text)
             await rig.cache.store(text, "an answer")
-            await rig.cache.http.engine.close()
             records = [wire.decode(stored.data) for _, stored in await store.scan()]
             assert [(record.text, record.exact_only) for record in records] == [("", True)] * 2
 
