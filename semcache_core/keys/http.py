@@ -26,9 +26,9 @@ from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
 __all__ = ["Admitted", "HttpKeys", "Target"]
 
-Place = tuple[str | bytes | None, ...]
 _SCOPES_KEPT = 1024
 _LONGEST_FLIGHT = 128
+"""Bytes of a flight's name that need no digest: callers choose its end-user fields, and marks are kept by it."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ class Admitted(msgspec.Struct, frozen=True):
     """When the first of the caller's credentials ends: seconds since the epoch; None: nobody knows of an end."""
     prefix: bytes
     """What the digests of all these requests begin with, packed."""
+
+    __repr__ = object.__repr__  # Headers that are kept may hold anything: never in a log.
 
 
 class _Scope(msgspec.Struct, frozen=True):
@@ -115,7 +117,7 @@ class HttpKeys:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
 
-    def told(self, place: Place, headers: Iterable[Header], *, generic: bool) -> bytes:
+    def told(self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, generic: bool) -> bytes:
         """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
         return pack((place, self._rule.telling(headers, generic=generic)))
 
