@@ -19,6 +19,7 @@ from .embeddings import Embeddings
 from .errors import DependencyError
 from .flights import Flights
 from .keys.digests import own_tags, partition_tag, tag_digest, veto_id
+from .keys.text import EXACT_MODE
 from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
@@ -130,7 +131,7 @@ class Engine:
         if found.reason == "unread":
             found = await self.read(query, policy=policy, directives=directives)
         settled = self.settled(query, found, policy=policy, directives=directives)
-        return settled or await self._find_near(query, policy, directives, found)
+        return settled or await self.search(query, found, policy=policy, directives=directives)
 
     def settled(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
         """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
@@ -139,9 +140,25 @@ class Engine:
         why_not = self._why_not_near(query, policy, directives)
         if why_not is None:
             return None
-        if why_not == "exact-mode" or found.reason != "absent":
+        if why_not == EXACT_MODE or found.reason != "absent":
             return found
         return msgspec.structs.replace(found, reason=why_not)
+
+    async def search(self, query: Query, missed: Found, *, policy: Policy, directives: Directives) -> Found:
+        """Return what was given to the same question in other words: after a miss that ``settled`` leaves open."""
+        neighbours = cast("Neighbours", self._neighbours)
+        try:
+            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
+            found = await within(neighbours.find(asked), self.limits.lookup_deadline)
+        except TimeoutError as error:
+            self.observatory.fault("lookup", error)
+            found = Found(outcome="miss", reason="lookup-deadline")
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: a store that answers nonsense is a miss
+            self.observatory.fault("lookup", error)
+            found = Found(outcome="miss", reason="store-unavailable")
+        if found.outcome == "miss" and missed.fallback is not None:
+            return msgspec.structs.replace(found, reason=missed.reason, fallback=missed.fallback, now=missed.now)
+        return found
 
     async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
         """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
@@ -158,24 +175,9 @@ class Engine:
             return _MISMATCH
         return serves(record, now=now, stamp=stored.stamp, policy=policy, directives=directives, source="exact")
 
-    async def _find_near(self, query: Query, policy: Policy, directives: Directives, missed: Found) -> Found:
-        neighbours = cast("Neighbours", self._neighbours)
-        try:
-            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
-            found = await within(neighbours.find(asked), self.limits.lookup_deadline)
-        except TimeoutError as error:
-            self.observatory.fault("lookup", error)
-            found = Found(outcome="miss", reason="lookup-deadline")
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: a store that answers nonsense is a miss
-            self.observatory.fault("lookup", error)
-            found = Found(outcome="miss", reason="store-unavailable")
-        if found.outcome == "miss" and missed.fallback is not None:
-            return msgspec.structs.replace(found, reason=missed.reason, fallback=missed.fallback, now=missed.now)
-        return found
-
     def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
         if self._neighbours is None or policy.match == "exact" or directives.exact_only:
-            return "exact-mode"
+            return EXACT_MODE
         nearby = query.nearby
         if nearby.exact_only is not None:
             return nearby.exact_only

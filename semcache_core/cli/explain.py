@@ -139,10 +139,10 @@ class Explanation:
 
     def _matching(self) -> str:
         policy, query = self._asking.route.policy, self._query
-        if query.exact_only is not None:
-            return f"equal requests only: {query.exact_only}"
         if policy.match == "exact":
             return 'equal requests only: match = "exact", or there is no embedder'
+        if query.exact_only is not None:
+            return f"equal requests only: {query.exact_only}"
         return f"by meaning, from similarity {policy.threshold:g}, of the text {_quoted(query.text)}"
 
     async def _near(self) -> list[Row]:

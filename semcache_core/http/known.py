@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 1024
 """Bytes of a head that is remembered: callers choose headers and tags, and may make every one another."""
+_A_FIELD = 32
+"""What a field counts besides its bytes: hundreds of small ones would fit, each of them 100 bytes of objects."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class Head(msgspec.Struct, frozen=True):
 
 def is_short(admitted: Admitted, directives: Directives) -> bool:
     """Say whether a head may be remembered, and requests with it."""
-    size = sum([len(name) + len(value) for name, value in admitted.keyed]) + sum(map(len, directives.tags))
+    size = sum([len(name) + len(value) + _A_FIELD for name, value in admitted.keyed]) + sum(map(len, directives.tags))
     return size <= _LONGEST
 
 

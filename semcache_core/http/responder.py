@@ -63,13 +63,15 @@ async def respond(
                 engine.conclude(found, known, policy=policy, started=started)
                 await send_replay(send, replay)
                 if found.outcome == "stale" and directives.joins:
-                    await _refreshed(Visit(app, scope, send, incoming, asking, found, started, engine, observing))
+                    visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)
+                    await _refreshed(visit)
                 return
         if found.outcome == "bypass":
             engine.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
             await _passed_by(app, desk, scope, incoming, send, found.reason)
             return
-        ending = await _forwarded(Visit(app, scope, send, incoming, asking, found, started, engine, observing))
+        visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)
+        ending = await _forwarded(visit)
 
 
 def _asked(
@@ -118,7 +120,7 @@ async def _searched(asking: Asking, missed: Found) -> Found:
         settled = missed if missed.outcome != "miss" else _settled(asking, missed)
         if settled is not None:
             return settled
-    return await engine.find(asking.query, policy=policy, directives=directives, peeked=missed)
+    return await engine.search(asking.query, missed, policy=policy, directives=directives)
 
 
 def _is_unproven(asking: Asking, now: float) -> bool:

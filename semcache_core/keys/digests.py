@@ -1,6 +1,7 @@
 """Digests: keyed BLAKE2b over MessagePack, in which every field carries its own length, one personalisation a purpose.
 
-Sizes in bytes: 16 each for partition, entry id, exact, scope, veto id, tag, alias and head; 32 for a store's scope.
+Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag, alias and head; 32 for a store's
+scope.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Digests:
         return _digest(self._scope, fields)
 
     def flight(self, *fields: Any) -> bytes:
-        """Return what single-flight shares: 16 bytes."""
+        """Return what single-flight shares, where that is long: 16 bytes."""
         return _digest(self._flight, fields)
 
     def alias(self, told: bytes, body: bytes) -> bytes:

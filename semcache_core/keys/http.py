@@ -22,13 +22,13 @@ from .canonical import HASHED, HOLE
 from .digests import Digests, pack, store_scope
 from .identity import Caller, Header, IdentityRule, Target, doubtful_path
 from .jwt import ADMITTED
-from .text import exact_only_reason, fold, split_after
+from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
 __all__ = ["Admitted", "HttpKeys", "Target"]
 
-Place = tuple[str | bytes | None, ...]
 _SCOPES_KEPT = 1024
 _LONGEST_FLIGHT = 128
+"""Bytes of a flight's name that need no digest: callers choose its end-user fields, and marks are kept by it."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ class Admitted(msgspec.Struct, frozen=True):
     """When the first of the caller's credentials ends: seconds since the epoch; None: nobody knows of an end."""
     prefix: bytes
     """What the digests of all these requests begin with, packed."""
+
+    __repr__ = object.__repr__  # Headers that are kept may hold anything: never in a log.
 
 
 class _Scope(msgspec.Struct, frozen=True):
@@ -69,8 +71,8 @@ class _Rest(msgspec.Struct, frozen=True):
         scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.audience, len(key.hole), before)
         common = self.keys.common(scope, admitted, key)
         exact_only = key.exact_only
-        if exact_only is None and policy.match == "semantic":
-            exact_only = exact_only_reason(text, policy)
+        if exact_only is None:
+            exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
         flight = admitted.partition + self.exact + pack((key.flight, key.audience))
         return Nearby(
             scope=scope,
@@ -115,7 +117,7 @@ class HttpKeys:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
 
-    def told(self, place: Place, headers: Iterable[Header], *, generic: bool) -> bytes:
+    def told(self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, generic: bool) -> bytes:
         """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
         return pack((place, self._rule.telling(headers, generic=generic)))
 

@@ -17,7 +17,7 @@ from semcache_core.types import Bypass, Nearby, Query
 
 from .canonical import sorted_names
 from .digests import Digests, pack, store_scope
-from .text import exact_only_reason, fold, split_after
+from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
 __all__ = ["PythonKeys", "context_bytes"]
 
@@ -54,7 +54,7 @@ class _Rest(msgspec.Struct, frozen=True):
             store_scope=store_scope(partition, scope),
             flight=partition + self.exact,
             text=text,
-            exact_only=exact_only_reason(text, policy) if policy.match == "semantic" else None,
+            exact_only=exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE,
             fields=digests.members(_named(self.context)) if self.context else (),
         )
 

@@ -9,7 +9,12 @@ from functools import lru_cache
 
 from semcache_core.settings import Policy
 
-__all__ = ["exact_only_reason", "fold", "split_after"]
+__all__ = ["EXACT_MODE", "exact_only_reason", "fold", "split_after"]
+
+EXACT_MODE = "exact-mode"
+"""Why no text at all is compared: ``match = "exact"``, or there is no embedder. Nothing is read for it, and no text is
+stored.
+"""
 
 # What says nothing by itself: articles, pronouns, auxiliaries, prepositions, and the words by which somebody goes on
 # with what was said before ("yes, please cancel it"). Not question words: "who" and "when" ask different things.

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from semcache_core import wire
+from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.plugin import hookimpl
 
 from .asgi_client import Upstream, completion, says, serving, stream, streams
@@ -46,6 +48,19 @@ def test_a_good_answer_is_stored() -> None:
     assert asked_twice(says()) == "HIT"
     assert asked_twice(streams(stream("Paris")), streamed=True) == "HIT"
     assert generic_twice(says({"answer": 42})) == "HIT"
+
+
+@pytest.mark.parametrize("text", ["What is the capital of France?", "word " * 100])
+def test_where_only_equal_requests_count_no_prompt_is_stored_with_an_answer(text: str) -> None:
+    async def main() -> None:
+        store = MemoryResponseStore(MemoryResponseOptions())
+        async with serving(components={"response_store": store}, semcache={"match": "exact"}) as rig:
+            await rig.client.chat(text)
+            await rig.cache.store(text, "an answer")
+            records = [wire.decode(stored.data) for _, stored in await store.scan()]
+            assert [(record.text, record.exact_only) for record in records] == [("", True)] * 2
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 301, 400, 404, 429, 500, 503])

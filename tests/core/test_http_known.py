@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
+from semcache_core.builtin.memory.vectors import MemoryVectorStore
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.http.exchange import Asking, Call, ask
 from semcache_core.http.site import Desk, Place, Route
@@ -178,6 +179,72 @@ def test_heads_are_remembered_up_to_a_bound() -> None:
             for number in range(1100):
                 assert isinstance(asked(desk, route, (b"x-mood", b"%d" % number)), Asking)
             assert len(desk.heads) == 1024
+
+    asyncio.run(main())
+
+
+def test_a_head_of_many_small_fields_is_not_remembered() -> None:
+    async def main() -> None:
+        async with SemanticCache.from_config(CONFIG) as cache:
+            desk = cache.http.desk(Place())
+            route, _ = counted(desk)
+            assert isinstance(asked(desk, route, *[(b"x-%d" % number, b"") for number in range(64)]), Asking)
+            assert (len(desk.heads), len(desk.aliases)) == (0, 0)
+
+    asyncio.run(main())
+
+
+ELSEWHERE = {
+    "method": "PUT", "scheme": "https", "mount": "/m", "path": b"/other" + PATH, "query": b"v=2", "who": "bob",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_head_that_is_remembered_answers_for_its_own_place_and_caller_only(name: str) -> None:
+    async def main() -> None:
+        async with SemanticCache.from_config(CONFIG) as cache:
+            desk = cache.http.desk(Place(by_application=True))
+            route, _ = counted(desk)
+            here = Call("POST", "http", "", PATH, b"", HEADERS, "ann")
+            there = msgspec.structs.replace(here, **{name: ELSEWHERE[name]})
+            said = [ask(desk, route, call, BODY, now=0.0) for call in (here, there, here, there)]
+            partitions = [one.known.partition for one in said if isinstance(one, Asking)]
+            assert len(desk.heads) == len(set(partitions)) == 2
+            assert partitions[:2] == partitions[2:]
+
+    asyncio.run(main())
+
+
+def test_what_is_known_of_a_request_shows_no_header_of_it() -> None:
+    async def main() -> None:
+        async with SemanticCache.from_config(CONFIG) as cache:
+            desk = cache.http.desk(Place())
+            route, _ = counted(desk)
+            asking = asked(desk, route, (b"x-signature", b"hunter2"))
+            assert isinstance(asking, Asking)
+            assert "hunter2" not in f"{asking!r} {asking.known!r} {asking.query!r}"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_one_look_says_whether_a_scope_is_empty(monkeypatch: pytest.MonkeyPatch, remote: bool) -> None:
+    looks: list[bytes] = []
+    has_scope = MemoryVectorStore.has_scope
+
+    def counting(self: MemoryVectorStore, scope: bytes) -> bool:
+        looks.append(scope)
+        return has_scope(self, scope)
+
+    async def main() -> None:
+        components = {"response_store": Remote()} if remote else {}
+        async with serving(components=components, semcache={"namespace": "n"}) as rig:
+            await rig.client.chat("What is the capital of France?")
+            await settled(rig)
+            monkeypatch.setattr(MemoryVectorStore, "has_scope", counting)
+            await rig.client.chat("Which river flows through Rome?")
+            assert rig.decisions[-1] == ("miss", "below-threshold")
+            assert len(looks) == 1
 
     asyncio.run(main())
 

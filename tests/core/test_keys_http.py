@@ -127,6 +127,18 @@ def test_a_long_text_that_differs_in_the_middle_matches_exactly_only() -> None:
     assert one.entry_id != other.entry_id
 
 
+def test_where_only_equal_requests_count_no_text_may_be_compared() -> None:
+    exact = Policy(match="exact")
+    assert query(chat(), policy=exact).exact_only == "exact-mode"
+    assert query(chat(n=2), policy=exact).exact_only == query(chat(n=2)).exact_only == "several-choices"
+
+
+def test_long_fields_of_a_flight_keep_it_short_and_apart() -> None:
+    one, other = (query(chat(user="x" * 200 + name)) for name in "ab")
+    assert one.flight != other.flight
+    assert len(one.flight) <= 128
+
+
 def test_a_marker_leaves_the_question_alone_to_be_compared() -> None:
     policy = Policy(hole_after="Question:")
 

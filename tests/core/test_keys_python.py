@@ -181,6 +181,11 @@ def test_the_rules_of_the_policy_say_what_matches_exactly_only() -> None:
     assert query("word " * 100).exact_only == "long-text"
 
 
+def test_where_only_equal_prompts_count_no_text_may_be_compared() -> None:
+    keys = PythonKeys(Digests(SECRET), policy=Policy(match="exact"))
+    assert query(keys=keys).exact_only == query("word " * 100, keys=keys).exact_only == "exact-mode"
+
+
 def test_the_member_of_the_context_that_split_two_keys_is_named() -> None:
     one = dict(query(context={"tenant": 1, "lang": "en"}).fields)
     other = dict(query(context={"tenant": 2, "lang": "en"}).fields)
