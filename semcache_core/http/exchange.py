@@ -43,6 +43,8 @@ class Call(msgspec.Struct, frozen=True):
     who: str | None = None
     """The caller's name where the application says it (``Place.by_application``)."""
 
+    __repr__ = object.__repr__  # Headers hold credentials: never in a log.
+
 
 class Asking(Entity):
     """A request the cache may answer: what it is known to ask, and the request itself for when it goes upstream."""

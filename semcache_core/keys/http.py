@@ -63,6 +63,8 @@ class _Rest(msgspec.Struct, frozen=True):
     key: Key
     policy: Policy
 
+    __repr__ = object.__repr__  # The key holds the prompt: never in a log.
+
     def __call__(self) -> Nearby:
         key, admitted, policy = self.key, self.admitted, self.policy
         before, raw = split_after(key.hole, policy.hole_after)

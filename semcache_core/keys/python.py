@@ -43,6 +43,8 @@ class _Rest(msgspec.Struct, frozen=True):
     prompt: str
     context: bytes
 
+    __repr__ = object.__repr__  # It holds the prompt: never in a log.
+
     def __call__(self) -> Nearby:
         policy, digests = self.keys.policy, self.keys.digests
         before, raw = split_after((self.prompt,), policy.hole_after)

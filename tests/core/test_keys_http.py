@@ -267,7 +267,7 @@ def test_the_names_of_members_are_bounded_in_number_and_length() -> None:
 
 
 def test_a_query_never_shows_its_prompt_or_its_caller() -> None:
-    shown = repr(query(chat()))
+    shown = repr(query(chat())) + repr(query(chat()).nearby_of)
     assert "password" not in shown
     assert "sk-one" not in shown
 
