@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -32,8 +33,7 @@ async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
     try:
         # A deadline that comes when the client leaves: a caller who is gone must not keep the flight in the air.
         async with asyncio.timeout(None) as deadline:
-            loop = asyncio.get_running_loop()
-            leaving.add_done_callback(lambda _: None if leaving.cancelled() else deadline.reschedule(loop.time()))
+            leaving.add_done_callback(lambda _: None if leaving.cancelled() else _end(deadline))
             return await _served(visit, items)
     except TimeoutError:
         if not deadline.expired():
@@ -42,6 +42,12 @@ async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
     finally:
         leaving.cancel()
         await items.aclose()
+
+
+def _end(deadline: asyncio.Timeout) -> None:
+    # Who leaves in the moment in which the answer ends has nothing left to be kept from.
+    with suppress(RuntimeError):
+        deadline.reschedule(asyncio.get_running_loop().time())
 
 
 async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:

@@ -631,6 +631,31 @@ def test_a_waiter_that_leaves_disturbs_nobody() -> None:
     paced(check)
 
 
+@pytest.mark.parametrize("steps", range(4))
+def test_a_waiter_that_leaves_as_its_answer_ends_breaks_nothing(steps: int) -> None:
+    # A server says so of every client: once an answer is over, whoever listens is told that its client is gone.
+    async def check(rig: Rig, app: Paced) -> None:
+        unheard: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        leader, joiner = asking(rig.client), asking(rig.client)
+
+        async def leaves(message: Any) -> None:
+            if message["type"] == "http.response.body" and not message["more_body"]:
+                joiner.leave()
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+
+        joiner.on_send = leaves
+        leading, joining = leader.start(), joiner.start()
+        app.go()
+        await asyncio.gather(leading, joining)
+        await asyncio.sleep(0.001)
+        assert unheard == []
+        assert joiner.response.body == leader.response.body
+
+    paced(check)
+
+
 def test_a_leader_whose_send_fails_goes_on_while_others_wait() -> None:
     async def check(rig: Rig, app: Paced) -> None:
         leader, joiner = asking(rig.client), asking(rig.client)
