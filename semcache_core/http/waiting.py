@@ -8,6 +8,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
+from semcache_core.errors import AnswerAborted
 from semcache_core.flights import Flight, FlightFailed
 from semcache_core.http import headers as rules
 from semcache_core.http import status
@@ -19,7 +20,7 @@ class Ending(Enum):
     """How waiting ended."""
 
     SERVED = "served"
-    """The caller has its answer, or is gone, or was cut off with everybody else when the answer broke off."""
+    """The caller has its answer, or is gone."""
     AGAIN = "again"
     """The leader failed: board once more."""
     ALONE = "alone"
@@ -27,7 +28,7 @@ class Ending(Enum):
 
 
 async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
-    """Send the answer that the flight brings to this visit's caller, as it comes."""
+    """Send the answer that the flight brings to this visit's caller, as it comes. Raises AnswerAborted."""
     items = flight.items(patience=visit.engine.limits.waiter_patience)
     leaving = asyncio.ensure_future(visit.incoming.left())
     try:
@@ -66,8 +67,9 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
             await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
     except FlightFailed as failed:
         if begun:
-            # Ending without a last piece makes the server cut the connection: half an answer must not look whole.
-            return Ending.SERVED
+            # Half an answer must not look whole. To return would not do: BaseHTTPMiddleware of Starlette 0.40, for one, ends
+            # what its application left without an end.
+            raise AnswerAborted("the answer that this request shared with an equal one broke off") from None
         return Ending.ALONE if failed.alone else Ending.AGAIN
     if not begun:
         return Ending.ALONE
