@@ -67,8 +67,8 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
             await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
     except FlightFailed as failed:
         if begun:
-            # Half an answer must not look whole. To return would not do: BaseHTTPMiddleware of Starlette 0.40, for one, ends
-            # what its application left without an end.
+            # Half an answer must not look whole. To return would not do: a middleware around may end what was left
+            # without its end, as BaseHTTPMiddleware of Starlette 0.40 does.
             raise AnswerAborted("the answer that this request shared with an equal one broke off") from None
         return Ending.ALONE if failed.alone else Ending.AGAIN
     if not begun:
