@@ -13,11 +13,13 @@
     │   │   └── TextUnreadable        the text has characters that the embedder's model cannot tell apart
     │   ├── StoreUnavailable
     │   └── VerifierUnavailable
+    ├── AnswerAborted             an answer that a request shared with an equal one broke off in the middle
     ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
     └── UnsupportedByStore        the chosen store lacks the power that the call needs
 
 Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code of somebody who uses
-the cache: they stop start-up or name a programming error. All others end in a miss and an event.
+the cache: they stop start-up or name a programming error. ``AnswerAborted`` reaches what stands around the HTTP driver,
+which takes it for what it is: a reason to cut the connection. All others end in a miss and an event.
 """
 
 from __future__ import annotations
@@ -73,6 +75,12 @@ class StoreUnavailable(DependencyError):
 
 class VerifierUnavailable(DependencyError):
     """A verifier cannot judge now. The engine takes it for a reject."""
+
+
+class AnswerAborted(SemcacheError):
+    """An answer that this request shared with an equal one broke off in the middle; the client must not take it for
+    whole, so the server is to cut the connection.
+    """
 
 
 class DimensionMismatch(SemcacheError):

@@ -85,17 +85,24 @@ def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
 
 def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
     """Return the fields, in order and with duplicates, less those called one of ``names`` (in any case)."""
-    return [field for field in headers if field[0].lower() not in names]
+    return [field for field in headers if _octets(field[0]).lower() not in names]
 
 
 def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the fields as bytes with names in lower case: applications and old servers do not all keep to it."""
     return tuple(
         [
-            (name.lower(), value) if type(name) is type(value) is bytes else (bytes(name).lower(), bytes(value))
+            (name.lower(), value) if type(name) is type(value) is bytes else (_octets(name).lower(), _octets(value))
             for name, value in headers
         ]
     )
+
+
+def _octets(text: bytes | bytearray | memoryview | str) -> bytes:
+    """Return what a server writes of a name or value: some take more than ASGI's bytes, h11 even str."""
+    if type(text) is bytes:
+        return text
+    return text.encode("latin-1") if isinstance(text, str) else bytes(text)
 
 
 def kept(headers: Headers, *, generic: bool, keep: frozenset[bytes] = frozenset()) -> Headers:

@@ -15,6 +15,7 @@ import msgspec
 from semcache_core.extractors.json_body import JsonBody
 from semcache_core.http.known import Head, Known
 from semcache_core.keys.http import HttpKeys
+from semcache_core.keys.identity import LONGEST_PATH
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
 from semcache_core.recent import Recent
 from semcache_core.settings import HttpOptions, Policy, RouteOptions
@@ -138,10 +139,13 @@ class Desk:
             return self._resolved[asked]
         except KeyError:
             pass
-        if len(self._resolved) >= _RESOLVED_KEPT:
-            # Callers choose paths: what they made us remember is dropped at once, and the few real paths come back.
-            self._resolved.clear()
-        route = self._resolved[asked] = self._find(method, path)
+        route = self._find(method, path)
+        # Callers choose paths: long ones are not remembered, and what they made us remember is dropped at once; the few
+        # real paths come back.
+        if len(path) + len(method) <= LONGEST_PATH:
+            if len(self._resolved) >= _RESOLVED_KEPT:
+                self._resolved.clear()
+            self._resolved[asked] = route
         return route
 
     def _find(self, method: str, path: bytes) -> Route | None:

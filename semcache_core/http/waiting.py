@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
+from semcache_core.errors import AnswerAborted
 from semcache_core.flights import Flight, FlightFailed
 from semcache_core.http import headers as rules
 from semcache_core.http import status
@@ -18,7 +20,7 @@ class Ending(Enum):
     """How waiting ended."""
 
     SERVED = "served"
-    """The caller has its answer, or is gone, or was cut off with everybody else when the answer broke off."""
+    """The caller has its answer, or is gone."""
     AGAIN = "again"
     """The leader failed: board once more."""
     ALONE = "alone"
@@ -26,14 +28,13 @@ class Ending(Enum):
 
 
 async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
-    """Send the answer that the flight brings to this visit's caller, as it comes."""
+    """Send the answer that the flight brings to this visit's caller, as it comes. Raises AnswerAborted."""
     items = flight.items(patience=visit.engine.limits.waiter_patience)
     leaving = asyncio.ensure_future(visit.incoming.left())
     try:
         # A deadline that comes when the client leaves: a caller who is gone must not keep the flight in the air.
         async with asyncio.timeout(None) as deadline:
-            loop = asyncio.get_running_loop()
-            leaving.add_done_callback(lambda _: None if leaving.cancelled() else deadline.reschedule(loop.time()))
+            leaving.add_done_callback(lambda _: None if leaving.cancelled() else _end(deadline))
             return await _served(visit, items)
     except TimeoutError:
         if not deadline.expired():
@@ -42,6 +43,12 @@ async def wait_for(visit: Visit, flight: Flight[Any]) -> Ending:
     finally:
         leaving.cancel()
         await items.aclose()
+
+
+def _end(deadline: asyncio.Timeout) -> None:
+    # Who leaves in the moment in which the answer ends has nothing left to be kept from.
+    with suppress(RuntimeError):
+        deadline.reschedule(asyncio.get_running_loop().time())
 
 
 async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
@@ -60,8 +67,9 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
             await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
     except FlightFailed as failed:
         if begun:
-            # Ending without a last piece makes the server cut the connection: half an answer must not look whole.
-            return Ending.SERVED
+            # Half an answer must not look whole. To return would not do: a middleware around may end what was left
+            # without its end, as BaseHTTPMiddleware of Starlette 0.40 does.
+            raise AnswerAborted("the answer that this request shared with an equal one broke off") from None
         return Ending.ALONE if failed.alone else Ending.AGAIN
     if not begun:
         return Ending.ALONE

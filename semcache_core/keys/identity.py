@@ -68,6 +68,9 @@ _NO_IDENTITY = Bypass(reason="no-identity")
 _EXPIRED = Bypass(reason="expired-credential")
 _PATH = Bypass(reason="path-form")
 
+LONGEST_PATH = 1024
+"""Bytes of a path that is remembered: callers choose paths, and servers take long ones."""
+
 _SCHEMES = frozenset({b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"})
 
 
@@ -248,7 +251,13 @@ def _name(header: Header) -> bytes:
 _DOUBTFUL = re.compile(rb"//|/(?:\.|%2[eE]){1,2}(?:/|\Z)|%2[fF]|%5[cC]|\\")
 
 
-@lru_cache(maxsize=1024)
 def doubtful_path(path: bytes) -> Bypass | None:
     """Refuse a raw path that two servers may take for two places: dot segments, ``//``, encoded slashes."""
+    return _known_path(path) if len(path) <= LONGEST_PATH else _judged_path(path)
+
+
+def _judged_path(path: bytes) -> Bypass | None:
     return _PATH if _DOUBTFUL.search(path) else None
+
+
+_known_path = lru_cache(maxsize=1024)(_judged_path)

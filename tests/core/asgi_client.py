@@ -156,12 +156,17 @@ class Exchange:
         if message["type"] == "http.response.start":
             assert self.response.status == 0, "two heads"
             self.response.status = message["status"]
-            self.response.headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            self.response.headers = [(octets(name), octets(value)) for name, value in message.get("headers", ())]
         elif message["type"] == "http.response.body":
             assert not self.response.complete, "a body after its end"
             self.response.chunks.append(bytes(message.get("body", b"")))
             self.response.complete = not message.get("more_body", False)
         self.news.set()
+
+
+def octets(text: Any) -> bytes:
+    """Return what a server writes of a header's name or value: h11 takes str too."""
+    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 class Upstream:

@@ -123,6 +123,18 @@ def test_a_body_over_max_body_is_forwarded_in_its_pieces_as_it_comes() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("length", [b"9" * 5000, b"-1", b"", b"1e3"])
+def test_a_length_that_no_body_has_is_the_applications_business(length: bytes) -> None:
+    async def main() -> None:
+        async with serving() as rig:
+            body = json.dumps(chat()).encode()
+            answer = await rig.client.send(CHAT, [body[:9], body[9:]], headers=[(b"content-length", length)])
+            assert answer.json() == completion()
+            assert b"".join(rig.upstream.bodies[0]) == body
+
+    asyncio.run(main())
+
+
 def test_a_body_over_max_body_is_not_waited_for() -> None:
     """The application begins before the caller has sent the rest."""
 
@@ -311,6 +323,25 @@ def test_a_bypass_changes_nothing_but_two_fields() -> None:
             assert answer.all("set-cookie") == ["a=1", "b=2"]
             assert answer.json() == completion()
             assert rig.decisions == [("bypass", "no-identity")]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("asked", ["bypass", "miss"])
+@pytest.mark.parametrize("kind", [bytearray, memoryview, bytes.decode])
+def test_names_and_values_that_are_no_bytes_pass_where_the_server_takes_them(kind: Any, asked: str) -> None:
+    async def unusual(scope: Any, receive: Any, send: Any) -> None:
+        head = [(kind(b"Content-Type"), kind(b"text/plain")), (kind(b"Semcache-Control"), kind(b"ttl=60"))]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    async def main() -> None:
+        async with serving(unusual) as rig:
+            answer = await rig.client.chat(headers=[(b"idempotency-key", b"1")] if asked == "bypass" else ())
+            assert answer.cache == asked.upper()
+            assert answer.body == b"hello"
+            assert answer.header("content-type") == "text/plain"
+            assert answer.header("semcache-control") is None
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, Self
@@ -245,6 +246,21 @@ def test_one_look_says_whether_a_scope_is_empty(monkeypatch: pytest.MonkeyPatch,
             await rig.client.chat("Which river flows through Rome?")
             assert rig.decisions[-1] == ("miss", "below-threshold")
             assert len(looks) == 1
+
+    asyncio.run(main())
+
+
+def test_no_caller_makes_long_paths_be_remembered() -> None:
+    async def main() -> None:
+        async with serving() as rig:
+            tracemalloc.start()
+            for number in range(400):
+                for path in (f"/{number}/{'a' * 10_000}", f"/{number}/{'a' * 10_000}/v1/chat/completions"):
+                    await rig.client.send(path, BODY, headers=[(b"cache-control", b"no-store")])
+            rig.upstream.calls.clear()
+            kept, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert kept < 2_000_000
 
     asyncio.run(main())
 

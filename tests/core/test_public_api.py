@@ -51,6 +51,7 @@ ERRORS = {
     "TextUnreadable": "EmbedderUnavailable",
     "StoreUnavailable": "DependencyError",
     "VerifierUnavailable": "DependencyError",
+    "AnswerAborted": "SemcacheError",
     "DimensionMismatch": "SemcacheError",
     "UnsupportedByStore": "SemcacheError",
 }

@@ -6,6 +6,8 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from semcache_core.errors import AnswerAborted
+
 from .errors import UpstreamAborted, UpstreamFailed
 from .headers import named_by_connection
 
@@ -42,7 +44,7 @@ class Edge:
             # A stale answer may have stood in already; then the failure is only for the log.
             if not begun:
                 await _send_error(send, failure)
-        except UpstreamAborted as aborted:
+        except (UpstreamAborted, AnswerAborted) as aborted:
             # Returning without a last piece makes the server cut the connection, which tells the client that the answer
             # is not whole: a clean end would pass half an answer off as a whole one.
             _log.warning("%s", aborted)
