@@ -116,7 +116,7 @@ class VectorIndex:
             if scope is not None and scope.key == point.scope:
                 chunk, row = scope.place(self._row_of[slot])
                 chunk[row] = point.vector
-                self.slots.renew(slot, keep_until=point.keep_until)
+                self.slots.add(point.id, keep_until=point.keep_until)
                 return
             self.remove(slot)
         self._append(point)

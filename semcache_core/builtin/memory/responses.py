@@ -65,6 +65,7 @@ class MemoryResponseStore:
         self._shared: dict[tuple[bytes, ...], _Tags] = {}
         self._stamps: dict[bytes, float] = {}
         self._bytes = 0
+        """Of data; what an entry costs besides comes on top."""
 
     async def __aenter__(self) -> Self:
         self._secret = secrets.token_bytes(32)
@@ -102,20 +103,16 @@ class MemoryResponseStore:
             # It would push out everything else and still not fit. What it replaces is out of date all the same.
             self._discard(id)
             return
-        slot = self._slots.find(id)
-        if slot == MISSING:
-            slot = self._slots.add(id, keep_until=keep_until)
-            if slot == len(self._data):
-                self._data.append(b"")
-                self._tags.append(None)
-            self._bytes += ENTRY_BYTES
-        else:
-            self._slots.renew(slot, keep_until=keep_until)
+        slots = self._slots
+        slot = slots.add(id, keep_until=keep_until)
+        if slot == len(self._data):
+            self._data.append(b"")
+            self._tags.append(None)
         self._bytes += len(data) - len(self._data[slot])
         self._data[slot] = data
         self._retag(slot, tuple(tags))
-        while self._bytes > self._max_bytes:
-            self._remove(self._slots.oldest())
+        while self._bytes + ENTRY_BYTES * len(slots) > self._max_bytes:
+            self._remove(slots.oldest())
 
     async def delete(self, ids: Sequence[bytes]) -> None:
         if not self._opened:
@@ -178,7 +175,7 @@ class MemoryResponseStore:
             self._remove(slot)
 
     def _remove(self, slot: int) -> None:
-        self._bytes -= len(self._data[slot]) + ENTRY_BYTES
+        self._bytes -= len(self._data[slot])
         self._data[slot] = b""
         self._retag(slot, ())
         self._slots.remove(slot)

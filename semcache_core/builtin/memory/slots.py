@@ -55,33 +55,36 @@ class Slots:
         return MISSING
 
     def add(self, id: bytes, *, keep_until: float | None) -> int:
-        """Give ``id``, which has no slot yet, one that is now the most recently used.
+        """Return the slot of ``id``, a new one if it has none; it is now the most recently used and has this expiry.
 
-        The number is free, or one past the last: then the columns have grown, and so must those of the store.
+        A new number is free, or one past the last: then the columns have grown, and so must those of the store.
         """
-        if self._free:
-            slot = self._free.pop()
-            self.ids[slot] = id
+        table, ids = self._table, self.ids
+        place = hash(id) & self._mask
+        while (slot := table[place]) >= 0:
+            if ids[slot] == id:
+                break
+            place += 1
         else:
-            slot = len(self.ids)
-            self.ids.append(id)
-            self.keep_until.append(NEVER)
-            self.used.append(_FREE)
+            if self._free:
+                slot = self._free.pop()
+                ids[slot] = id
+            else:
+                slot = len(ids)
+                ids.append(id)
+                self.keep_until.append(NEVER)
+                self.used.append(_FREE)
+            table[place] = slot
+            if place == len(table) - 1:
+                table.append(_EMPTY)
         self.keep_until[slot] = NEVER if keep_until is None else keep_until
         self.used[slot] = self.tick()
-        if 2 * (len(self.ids) - len(self._free)) > self._mask:
+        if 2 * (len(ids) - len(self._free)) > self._mask:
             self._rebuild()
-        else:
-            self._enter(slot)
         return slot
 
     def touch(self, slot: int) -> None:
         """Make ``slot`` the most recently used."""
-        self.used[slot] = self.tick()
-
-    def renew(self, slot: int, *, keep_until: float | None) -> None:
-        """Give ``slot`` a new expiry and make it the most recently used."""
-        self.keep_until[slot] = NEVER if keep_until is None else keep_until
         self.used[slot] = self.tick()
 
     def remove(self, slot: int) -> None:
@@ -112,15 +115,6 @@ class Slots:
         """Return the slots whose ``keep_until`` is at or before ``now``."""
         slots: list[int] = np.flatnonzero(np.frombuffer(self.keep_until, dtype=np.float64) <= now).tolist()
         return slots
-
-    def _enter(self, slot: int) -> None:
-        table = self._table
-        place = hash(self.ids[slot]) & self._mask
-        while table[place] >= 0:
-            place += 1
-        table[place] = slot
-        if place == len(table) - 1:
-            table.append(_EMPTY)
 
     def _leave(self, slot: int) -> None:
         """Take the slot out of the table, and move up what follows in its cluster and may stand nearer to its home."""
