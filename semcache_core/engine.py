@@ -130,10 +130,10 @@ class Engine:
         found = peeked or self.peek(query, policy=policy, directives=directives, now=self.clock())
         if found.reason == "unread":
             found = await self.read(query, policy=policy, directives=directives)
-        settled = self.settled(query, found, policy=policy, directives=directives)
-        return settled or await self.search(query, found, policy=policy, directives=directives)
+        unsearched = self.unsearched(query, found, policy=policy, directives=directives)
+        return unsearched or await self.search(query, found, policy=policy, directives=directives)
 
-    def settled(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
+    def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
         """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
         if found.outcome != "miss" or found.reason == "no-cache":
             return found
@@ -145,7 +145,7 @@ class Engine:
         return msgspec.structs.replace(found, reason=why_not)
 
     async def search(self, query: Query, missed: Found, *, policy: Policy, directives: Directives) -> Found:
-        """Return what was given to the same question in other words: after a miss that ``settled`` leaves open."""
+        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open."""
         neighbours = cast("Neighbours", self._neighbours)
         try:
             asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())

@@ -14,7 +14,7 @@ from semcache_core.http.exchange import ANSWER_STRIPPED, Asking, Call, ask
 from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, Send
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.site import Desk, Route
-from semcache_core.http.upstream import asked, scope_without_directives
+from semcache_core.http.upstream import lead, scope_without_directives
 from semcache_core.http.visit import UNPROVEN, Visit, send_replay
 from semcache_core.http.waiting import Ending, wait_for
 from semcache_core.types import Bypass, Headers
@@ -55,7 +55,7 @@ async def respond(
         if not (desk.shared and _is_unproven(asking, started)):
             found = engine.peek(known, policy=policy, directives=directives, now=engine.clock())
         if found.outcome == "miss":
-            found = _settled(asking, found) or await _searched(asking, found)
+            found = _unsearched(asking, found) or await _searched(asking, found)
         replay = None
         if found.record is not None:
             replay, found = _framed(asking, found, started)
@@ -95,7 +95,7 @@ def _asked(
         return _BROKEN
 
 
-def _settled(asking: Asking, missed: Found) -> Found | None:
+def _unsearched(asking: Asking, missed: Found) -> Found | None:
     """Return what comes of a look-up that found nothing at hand, where that waits for nothing; None: go on looking."""
     if missed.reason == "unread":
         return None
@@ -108,7 +108,7 @@ def _settled(asking: Asking, missed: Found) -> Found | None:
         return Found(outcome="bypass", reason=_BROKEN.reason)
     if missed is UNPROVEN:
         return missed
-    return engine.settled(query, missed, policy=head.route.policy, directives=head.directives)
+    return engine.unsearched(query, missed, policy=head.route.policy, directives=head.directives)
 
 
 async def _searched(asking: Asking, missed: Found) -> Found:
@@ -117,9 +117,9 @@ async def _searched(asking: Asking, missed: Found) -> Found:
     policy, directives = head.route.policy, head.directives
     if missed.reason == "unread":
         missed = await engine.read(known, policy=policy, directives=directives)
-        settled = missed if missed.outcome != "miss" else _settled(asking, missed)
-        if settled is not None:
-            return settled
+        found = missed if missed.outcome != "miss" else _unsearched(asking, missed)
+        if found is not None:
+            return found
     return await engine.search(asking.query, missed, policy=policy, directives=directives)
 
 
@@ -161,9 +161,9 @@ def _forwarded(visit: Visit) -> Coroutine[Any, Any, Ending | None]:
     if directives.only_if_cached and not visit.observed:
         return _not_cached(visit)
     if visit.observed or not directives.joins or head.route.policy.ttl == 0:
-        return asked(visit, flights.solo())
+        return lead(visit, flights.solo())
     flight, leads = flights.board(visit.flight)
-    return asked(visit, flight) if leads else _joined(visit, flight)
+    return lead(visit, flight) if leads else _joined(visit, flight)
 
 
 async def _not_cached(visit: Visit) -> None:
@@ -174,7 +174,7 @@ async def _not_cached(visit: Visit) -> None:
 async def _joined(visit: Visit, flight: Flight[Any]) -> Ending | None:
     ending = await wait_for(visit, flight)
     if ending is Ending.ALONE:
-        await asked(visit, visit.engine.flights.solo())
+        await lead(visit, visit.engine.flights.solo())
     return ending
 
 
@@ -188,7 +188,7 @@ async def _refreshed(visit: Visit) -> None:
         return
     if flight is None:
         return
-    work = asked(visit.again(), flight)
+    work = lead(visit.again(), flight)
     if engine.background:
         engine.spawn(work)
         return

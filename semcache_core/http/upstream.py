@@ -22,7 +22,7 @@ from semcache_core.types import Entity
 from semcache_core.writes import Job
 
 
-def asked(visit: Visit, flight: Flight[Any]) -> Coroutine[Any, Any, None]:
+def lead(visit: Visit, flight: Flight[Any]) -> Coroutine[Any, Any, None]:
     """Ask the application, as the leader of ``flight``.
 
     What the application raises is raised here, after everybody who waits was told.
