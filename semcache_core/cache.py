@@ -253,13 +253,15 @@ class SemanticCache:
         started = engine.clock()
         query = opened.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
-            engine.bypassed(query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace))
+            engine.observatory.bypassed(
+                query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace)
+            )
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else _raising(threshold)
         found = engine.peek(query, policy=opened.policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=opened.policy, directives=directives, peeked=found)
-        engine.conclude(found, query, policy=opened.policy, started=started)
+        engine.observatory.conclude(found, query, policy=opened.policy, started=started)
         record = found.record
         return Lookup(None if record is None else unpack(record.kind, record.payload), found, query)
 
@@ -352,14 +354,18 @@ class SemanticCache:
                 policy = msgspec.structs.replace(policy, threshold=function.threshold)
         query = keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
-            engine.bypassed(query.reason, policy=policy, started=started, namespace=self._namespace(namespace))
+            engine.observatory.bypassed(
+                query.reason, policy=policy, started=started, namespace=self._namespace(namespace)
+            )
             return Turn(engine, None, policy, (), Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.peek(query, policy=policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=policy, directives=directives, peeked=found)
         observed = policy.mode == "observe"
-        engine.conclude(found, query, policy=policy, started=started, observed=observed and found.record is not None)
+        engine.observatory.conclude(
+            found, query, policy=policy, started=started, observed=observed and found.record is not None
+        )
         turn = Turn(engine, query, policy, tags, found)
         if turn.leads and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
             await turn.board()

@@ -24,7 +24,7 @@ from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
 from .settings import LimitOptions, Policy
-from .types import Address, Decision, Query, Record, Stored, Vector
+from .types import Address, Query, Record, Stored, Vector
 from .upkeep import Upkeep
 from .writes import Job, Writes
 
@@ -326,54 +326,6 @@ class Engine:
     def adopt(self, task: asyncio.Future[Any]) -> None:
         """Keep hold of a task that outlives the request it began in."""
         self.upkeep.adopt(task)
-
-    # -- telling --------------------------------------------------------------------------------------------------
-
-    def bypassed(self, reason: str, *, policy: Policy, started: float, namespace: str) -> None:
-        """Count and tell that a request was recognised and refused."""
-        self.observatory.count_unserved("bypass", reason)
-        if self.observatory.is_heard:
-            now = self.clock()
-            self.observatory.tell(
-                Decision(
-                    outcome="bypass",
-                    reason=reason,
-                    namespace=namespace,
-                    route=policy.route,
-                    at=now,
-                    elapsed=now - started,
-                )
-            )
-
-    def conclude(
-        self, found: Found, address: Address, *, policy: Policy, started: float, observed: bool = False
-    ) -> None:
-        """Count and tell the decision of one request. ``started`` is when it came in, by ``clock``."""
-        elapsed = self.clock() - started
-        record = found.record
-        if record is not None:
-            self.observatory.count_served(found, elapsed)
-        else:
-            self.observatory.count_unserved(found.outcome, found.reason)
-            if isinstance(address, Query):
-                self.observatory.splits.watch(address)
-        if self.observatory.is_heard:
-            self.observatory.tell(
-                Decision(
-                    outcome=found.outcome,
-                    reason=found.reason,
-                    namespace=address.namespace,
-                    route=policy.route,
-                    source=found.source,
-                    similarity=found.similarity,
-                    entry_id=None if found.entry_id is None else found.entry_id.hex(),
-                    at=started + elapsed,
-                    elapsed=elapsed,
-                    saved_tokens=0 if record is None else record.tokens,
-                    saved_seconds=0.0 if record is None else max(0.0, record.cost - elapsed),
-                    observed=observed,
-                )
-            )
 
 
 def _remember(times: dict[bytes, float], id: bytes, at: float) -> None:

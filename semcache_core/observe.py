@@ -10,7 +10,8 @@ import msgspec
 
 from .decide import Found
 from .protocols import SupportsNotices
-from .types import Event, Fault, Fields, Notice, Outcome, Query
+from .settings import Policy
+from .types import Address, Decision, Event, Fault, Fields, Notice, Query
 
 _TEXTS_WATCHED = 4096
 _TOLD_AGAIN = 60.0
@@ -97,22 +98,57 @@ class Observatory:
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
 
-    def count_served(self, found: Found, elapsed: float) -> None:
-        """Count a request that was answered in ``elapsed`` seconds, and what that saved."""
+    def conclude(
+        self, found: Found, address: Address, *, policy: Policy, started: float, observed: bool = False
+    ) -> None:
+        """Count and tell the decision of one request. ``started`` is when it came in, by the cache's clock."""
+        elapsed = self._clock() - started
         record, source = found.record, found.source
         if record is None or source is None:
-            return
-        self._hits[source] += 1
-        if found.outcome == "stale":
-            self._stale += 1
-        if record.tokens:
-            self._tokens += record.tokens
-        if record.cost > elapsed:
-            self._seconds += record.cost - elapsed
+            (self._reasons if found.outcome == "miss" else self._bypasses)[found.reason] += 1
+            if isinstance(address, Query):
+                self.splits.watch(address)
+        else:
+            self._hits[source] += 1
+            if found.outcome == "stale":
+                self._stale += 1
+            if record.tokens:
+                self._tokens += record.tokens
+            if record.cost > elapsed:
+                self._seconds += record.cost - elapsed
+        if self.is_heard:
+            self.tell(
+                Decision(
+                    outcome=found.outcome,
+                    reason=found.reason,
+                    namespace=address.namespace,
+                    route=policy.route,
+                    source=source,
+                    similarity=found.similarity,
+                    entry_id=None if found.entry_id is None else found.entry_id.hex(),
+                    at=started + elapsed,
+                    elapsed=elapsed,
+                    saved_tokens=0 if record is None else record.tokens,
+                    saved_seconds=0.0 if record is None else max(0.0, record.cost - elapsed),
+                    observed=observed,
+                )
+            )
 
-    def count_unserved(self, outcome: Outcome, reason: str) -> None:
-        """Count a miss or a bypass."""
-        (self._reasons if outcome == "miss" else self._bypasses)[reason] += 1
+    def bypassed(self, reason: str, *, policy: Policy, started: float, namespace: str) -> None:
+        """Count and tell that a request was recognised and refused."""
+        self._bypasses[reason] += 1
+        if self.is_heard:
+            now = self._clock()
+            self.tell(
+                Decision(
+                    outcome="bypass",
+                    reason=reason,
+                    namespace=namespace,
+                    route=policy.route,
+                    at=now,
+                    elapsed=now - started,
+                )
+            )
 
     def count_unstored(self, reason: str) -> None:
         """Count an answer that may not be stored."""

@@ -43,7 +43,7 @@ async def respond(
         await app(scope, incoming.receive, send)
         return
     if isinstance(asking, Bypass):
-        engine.bypassed(asking.reason, policy=route.policy, started=started, namespace=desk.namespace)
+        engine.observatory.bypassed(asking.reason, policy=route.policy, started=started, namespace=desk.namespace)
         await _passed_by(app, desk, scope, incoming, send, asking.reason)
         return
     known, head = asking.known, asking.known.head
@@ -60,14 +60,14 @@ async def respond(
         if found.record is not None:
             replay, found = _framed(asking, found, started)
             if replay is not None and not observing:
-                engine.conclude(found, known, policy=policy, started=started)
+                engine.observatory.conclude(found, known, policy=policy, started=started)
                 await send_replay(send, replay)
                 if found.outcome == "stale" and directives.joins:
                     visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)
                     await _refreshed(visit)
                 return
         if found.outcome == "bypass":
-            engine.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
+            engine.observatory.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
             await _passed_by(app, desk, scope, incoming, send, found.reason)
             return
         visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)

@@ -43,7 +43,7 @@ class Visit(Entity):
         self.concluded = True
         decided = self.found if found is None else found
         asking = self.asking
-        self.engine.conclude(
+        self.engine.observatory.conclude(
             decided,
             asking.query,
             policy=asking.known.head.route.policy,
