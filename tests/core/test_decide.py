@@ -68,6 +68,7 @@ def test_a_costly_verifier_is_asked_only_just_above_the_threshold() -> None:
 
 def test_a_fresh_entry_is_a_hit_and_an_expired_one_a_miss() -> None:
     assert found(199.0) == ("hit", "exact")
+    assert found(199.9) == ("hit", "exact")
     assert found(200.0) == ("miss", "expired")
 
 
@@ -83,6 +84,7 @@ def test_an_entry_born_after_the_stamp_lives() -> None:
 
 def test_within_its_window_an_expired_entry_is_served_stale() -> None:
     assert found(205.0, policy=Policy(stale_while_revalidate=10)) == ("stale", "exact")
+    assert found(209.9, policy=Policy(stale_while_revalidate=10)) == ("stale", "exact")
     assert found(210.0, policy=Policy(stale_while_revalidate=10)) == ("miss", "expired")
 
 
