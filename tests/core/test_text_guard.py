@@ -73,6 +73,29 @@ REJECTED = [
     ("entities", "rights of an ex-wife here", "rights of a wife here"),
     ("direction", "How do I replace tabs with spaces?", "How do I replace spaces with tabs?"),
     ("direction", "Does A imply B?", "Does B imply A?"),
+    ("direction", "Turn this slide deck into a poster", "Turn this poster into a slide deck"),
+    ("direction", "Can people catch rabies from bats?", "Can bats catch rabies from people?"),
+    ("direction", "Ann sold Bob a car. Is she liable to him?", "Bob sold Ann a car. Is he liable to her?"),
+    ("direction", "do old trees shade young shrubs", "do young shrubs shade old trees"),
+    ("question", "When does the museum open?", "Where does the museum open?"),
+    ("question", "Why should I rinse the rice?", "How much should I rinse the rice?"),
+    ("question", "Who signs the contract?", "When is the contract signed?"),
+    ("question", "Could you tell me why I get a bonus?", "Could you tell me when I get a bonus?"),
+    ("question", "How do I index a table?", "Why do I index a table?"),
+    ("question", "How do I pay for parking?", "How much do I pay for parking?"),
+    ("modality", "Can I park on the pavement?", "Must I park on the pavement?"),
+    ("modality", "Should I wear a tie?", "Do I have to wear a tie?"),
+    ("modality", "Am I allowed to bring a dog?", "Am I required to bring a dog?"),
+    ("quantifiers", "Are all seats heated?", "Is any seat heated?"),
+    ("quantifiers", "delete every branch", "delete a single branch"),
+    ("quantifiers", "Mute all of my chats", "Mute one of my chats"),
+    ("antonyms", "sales of the last quarter", "sales of the next quarter"),
+    ("antonyms", "rows with a price greater than 9", "rows with a price less than 9"),
+    ("antonyms", "a recipe with no sugar", "a recipe with sugar"),
+    ("entities", "rows that match a AND b", "rows that match a OR b"),
+    ("entities", "print the list in reverse order", "print the list in order"),
+    ("entities", "how do I plot a line in plotly here", "how do I plot a line in matplotlib here"),
+    ("units", "how long do 8 gigabits take", "how long do 8 gigabytes take"),
     ("direction", "Can a landlord sue a tenant?", "Can a tenant sue a landlord?"),
     ("entities", "is vitamin c safe daily", "is vitamin d safe daily"),
     ("entities", "how cold is nebraska in january", "how cold is alabama in january"),
@@ -89,6 +112,8 @@ REJECTED = [
     ("code", "what does a && b mean in bash", "what does a || b mean in bash"),
     ("code", "is the statement a ≠ b true for sets", "is the statement a = b true for sets"),
     ("code", "what does the ← key do", "what does the → key do"),
+    ("code", "print the time as HH:MM", "print the time as MM:HH"),
+    ("code", "a log name with %Y-%m-%d in it", "a log name with %d-%m-%Y in it"),
     ("urls", "Open https://example.com/a", "Open https://example.com/b"),
     ("urls", "Write to alice@example.com", "Write to bob@example.com"),
 ]
@@ -156,6 +181,32 @@ ACCEPTED = [
     ("I am not able to sign in", "I am unable to sign in"),
     ("See https://www.example.com/a", "See example.com/a"),
     ("كم سعر 5 كيلو", "كم سعر ٥ كيلو"),
+    ("Summarise the organisation's behaviour", "Summarize the organization's behavior"),
+    ("is the theatre cancelled", "is the theater canceled"),
+    ("symptoms of anaemia in paediatrics", "symptoms of anemia in pediatrics"),
+    ("What is the biggest lake in Peru?", "What is the largest lake in Peru?"),
+    ("How tall is Mount Kenya?", "What is the height of Mount Kenya?"),
+    ("How do I delete a folder in Linux?", "How do I remove a directory in Linux?"),
+    ("how many megabytes has a CD", "how many MB has a CD"),
+    ("a line of 100 Mbps", "a line of 100 megabits per second"),
+    ("deploy it to k8s", "deploy it to Kubernetes"),
+    ("What started World War I?", "What started World War 1?"),
+    ("Which type I need?", "which type i need?"),
+    ("tell us the rules in Japan", "tell me the rules in Japan"),
+    ("what is the tax in the us", "what is the tax in the USA"),
+    ("which is deeper, Lake Como or Lake Garda", "which is deeper, Lake Garda or Lake Como"),
+    ("In which room is the talk?", "The talk is in which room?"),
+    ("is a ≤ b true", "is a <= b true"),
+    ("Where can I get a permit?", "How can I get a permit?"),
+    ("When will my refund come?", "How do I know when my refund will come?"),
+    ("When and where was she born?", "Where was she born?"),
+    ("When I log in I see an error, why?", "Why do I see an error on log in?"),
+    ("Can you explain gravity?", "Could you explain gravity?"),
+    ("How can I save water?", "How should I save water?"),
+    ("Do I have a right to a lawyer?", "Should I have a right to a lawyer?"),
+    ("delete all photos at once", "delete all of the photos"),
+    ("Are all seats heated?", "Is every seat heated?"),
+    ("Will I get any refund?", "Will I get a refund at all?"),
 ]
 
 
@@ -187,6 +238,10 @@ def test_an_acceptance_is_symmetric(a: str, b: str) -> None:
 def test_a_denied_predicate_costs_similarity() -> None:
     verdict = compare("Is nausea a symptom of pregnancy?", "Is nausea not a symptom of pregnancy?")
     assert verdict == Penalty(amount=0.03, reason="negation")
+
+
+def test_a_complaint_may_ask_for_the_remedy() -> None:
+    assert compare("Why can't I sign in?", "How do I sign in?") == Penalty(amount=0.03, reason="negation")
 
 
 def test_a_hedge_around_the_question_costs_nothing() -> None:

@@ -95,6 +95,8 @@ SETS: dict[str, str] = {
     "food": """apple banana orange lemon grape strawberry mango potato tomato onion garlic carrot
         cucumber rice pasta bread pizza burger soup salad cheese butter milk egg chicken beef pork fish salmon
         tuna shrimp coffee tea beer wine juice water sugar salt honey chocolate""",
+    "reversal": "reverse reversed inverse inverted",
+    "aggregate": "count sum average median variance",
     "instrument": "piano guitar violin cello flute drum trumpet saxophone ukulele harp clarinet",
     "sport": """football soccer basketball baseball tennis cricket hockey rugby golf swimming volleyball
         badminton boxing wrestling skiing cycling""",
@@ -131,5 +133,5 @@ SETS: dict[str, str] = {
 
 # Sets of proper names: such a name in one text only is already another question.
 NAMED: frozenset[str] = frozenset(
-    listed("""country city people currency month weekday medicine programming database system""")
+    listed("""country city people currency month weekday medicine programming database system reversal""")
 )

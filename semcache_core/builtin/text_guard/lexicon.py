@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import msgspec
@@ -11,7 +12,7 @@ from .lists import listed
 from .opposites import PARTICLES, PREFIXES, SUFFIXES, pairs
 from .synonyms import groups
 from .units import NUMBER_WORDS, ORDINALS, SCALES, UNITS
-from .words import FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
+from .words import COUNTED, FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
 
 FROM, TO = 1, 2
 _NOTHING: frozenset[str] = frozenset()
@@ -52,7 +53,8 @@ _IRREGULAR: dict[str, str] = {
         froze frozen; sing sang sung; shoot shot; stand stood; wake woke woken; become became; cactus cacti; criterion
         criteria; phenomenon phenomena; fungus fungi; nucleus nuclei; stimulus stimuli; radius radii; vertex vertices;
         matrix matrices; index indices; bacterium bacteria; thesis theses; hypothesis hypotheses; diagnosis diagnoses;
-        shelf shelves; half halves; thief thieves; loaf loaves; ox oxen""",
+        shelf shelves; half halves; thief thieves; loaf loaves; ox oxen; burn burnt; dream dreamt; spell spelt;
+        spill spilt; spoil spoilt""",
         ";",
     )
     for base, *forms in [line.split()]
@@ -61,14 +63,54 @@ _IRREGULAR: dict[str, str] = {
 _PLURAL_KEPT = ("ss", "us", "is", "os", "news", "ios", "macos")
 
 
+# British to American spelling, in any word; regular endings are ``_spelled``'s (New Hart's Rules, chapter 21).
+_SPELLINGS: tuple[tuple[str, str], ...] = tuple(
+    (british, american)
+    for british, american in map(
+        str.split,
+        listed(
+            """isation ization; aemi emi; aest est; paed ped; haem hem; gynaec gynec; archaeo archeo; oestr estr;
+            oede ede; oesoph esoph; foet fet; rrhoe rrhe; manoeuvr maneuver; sulph sulf; plough plow; sceptic skeptic;
+            moustach mustach""",
+            ";",
+        ),
+    )
+)
+_OUR = re.compile(r"(?<=[a-z]{3})our")
+
+
+def _spelled(stem: str) -> str:
+    """Return one spelling of a stem that has two: "summaris" / "summariz", "colour" / "color", "cancell" / "cancel"."""
+    if len(stem) < 4:
+        return stem
+    for british, american in _SPELLINGS:
+        if british in stem:
+            stem = stem.replace(british, american)
+    if "our" in stem:
+        stem = _OUR.sub("or", stem)
+    if stem.endswith(("is", "ys")):
+        return stem[:-1] + "z"
+    if stem.endswith(("tr", "br")):  # centre, fibre
+        return stem[:-1] + "er"
+    if stem.endswith(("ogu", "ll")) and len(stem) > 5:
+        return stem[:-1]
+    return stem
+
+
 def _trim(word: str) -> str:
-    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
         return word[:-1]
     return word
 
 
 def stem(word: str) -> str:
-    """Return the word without plural, tense and comparison endings: a light stemmer, on purpose not a strong one."""
+    """Return the word without plural, tense and comparison endings, in one spelling: a light stemmer, on purpose not a
+    strong one.
+    """
+    return _spelled(_without_endings(word))
+
+
+def _without_endings(word: str) -> str:
     word = _IRREGULAR.get(word, word)
     size = len(word)
     if size > 4 and word.endswith("ies"):
@@ -124,7 +166,7 @@ _FRAME = frozenset(stem(word) for word in FRAME)
 
 def _positive(root: str) -> str:
     """Return the adjective of a comparative that has an opposite: "taller" is "tall", but "offer" not "off"."""
-    if not root.endswith("er") or root in _OPPOSITES or _KEYS.get(root) in _OPPOSITES:
+    if not root.endswith("er") or root in _OPPOSITES or root in _KEYS:
         return root
     for base in (root[:-2], root[:-3], root[:-3] + "y"):
         if len(base) > 2 and base in _OPPOSITES and base not in PARTICLES:
@@ -166,6 +208,7 @@ def look_up(form: str) -> Word:
         and not ordinal
         and form not in NEGATORS
         and form not in UNITS
+        and form not in COUNTED
         and form not in SCALES
         and form != "yet",
         role=FROM if form in SOURCE else TO if form in TARGET else 0,

@@ -22,7 +22,7 @@ _PUNCTUATION = str.maketrans(
     dict.fromkeys("“”„‟«»「」『』", '"')
     | dict.fromkeys("‘’‚‛´", "'")
     | dict.fromkeys("‐‑‒–—―−", "-")
-    | {"×": "*", "÷": "/", "،": ",", "٫": ".", "٬": ","}
+    | {"×": "*", "÷": "/", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=", "،": ",", "٫": ".", "٬": ","}
 )
 _ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
 _FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is 1 1/2, not 11/2
@@ -87,6 +87,9 @@ _CONTINUES = (
     | {name.split()[0] for name in UNITS if " " in name}
 )
 _DIGIT = re.compile("[0-9]")  # ``fold`` has made these of all others
+_NUMERONYMS = {  # the letters that were left out, counted
+    "k8s": "kubernetes", "i18n": "internationalization", "l10n": "localization", "a11y": "accessibility",
+}  # fmt: skip
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 
@@ -189,6 +192,9 @@ def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
         return "", Literal("ids", "".join(_DIGIT.findall(text)))
     if kind == "ordinal":
         return "", Literal("numbers", str(int(text[:-2])) + "th", str(int(text[:-2])))
+    word = _NUMERONYMS.get(text.lower())
+    if word is not None:
+        return word, None
     named = _SPLIT_ID.match(text)
     if named is not None:  # "Group-1" and "sha256" are a name and a number, as in "Group 1" and "SHA 256"
         return named[1], Literal("numbers", named[2], named[2])
@@ -203,6 +209,7 @@ _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|a
 
 _ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?")
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
+_PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
 _DOTTED = re.compile(r"\.[a-zA-Z]")
 # What every item below has somewhere; slower than the hints, and asked where one of them was found.
 _SYMBOL_START = re.compile(
@@ -218,6 +225,8 @@ _SYMBOL = re.compile(
       |(?<![\w/<])(?:~|\.{{1,2}}|[a-z]:)?[/\\][\w.-]{{1,64}}(?:[/\\][\w.-]{{1,64}}){{0,12}}[/\\]?)
   | (?P<name>(?<![\w.])\w{{0,80}}_\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}(?:\(\))?(?!\w)
       |(?<!\w)\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}\(\))
+  | (?P<pattern>\b(?:y{{2,4}}|m{{2,3}}|d{{2,3}}|h{{2}})(?:[-/:.](?:y{{2,4}}|m{{2,3}}|d{{2,3}}|h{{2}}|s{{2}})){{1,5}}\b
+      |(?:%[a-z][-/:., ]?){{1,12}}(?!\w))
   | (?P<initials>\b(?:[a-z]\.){{2,6}}|\b(?:[a-z]\.){{1,5}}[a-z]\b)
   | (?P<lang>\b[a-z](?:\+\+|\#)(?!\w))
   | (?P<flag>(?<=\ )--?[a-z][\w-]{{0,40}})
@@ -256,10 +265,12 @@ def operators(text: str, found: list[Literal]) -> str:
 
 def symbols(text: str, found: list[Literal]) -> str:
     """Take URLs, addresses, code, file names and operators out of the text, appending them to ``found``."""
-    if _SYMBOL_HINT.search(text) is None and _DOTTED.search(text) is None and " -" not in text:
-        return text
-    if _SYMBOL_START.search(text) is None:  # "and/or", "(see below)", "2 + 2"
-        return text
+    patterned = "-" in text or "/" in text or ":" in text or "%" in text
+    if not patterned or _PATTERN_HINT.search(text) is None:
+        if _SYMBOL_HINT.search(text) is None and _DOTTED.search(text) is None and " -" not in text:
+            return text
+        if _SYMBOL_START.search(text) is None:  # "and/or", "(see below)", "2 + 2"
+            return text
 
     def replace(match: re.Match[str]) -> str:
         if len(found) >= _MAX_FOUND:
@@ -284,4 +295,6 @@ def _symbol(kind: str, item: str) -> Literal:
         return Literal("urls", item.rstrip(".").lower())
     if kind == "lang":
         return Literal("entities", item.lower())
+    if kind == "pattern":  # dd/mm/yyyy is not mm/dd/yyyy (CLDR date fields), %H not %h (strftime)
+        return Literal("code", item.rstrip(" .,") if "%" in item else item.lower())
     return Literal("code", item.removesuffix("()").rstrip("."))

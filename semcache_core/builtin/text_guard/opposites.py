@@ -155,6 +155,10 @@ float - sink
 forget - remember
 forgive - blame
 former - latter
+last previous - next upcoming
+archive - unarchive restore
+keep retain - discard drop
+greater - less lesser smaller fewer
 freeze - melt unfreeze thaw
 front - back rear
 frequent - rare

@@ -5,11 +5,14 @@ from __future__ import annotations
 from .lexicon import FROM, Word, stem
 from .lists import listed
 from .parse import Parsed
-from .words import SYMMETRIC
+from .words import SYMMETRIC, WH_WORDS
 
 # One of these anywhere, and the order of what is compared means nothing.
 _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
 _ARTICLES = frozenset(("a", "an", "the"))
+_THIRD = frozenset(listed("he she they him her them his hers their theirs"))
+_PEOPLE = frozenset(("people", "person"))
+_PARTY = 3  # words that name one of two things
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
 
@@ -60,19 +63,49 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     """True if exchanging two things turns one text into the other, with a relation between that has a direction."""
     if len(x) != len(y):
         return False
-    odd = [here for here in range(len(x)) if x[here].key != y[here].key]
-    if len(odd) != 2:
+    odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
+    if len(odd) < 2:
         return False
-    i, j = odd
-    if x[i].key != y[j].key or x[j].key != y[i].key:
+    start, end = odd[0], odd[-1] + 1
+    first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
+    if not first:
         return False
-    if j == i + 1 and not x[i].sets & x[j].sets:  # "order status", "status order"; but not "rome athens"
+    left, between, right = x[start : start + first], x[start + first : end - last], x[end - last : end]
+    if not between and not (first == last == 1 and left[0].sets & right[0].sets):
+        return False  # "order status", "status order"; but not "rome athens"
+    if not any(map(_party, left)) or not any(map(_party, right)):
         return False
-    if not _thing(x[i]) or not _thing(x[j]):
+    if any(word.form in WH_WORDS for word in (*left, *right)):  # "on which floor is it", "it is on which floor"
         return False
-    between = [word.form for word in x[i + 1 : j]]
-    replacing = between == ["with"] and any(word.stem in _REPLACING for word in x[:i])
-    linking = [form for form in between if form not in _ARTICLES]
+    replacing = [word.form for word in between] == ["with"] and any(word.stem in _REPLACING for word in x[:start])
+    # "Lake Victoria or Lake Superior": what stands before both of them links nothing.
+    said = {word.key for word in x[:start]}
+    linking = [word.form for word in between if word.form not in _ARTICLES and word.key not in said]
     if linking and not replacing and all(form in SYMMETRIC for form in linking):
         return False
     return not any(word.form in _UNORDERED for word in x)
+
+
+def _exchanged(p: list[str], q: list[str]) -> tuple[int, int]:
+    """Return how many words at the start of ``p`` have changed places with how many at its end; 0, 0 if none have."""
+    size = len(p)
+    if p[0] not in q or q[0] not in p:
+        return 0, 0
+    for first in range(1, min(_PARTY, size - 1) + 1):
+        for last in range(1, min(_PARTY, size - first) + 1):
+            if q == p[size - last :] + p[first : size - last] + p[:first]:
+                return first, last
+    return 0, 0
+
+
+def _role(word: Word) -> str:
+    """Return the word's key; who is a he or a she tells nothing about who does what to whom."""
+    return "they" if word.form in _THIRD else word.key
+
+
+def _same_role(x: Word, y: Word) -> bool:
+    return x.form in _THIRD and y.form in _THIRD
+
+
+def _party(word: Word) -> bool:
+    return _thing(word) or word.form in _PEOPLE

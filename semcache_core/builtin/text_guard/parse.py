@@ -12,11 +12,21 @@ from .lists import listed
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
 from .quantities import Literal, plain, quantity
 from .units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
-from .words import HEDGES
+from .words import COUNTED, HEDGES
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
-_UNITED = re.compile(r"\b[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)\b")
+_UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
+# Measure phrases: "how tall" asks for the height (Huddleston & Pullum, 6.4.3; Quirk et al., 7.88).
+_MEASURES = {
+    "old": "age", "tall": "height", "high": "height", "heavy": "weight", "deep": "depth", "wide": "width",
+    "long": "length", "far": "distance", "big": "size", "large": "size", "fast": "speed", "expensive": "price",
+}  # fmt: skip
+_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(_MEASURES)})\b")
+_MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(_MEASURES)})\b")
+# Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64 to 9.67).
+_LETTERS = {"I": "1", "V": "5", "X": "10"}
+_LETTER = re.compile(rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:am|have|do|did|can|should|need|want)\b)")
 # A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
 _PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
@@ -49,14 +59,20 @@ def squash(text: str) -> str:
 def parse(text: str) -> Parsed:
     """Return what the rules need of a text. Linear in its length; the caller bounds it."""
     folded = fold(text)
-    if "nited " in folded:
+    if "nited " in folded or "he us" in folded:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
+    if _MEASURED_HINT.search(folded) is not None:
+        folded = _MEASURED.sub(lambda match: f"what {_MEASURES[match[1]]}", folded)
+    if "with no " in folded:
+        folded = folded.replace("with no ", "without ")
     if "-" in folded or "non " in folded:
         folded = _PREFIX.sub(lambda match: match[1] or match[2], folded)
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
     reader = _Reader(found)
     reader.read(operators(rest, found))
+    if reader.counted and _LETTER.search(folded) is not None:
+        return parse(_LETTER.sub(lambda letter: f"{letter[1]} {_LETTERS[letter[2]]}", folded))
     words = reader.words
     return Parsed(
         folded,
@@ -94,6 +110,7 @@ class _Reader:
         self.words: list[Word] = []
         self.names: set[str] = set()
         self.negators: list[int] = []  # places in ``words`` right after a negation
+        self.counted = False  # there is a word that a numeral may follow
         self._yets: list[int] = []  # places right after a "yet"
         self._spelled: list[str] = []
         self._shouting: bool | None = None
@@ -145,6 +162,8 @@ class _Reader:
             return
         if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
             self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
+        if word.form in COUNTED:
+            self.counted = True
         if word.plain and _is_context_free(raw, word) and len(_KNOWN) < _MAX_KNOWN:
             _KNOWN[raw] = word
         if named:
@@ -232,7 +251,7 @@ _INDEFINITE = frozenset(("a", "an", "one"))
 # Function words that are names when written so.
 _NAMES_TOO = {
     "US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang",
-    "GET": "httpget", "PUT": "httpput",
+    "GET": "httpget", "PUT": "httpput", "AND": "booleanand", "OR": "booleanor",
 }  # fmt: skip
 _ONE_UNIT = frozenset(listed(
     """second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro

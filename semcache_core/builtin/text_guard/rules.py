@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
+from .asked import asks_otherwise
 from .lexicon import Word, look_up
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
@@ -54,6 +55,9 @@ def compare(query: str, candidate: str) -> Verdict:
     reason = reordered(a, b)
     if reason:
         return Reject(reason=reason)
+    reason = asks_otherwise(a, b, only_a, only_b)
+    if reason:
+        return Reject(reason=reason, certain=True)
     return _NEGATION if _negated(a, b) else _ACCEPT
 
 

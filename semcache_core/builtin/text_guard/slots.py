@@ -5,7 +5,7 @@ from __future__ import annotations
 from .lexicon import Word
 from .lists import listed
 from .parse import Parsed
-from .words import AUXILIARIES, QUESTION_WORDS, VERB_BEFORE
+from .words import AUXILIARIES, NO_ADVERBS, QUESTION_WORDS, VERB_BEFORE
 
 _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "period"))
 _DO = frozenset(("do", "does", "did"))
@@ -15,9 +15,9 @@ _SLOT = 3  # words that a slot may hold
 # Endings that derive one word from another: "engineer" / "engineering", "direct" / "direction" (Quirk et al., app. I).
 _ENDINGS = frozenset([""]) | frozenset(
     listed(
-        """; s; es; ed; ing; er; ers; or; ors; ion; ions; ation; ations; ition; ment; ments; ance; ence; al; ally;
-        ly; e; y; ies; ied; ity; ive; ative; ; ; ; ness; ful; able; ible; ical; ic; ous; ant; ent; ist; ism;
-        ish; d; r; t; n; ue; ying; ating; ate; ates; ated; n; an; ian; a; ese; ization; ize; izing""",
+        """; s; es; ed; ing; er; ers; or; ors; ion; ions; ation; ations; ication; ications; ition; ment; ments; ance;
+        ence; al; ally; ly; e; y; ies; ied; ity; ive; ative; ness; ful; able; ible; ical; ic; ous; ant; ent; ist; ism;
+        ish; d; r; t; n; ns; ans; ians; ue; ying; ating; ate; ates; ated; n; an; ian; a; ese; ization; ize; izing""",
         ";",
     )
 )
@@ -124,7 +124,7 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
 
 def _fill(slot: tuple[Word, ...], other: Parsed) -> list[Word]:
     """Return the words of content in a slot, or none if the other text has one of them elsewhere: no mere exchange."""
-    words = [word for word in slot if word.open and not word.form.endswith("ly")]
+    words = [word for word in slot if word.open and (word.form in NO_ADVERBS or not word.form.endswith("ly"))]
     return [] if any(word.key in other.content for word in words) else words
 
 

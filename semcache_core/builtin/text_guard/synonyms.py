@@ -77,7 +77,6 @@ essential necessary required crucial vital
 examination exam test
 exit leave quit
 fast quick rapid speedy
-faster quicker
 fee charge cost price
 film movie
 finish complete
@@ -202,7 +201,7 @@ write compose
 wrong incorrect
 yearly annual annually
 zip postal
-usa america us
+usa america
 uk britain
 europe eu
 position stance
@@ -225,25 +224,20 @@ boy guy man
 grey gray
 licence license
 aluminium aluminum
-sulphur sulfur
 cheque check
 tire tyre
-plough plow
 mould mold
 jewellery jewelry
-sceptical skeptical
 defence defense
-oesophagus esophagus
-oesophageal esophageal
-oestrogen estrogen
-oedema edema
+offence offense
+practise practice
+judgment judgement
+enquiry inquiry
 pyjamas pajamas
 kerb curb
-moustache mustache
 storey story
 draught draft
 plane aeroplane
-manoeuvre maneuver
 paracetamol acetaminophen
 salbutamol albuterol
 postgres postgresql
@@ -259,6 +253,25 @@ doctor dr
 engine motor
 exercise workout training
 sort arrange
+folder directory
+database db
+typescript ts
+dictionary dict
+repository repo
+configuration config
+administrator admin
+documentation docs
+bc bce
+kb kilobyte
+mb megabyte
+gb gigabyte
+tb terabyte
+km kilometer
+cm centimeter
+mm millimeter
+kg kilogram kilo
+mg milligram
+ml milliliter
 revenue sales turnover
 """
 

@@ -63,6 +63,9 @@ _TABLE: dict[str, str] = {
         1200 century centuries""",
     "data": """0.125 bit
         1 byte
+        125 kilobit
+        125e3 megabit
+        125e6 gigabit
         1e3 kb kilobyte
         1e6 mb megabyte
         1e9 gb gig gigabyte
@@ -72,9 +75,12 @@ _TABLE: dict[str, str] = {
         1048576 mib mebibyte
         1073741824 gib gibibyte
         1099511627776 tib tebibyte""",
-    "rate": """1e3 kbps
-        1e6 mbps
-        1e9 gbps""",
+    "rate": """1e3 kbps kilobits_per_second
+        1e6 mbps megabits_per_second
+        1e9 gbps gigabits_per_second
+        8e3 kb/s kilobytes_per_second
+        8e6 mb/s megabytes_per_second
+        8e9 gb/s gigabytes_per_second""",
     "frequency": """1 hz hertz
         1e3 khz kilohertz
         1e6 mhz megahertz

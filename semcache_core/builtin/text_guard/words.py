@@ -88,6 +88,11 @@ SYMMETRIC: frozenset[str] = frozenset(
 SOURCE: frozenset[str] = frozenset(["from", "leaving", "departing", "leave", "depart"])
 TARGET: frozenset[str] = frozenset(listed("""to into onto towards toward arriving reaching for"""))
 
+# What is counted with Roman numerals, single letters too: "World War I", "type V" (Chicago Manual of Style, 9.64).
+COUNTED: frozenset[str] = frozenset(
+    listed("war part type phase chapter book volume act title class level article appendix schedule")
+)
+
 # "I don't know where it is" asks where it is: a negated word of these says nothing about the matter.
 HEDGES: frozenset[str] = frozenset(
     listed("""know figure find understand sure remember see seem tell think believe recall certain clear want get""")
@@ -106,3 +111,14 @@ AUXILIARIES: frozenset[str] = frozenset(
     listed("can could do does did should would will shall may might must is are was were")
 )
 QUESTION_WORDS: frozenset[str] = frozenset(listed("how why when where"))
+WH_WORDS: frozenset[str] = QUESTION_WORDS | frozenset(listed("what which who whom whose"))
+
+# Words in "-ly" that are no adverbs: they fill a slot like any noun or adjective (Quirk et al., 7.6 to 7.10).
+NO_ADVERBS: frozenset[str] = frozenset(
+    listed(
+        """assembly family supply reply monopoly anomaly butterfly belly jelly bully ally rally folly lily fly
+        friendly unfriendly ugly lonely lovely silly elderly costly deadly lively likely unlikely early curly oily
+        holy melancholy chilly hilly woolly wobbly scholarly worldly heavenly orderly disorderly cowardly
+        motherly fatherly brotherly plotly grammarly italy sicily july bitly"""
+    )
+)

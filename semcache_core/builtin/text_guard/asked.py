@@ -1,0 +1,134 @@
+"""What sort of answer a text asks for: when or where, whether one may or must, for all or for one.
+
+Sources: the interrogative words, the modal verbs with their periphrastic forms, and the quantifying determiners of
+English (Huddleston & Pullum, chapters 10, 3 and 5).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from .lexicon import Word
+from .lists import listed
+from .parse import Parsed
+from .words import HEDGES
+
+_ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
+_QUESTIONS = _ASKED.keys() | {"how", "what", "which"}
+_CONJUNCTIONS = frozenset(("when", "where"))
+_VERBS = frozenset(
+    listed("do does did can could should would will may might shall must is are am was were has have had don won")
+)
+_MANY = frozenset(("many", "much"))
+# After these "how" asks for a way; elsewhere for a degree ("how old") or a state ("how are you").
+_DONE = frozenset(listed("do does can could should would may might shall must to"))
+_PERSONS = frozenset(listed("i you we one they he she"))
+_HEDGED = HEDGES | {"explain"}
+# "Where can I buy it?" asks for a way to buy it.
+_ALIKE = frozenset(("how", "where"))
+
+_MODALS = {
+    "can": "may", "could": "may", "may": "may", "might": "may", "must": "must", "should": "should", "ought": "should",
+}  # fmt: skip
+_VERDICTS = {
+    "allowed": "may", "permitted": "may", "able": "may", "possible": "may", "have": "must", "has": "must",
+    "need": "must", "required": "must", "obliged": "must", "obligatory": "must", "mandatory": "must",
+    "necessary": "must", "compulsory": "must", "supposed": "should",
+}  # fmt: skip
+_HAVE = frozenset(("have", "has"))
+_OPENERS = frozenset(listed("do does did am is are was were"))
+_NEAR = 5  # words within which such a question says what it asks
+
+_ALL = frozenset(listed("all every each whole entire everything"))
+_SOME = frozenset(listed("any single most half part"))
+_ONE = "#1"
+_ADVERBIAL = frozenset(listed("at after above"))  # "at all"
+
+
+def asks_otherwise(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str | None:
+    """Return the reason if the texts ask for answers of two sorts."""
+    x, y = _interrogative(a.words), _interrogative(b.words)
+    if x and y and x != y and not (_asks(a, y) or _asks(b, x) or _alike(x, y, a, b)):
+        return "question"
+    asked = {_modality(a.words), _modality(b.words)}
+    if len(asked) == 2 and "" not in asked:
+        return "modality"
+    if len(only_a) + len(only_b) <= 2 and {_quantity(a.words), _quantity(b.words)} == {"all", "some"}:
+        return "quantifiers"
+    return None
+
+
+def _alike(x: str, y: str, a: Parsed, b: Parsed) -> bool:
+    """True if two questions seek one answer: where or how to get something; why it fails, how or when it will not."""
+    if {x, y} == _ALIKE:
+        return True
+    return (x == "why" and a.negations > 0) or (y == "why" and b.negations > 0)
+
+
+def _interrogative(words: tuple[Word, ...]) -> str:
+    """Return what the question asks for; "" where it does not begin with that."""
+    for here, word in enumerate(words):
+        if word.open:
+            break
+        if word.form in _QUESTIONS:
+            if here == 0 and word.form in _CONJUNCTIONS and _form(words, 1) not in _VERBS:
+                return ""  # "When I look at my statement, ..."
+            asked = _asked_by(words, here)
+            return "" if asked == "how" and not _seeks_way(words[here + 1 : here + 4]) else asked
+    return ""
+
+
+def _asked_by(words: tuple[Word, ...], here: int) -> str:
+    """Return what the word at this place asks for, if it is an interrogative."""
+    form = words[here].form
+    if form == "how":
+        return "amount" if _form(words, here + 1) in _MANY else "how"
+    return _ASKED.get(form, "")
+
+
+def _form(words: tuple[Word, ...], here: int) -> str:
+    return words[here].form if here < len(words) else ""
+
+
+def _seeks_way(words: tuple[Word, ...]) -> bool:
+    """True for what follows "how" in "how to ..." and "how can I ..."; not in "how can it be", "how do I know if"."""
+    if not words or words[0].form not in _DONE:
+        return False
+    if words[0].form == "to":
+        return True
+    return len(words) > 2 and words[1].form in _PERSONS and words[2].form not in _HEDGED
+
+
+def _asks(text: Parsed, asked: str) -> bool:
+    """True if the text asks that as well: "when and where ...?", "why ...? How can I ...?"."""
+    return any(_asked_by(text.words, here) == asked for here in range(len(text.words)))
+
+
+def _modality(words: tuple[Word, ...]) -> str:
+    """Return whether it is asked if something may, must or should be; "" for any other question."""
+    if len(words) < 2 or words[1].form == "you":  # "can you tell me": a request
+        return ""
+    first = words[0].form
+    if first not in _OPENERS:
+        return _MODALS.get(first, "")
+    for word, after in pairwise(words[1 : _NEAR + 1]):
+        said = _VERDICTS.get(word.form)
+        if said is not None and (after.form == "to" or word.form not in _HAVE):
+            return said
+    return ""
+
+
+def _quantity(words: tuple[Word, ...]) -> str:
+    """Return whether a text speaks of all or of some; "" where it says neither, or both."""
+    of_all = of_some = False
+    before = ""
+    for here, word in enumerate(words):
+        of_all = of_all or (word.form in _ALL and before not in _ADVERBIAL)
+        of_some = of_some or word.form in _SOME or (word.form == _ONE and _counts(words, here + 1))
+        before = word.form
+    return "" if of_all == of_some else "all" if of_all else "some"
+
+
+def _counts(words: tuple[Word, ...], after: int) -> bool:
+    """True for "one" in "one of my cards", "at least one driver"; not in "at once" and "does one"."""
+    return after < len(words) and (words[after].open or words[after].form == "of")
