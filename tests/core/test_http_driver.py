@@ -753,6 +753,16 @@ def test_under_a_shared_identity_no_caller_overwrites_an_entry_or_learns_its_age
     asyncio.run(main())
 
 
+def test_under_a_shared_identity_mode_off_stores_nothing_of_a_credential_that_upstream_has_yet_to_take() -> None:
+    async def main() -> None:
+        async with serving(**SHARED) as rig:
+            answer = await rig.client.chat(headers=[(b"semcache-control", b"mode=off")])
+            assert answer.cache_status == "semcache; fwd=bypass; detail=off"
+            assert [(await rig.client.chat()).cache for _ in range(2)] == ["MISS", "HIT"]
+
+    asyncio.run(main())
+
+
 def test_under_a_shared_identity_neither_age_nor_ttl_is_told() -> None:
     async def main() -> None:
         async with serving(**SHARED) as rig:
