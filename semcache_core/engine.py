@@ -290,9 +290,10 @@ class Engine:
     async def reject(self, query: Query, entry_id: bytes) -> None:
         """Let the entry never again answer this text. Raises DependencyError.
 
-        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve.
+        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve. That is
+        so, too, where the text was written otherwise (white space): an equal request would be answered with it unasked.
         """
-        if entry_id == query.entry_id:
+        if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
             await self.forget(entry_id)
             return
         self.flights.ground()
@@ -300,6 +301,16 @@ class Engine:
         await self._behind.write_responses.call(
             self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
         )
+
+    async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
+        job = self._waiting(entry_id)
+        if job is not None:
+            return job.record.text == query.text
+        (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
+        try:
+            return stored is not None and wire.decode(stored.data).text == query.text
+        except (wire.NewerVersion, wire.Undecodable):
+            return False
 
     async def stamp(self, tags: Sequence[bytes], *, at: float | None = None) -> None:
         """Make everything dead that carries one of ``tags`` and was born at or before ``at`` (now). Raises

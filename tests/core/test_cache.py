@@ -642,6 +642,24 @@ def test_a_rejected_exact_hit_is_gone(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_entry_rejected_for_its_own_text_in_other_white_space_is_gone(rig: Any, waits: bool) -> None:
+    async def scenario() -> None:
+        responses = FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()))
+        if waits:
+            responses.delay("set", seconds=0.02)
+        async with rig(response_store=responses) as r:
+            await r.cache.get_or_call(ASKED, lambda: "wrong")
+            found = await r.cache.lookup(ASKED.replace(" ", "  "))
+            assert found.source == "semantic"
+            await r.cache.reject(found)
+            await asyncio.sleep(0.05)
+            assert not await r.cache.lookup(ASKED)
+            assert not await r.cache.lookup(ASKED.replace(" ", "  "))
+
+    asyncio.run(scenario())
+
+
 def test_a_miss_cannot_be_rejected(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
