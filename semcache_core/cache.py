@@ -22,7 +22,7 @@ from .functions import CachedFunction
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
 from .opening import Opened, open_cache
-from .protocols import Embedder, ResponseStore, VectorStore, Verifier
+from .protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
 from .registry import Registry
 from .settings import Duration
 from .sync import BlockingCache
@@ -293,7 +293,8 @@ class SemanticCache:
         except NotStorable as reason:
             engine.observatory.count_unstored(str(reason))
             return False
-        return await engine.keep(query, record, policy=policy, tags=tags, wait=True)
+        job = engine.job_of(query, record, policy=policy, tags=tags)
+        return not isinstance(job, Refused) and await engine.write(job)
 
     # Two forms, because a type checker cannot tell whose T is meant: an async function also returns *something*.
     @overload

@@ -23,6 +23,7 @@ from .keys.text import EXACT_MODE
 from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
+from .protocols import Refused
 from .settings import LimitOptions, Policy
 from .types import Address, Query, Record, Stored, Vector
 from .upkeep import Upkeep
@@ -36,6 +37,8 @@ _ABSENT = Found(outcome="miss", reason="absent")
 _MISMATCH = Found(outcome="miss", reason="mismatch")
 _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
+_INVALIDATED = Refused("invalidated", complete=False)
+_VETOED = Refused("vetoed")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _STAMPS_REMEMBERED = 10_000
@@ -202,20 +205,20 @@ class Engine:
         policy: Policy,
         tags: Sequence[str] = (),
         vector: Vector | None = None,
-        wait: bool = False,
         refreshes: bool = False,
-    ) -> bool:
-        """Store ``record`` as the answer of ``query``; return False if it was refused or, when waited for, not written.
+    ) -> Refused | None:
+        """Store ``record`` as the answer of ``query``; return why it may not be stored, None where it may.
 
-        Off the caller's path, unless ``wait`` is given, nothing may outlive the request, or the store writes at once.
+        Off the caller's path, unless nothing may outlive the request, or the store writes at once.
         """
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
-        if job is None:
-            return False
-        if wait or not self.background:
-            return await self.write(job)
-        self.write_later(job)
-        return True
+        if isinstance(job, Refused):
+            return job
+        if self.background:
+            self.write_later(job)
+        else:
+            await self.write(job)
+        return None
 
     def job_of(
         self,
@@ -226,8 +229,8 @@ class Engine:
         tags: Sequence[str] = (),
         vector: Vector | None = None,
         refreshes: bool = False,
-    ) -> Job | None:
-        """Return the write of ``record`` as the answer of ``query``; None if it is refused.
+    ) -> Job | Refused:
+        """Return the write of ``record`` as the answer of ``query``, or why it may not be stored.
 
         ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
         replace it.
@@ -235,10 +238,10 @@ class Engine:
         all_tags = self._tags(query, tags)
         if (self._stamped or self._forgotten) and self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
-            return None
+            return _INVALIDATED
         if self.parts.vetoes and not self._may_store(query, record):
             self.observatory.count_unstored("vetoed")
-            return None
+            return _VETOED
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         return Job(

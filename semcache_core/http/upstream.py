@@ -191,8 +191,8 @@ class _Upstream(Entity):
             else:
                 self._recording = None
                 job = self._job_of(outcome)
-                if job is None:
-                    pass
+                if isinstance(job, Refused):
+                    refused = job.complete
                 elif visit.engine.background:
                     visit.engine.write_later(job)
                 else:
@@ -210,7 +210,7 @@ class _Upstream(Entity):
             refused = recording.refused
             self._visit.engine.observatory.count_unstored(reason if refused is None else refused.reason)
 
-    def _job_of(self, kept: Kept) -> Job | None:
+    def _job_of(self, kept: Kept) -> Job | Refused:
         visit = self._visit
         head = visit.asking.known.head
         return visit.engine.job_of(

@@ -609,6 +609,29 @@ def test_an_answer_fetched_before_its_entry_was_invalidated_is_not_stored_after_
     asyncio.run(main())
 
 
+def test_after_an_answer_that_was_invalidated_on_its_way_equal_questions_share_one_call_again(rig: Any) -> None:
+    async def main() -> None:
+        async with rig() as r:
+
+            async def overtaken() -> str:
+                await r.cache.invalidate(tag="t")
+                return "dead"
+
+            calls: list[str] = []
+
+            async def call() -> str:
+                calls.append("called")
+                await asyncio.sleep(0)
+                return "alive"
+
+            assert await r.cache.get_or_call(ASKED, overtaken, tags=["t"]) == "dead"
+            r.clock.advance(1)
+            answers = await asyncio.gather(*(r.cache.get_or_call(ASKED, call) for _ in range(5)))
+            assert (set(answers), len(calls)) == ({"alive"}, 1)
+
+    asyncio.run(main())
+
+
 def test_invalidate_without_anything_named_says_what_it_takes(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
