@@ -56,7 +56,8 @@ class Upkeep:
         await self._writes.landed((entry_id,))
         with contextlib.suppress(DependencyError):  # Told where it was raised.
             await self._forget_vectors((entry_id,))
-        await self._dependencies.responses.call(self._parts.responses.delete((entry_id,)))
+        # Deleting is writing: a store that cannot be written to is read all the same.
+        await self._dependencies.write_responses.call(self._parts.responses.delete((entry_id,)))
 
     def prune(self, ids: Sequence[bytes]) -> None:
         """Delete vectors without a response: an entry was evicted, or its writer died between the two."""
@@ -90,7 +91,7 @@ class Upkeep:
                     self._observatory.fault("sweep", error)
 
     async def _forget_vectors(self, ids: Sequence[bytes]) -> None:
-        await self._dependencies.vectors.call(self._parts.vectors.delete(ids))
+        await self._dependencies.write_vectors.call(self._parts.vectors.delete(ids))
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
