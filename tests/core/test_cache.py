@@ -11,7 +11,10 @@ from semcache_core import DoNotCache, SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
 from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
+from semcache_core.neighbours import NEIGHBOURS
 from semcache_core.testing import FlakyStore
+
+from .conftest import remote_responses, remote_vectors
 
 ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
@@ -605,6 +608,24 @@ def test_an_answer_fetched_before_its_entry_was_invalidated_is_not_stored_after_
 
             await r.cache.get_or_call("What is the capital of France?", call, refresh=True)
             assert not await r.cache.lookup("What is the capital of France?")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_invalidated_answers_do_not_stand_before_a_living_one_for_long(rig: Any, remote: bool) -> None:
+    async def main() -> None:
+        stores = {"response_store": remote_responses(), "vector_store": remote_vectors()} if remote else {}
+        async with rig(**stores) as r:
+            for number in range(NEIGHBOURS):
+                await r.cache.store(REWORDED + " " + "?" * (number + 2), "dead", tags=["old"])
+            r.clock.advance(1)
+            await r.cache.invalidate(tag="old")
+            r.clock.advance(1)
+            await r.cache.store(ASKED + " Tell me", "alive")
+            assert (await r.cache.lookup(REWORDED)).reason == "stamped"
+            await asyncio.sleep(0.01)
+            assert (await r.cache.lookup(REWORDED)).value == "alive"
 
     asyncio.run(main())
 
