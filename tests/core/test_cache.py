@@ -729,6 +729,22 @@ def test_observe_decides_and_records_but_always_asks_upstream(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_observe_answers_no_lookup_and_records_what_it_would_have_been(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig({"semcache": {"mode": "observe"}}) as r:
+            await r.cache.store(ASKED, "x")
+            for prompt in (ASKED, REWORDED):
+                found = await r.cache.lookup(prompt)
+                assert (found.hit, found.value, found.reason, found.entry_id) == (False, None, "observe", None)
+                assert found.similarity == pytest.approx(1.0, abs=1e-3)
+            assert [(each.reason, each.observed) for each in r.observer.decisions] == [
+                ("exact", True),
+                ("semantic", True),
+            ]
+
+    asyncio.run(scenario())
+
+
 def test_observe_calls_once_however_old_the_answer_and_lets_a_failure_through(rig: Any) -> None:
     async def main() -> None:
         windows = {"mode": "observe", "ttl": 100, "stale_while_revalidate": 50, "stale_if_error": 500}
