@@ -22,7 +22,7 @@ from .functions import CachedFunction
 from .keys.digests import namespace_tag, tag_digest
 from .observe import Stats
 from .opening import Opened, open_cache
-from .protocols import Embedder, ResponseStore, VectorStore, Verifier
+from .protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
 from .registry import Registry
 from .settings import Duration
 from .sync import BlockingCache
@@ -241,9 +241,10 @@ class SemanticCache:
     ) -> Lookup:
         """Return what answers ``prompt`` among the answers stored with an equal ``context`` in the same namespace.
 
-        ``context`` is any JSON. ``threshold`` can only raise the configured one. Never raises for anything that fails
-        behind the cache: that is a miss with a reason. Raises NotOpenError, WrongLoopError, and TypeError for a context
-        that is no JSON.
+        ``context`` is any JSON. ``threshold`` can only raise the configured one. Under ``mode = "observe"`` nothing is
+        answered: what would have been is a miss with the reason ``observe``, and its similarity. Never raises for
+        anything that fails behind the cache: that is a miss with a reason. Raises NotOpenError, WrongLoopError, and
+        TypeError for a context that is no JSON.
         """
         opened = self._opened
         # As in ``http``: this is the hottest call of the library.
@@ -261,8 +262,12 @@ class SemanticCache:
         found = engine.peek(query, policy=opened.policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=opened.policy, directives=directives, peeked=found)
-        engine.observatory.conclude(found, query, policy=opened.policy, started=started)
         record = found.record
+        observed = record is not None and opened.policy.mode == "observe"
+        engine.observatory.conclude(found, query, policy=opened.policy, started=started, observed=observed)
+        if observed:
+            found = msgspec.structs.replace(found, outcome="miss", reason="observe", source=None, record=None)
+            return Lookup(None, found, query)
         return Lookup(None if record is None else unpack(record.kind, record.payload), found, query)
 
     async def store(
@@ -293,7 +298,8 @@ class SemanticCache:
         except NotStorable as reason:
             engine.observatory.count_unstored(str(reason))
             return False
-        return await engine.keep(query, record, policy=policy, tags=tags, wait=True)
+        job = engine.job_of(query, record, policy=policy, tags=tags)
+        return not isinstance(job, Refused) and await engine.write(job)
 
     # Two forms, because a type checker cannot tell whose T is meant: an async function also returns *something*.
     @overload

@@ -128,6 +128,11 @@ class Ladder:
         return -1.0
 
 
+def is_dead(record: Record, *, stamp: float | None) -> bool:
+    """Say whether the record was invalidated: ``stamp`` is the newest one of its tags."""
+    return stamp is not None and record.born_at <= stamp
+
+
 def serves(
     record: Record, *, now: float, stamp: float | None, policy: Policy, directives: Directives, source: Source
 ) -> Found:
@@ -137,7 +142,7 @@ def serves(
     the answer itself forbids it. Stamped at or after its birth (``stamp``: the newest one of its tags) it is dead: it
     was invalidated, and is never served again, not even stale.
     """
-    if stamp is not None and record.born_at <= stamp:
+    if is_dead(record, stamp=stamp):
         return Found(outcome="miss", reason="stamped")
     outcome: Outcome = "hit"
     expires_at, max_age = record.expires_at, directives.max_age

@@ -23,6 +23,7 @@ from .keys.text import EXACT_MODE
 from .neighbours import Asked, Neighbours
 from .observe import Observatory
 from .parts import Dependencies, Parts
+from .protocols import Refused
 from .settings import LimitOptions, Policy
 from .types import Address, Query, Record, Stored, Vector
 from .upkeep import Upkeep
@@ -36,6 +37,8 @@ _ABSENT = Found(outcome="miss", reason="absent")
 _MISMATCH = Found(outcome="miss", reason="mismatch")
 _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
+_INVALIDATED = Refused("invalidated", complete=False)
+_VETOED = Refused("vetoed")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _STAMPS_REMEMBERED = 10_000
@@ -202,20 +205,20 @@ class Engine:
         policy: Policy,
         tags: Sequence[str] = (),
         vector: Vector | None = None,
-        wait: bool = False,
         refreshes: bool = False,
-    ) -> bool:
-        """Store ``record`` as the answer of ``query``; return False if it was refused or, when waited for, not written.
+    ) -> Refused | None:
+        """Store ``record`` as the answer of ``query``; return why it may not be stored, None where it may.
 
-        Off the caller's path, unless ``wait`` is given, nothing may outlive the request, or the store writes at once.
+        Off the caller's path, unless nothing may outlive the request, or the store writes at once.
         """
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
-        if job is None:
-            return False
-        if wait or not self.background:
-            return await self.write(job)
-        self.write_later(job)
-        return True
+        if isinstance(job, Refused):
+            return job
+        if self.background:
+            self.write_later(job)
+        else:
+            await self.write(job)
+        return None
 
     def job_of(
         self,
@@ -226,8 +229,8 @@ class Engine:
         tags: Sequence[str] = (),
         vector: Vector | None = None,
         refreshes: bool = False,
-    ) -> Job | None:
-        """Return the write of ``record`` as the answer of ``query``; None if it is refused.
+    ) -> Job | Refused:
+        """Return the write of ``record`` as the answer of ``query``, or why it may not be stored.
 
         ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
         replace it.
@@ -235,10 +238,10 @@ class Engine:
         all_tags = self._tags(query, tags)
         if (self._stamped or self._forgotten) and self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
-            return None
+            return _INVALIDATED
         if self.parts.vetoes and not self._may_store(query, record):
             self.observatory.count_unstored("vetoed")
-            return None
+            return _VETOED
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         return Job(
@@ -290,9 +293,10 @@ class Engine:
     async def reject(self, query: Query, entry_id: bytes) -> None:
         """Let the entry never again answer this text. Raises DependencyError.
 
-        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve.
+        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve. That is
+        so, too, where the text was written otherwise (white space): an equal request would be answered with it unasked.
         """
-        if entry_id == query.entry_id:
+        if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
             await self.forget(entry_id)
             return
         self.flights.ground()
@@ -300,6 +304,16 @@ class Engine:
         await self._behind.write_responses.call(
             self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
         )
+
+    async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
+        job = self._waiting(entry_id)
+        if job is not None:
+            return job.record.text == query.text
+        (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
+        try:
+            return stored is not None and wire.decode(stored.data).text == query.text
+        except (wire.NewerVersion, wire.Undecodable):
+            return False
 
     async def stamp(self, tags: Sequence[bytes], *, at: float | None = None) -> None:
         """Make everything dead that carries one of ``tags`` and was born at or before ``at`` (now). Raises

@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from . import wire
-from .decide import Directives, Found, Ladder, serves
+from .decide import Directives, Found, Ladder, is_dead, serves
 from .embeddings import Embeddings
 from .errors import DependencyError, TextTooLong, TextUnreadable
 from .keys.digests import veto_id
@@ -145,7 +145,7 @@ class Neighbours:
         # Before the read: a write that ends while it runs may be too late for it, and is no longer waiting after it.
         waiting = [self._writes.peek(id) for id in ids]
         stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
-        candidates, orphans = [], []
+        candidates, orphans, dead = [], [], []
         for match, job, entry, veto in zip(ranked, waiting, stored[: len(ids)], stored[len(ids) :], strict=True):
             job = self._writes.peek(match.id) or job
             if job is None and entry is None:
@@ -159,6 +159,8 @@ class Neighbours:
                 and record.scope == query.scope
             ):
                 stamp = entry.stamp if job is None and entry is not None else None
+                if is_dead(record, stamp=stamp) and match.id != query.entry_id:
+                    dead.append(match.id)  # Not the caller's own: its new answer takes the place.
                 candidates.append(
                     Candidate(
                         entry_id=match.id,
@@ -170,6 +172,8 @@ class Neighbours:
                 )
         if orphans:
             self._upkeep.prune(orphans)
+        if dead:
+            self._upkeep.bury(dead, now=asked.now)
         return candidates
 
     def _decoded(self, entry_id: bytes, entry: Stored | None) -> Record | None:

@@ -22,6 +22,7 @@ from .settings import Duration
 
 if TYPE_CHECKING:
     from .cache import Lookup, SemanticCache
+    from .observe import Stats
 
 T = TypeVar("T")
 
@@ -92,6 +93,11 @@ class BlockingCache:
     def reject(self, lookup: Lookup) -> None:
         """See ``SemanticCache.reject``."""
         self._run(self._cache.reject(lookup))
+
+    def stats(self) -> Stats:
+        """See ``SemanticCache.stats``."""
+        self._running_loop()
+        return self._cache.stats()
 
     def close(self) -> None:
         """Write what waits, close the cache and end the thread. Harmless twice; a later call opens it again."""

@@ -15,6 +15,7 @@ from .engine import Engine
 from .flights import Flight, FlightFailed
 from .freshness import expiry, parse_duration
 from .functions import DoNotCache
+from .protocols import Refused
 from .settings import Duration, Policy
 from .types import Query, Record
 from .values import NotStorable, pack, unpack
@@ -92,9 +93,9 @@ class Turn:
             return answer.value
         try:
             kept = await self._kept(answer)
-            if kept is not None:
+            if isinstance(kept, Record):
                 self._flight.publish((kept.kind, kept.payload))
-            self._flight.land(refused=kept is None)
+            self._flight.land(refused=isinstance(kept, Refused) and kept.complete)
         finally:
             self._flight.fail()
         return answer
@@ -131,8 +132,8 @@ class Turn:
             return await self.failed(error)
         return await self.answered(answer)
 
-    async def _kept(self, answer: Any) -> Record | None:
-        """Store the answer and return its record; None if it may not be stored."""
+    async def _kept(self, answer: Any) -> Record | Refused | None:
+        """Store the answer and return its record, or why it may not be stored; None: it has no key."""
         engine, query, policy = self._engine, self._query, self._policy
         if query is None:
             return None
@@ -140,12 +141,12 @@ class Turn:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
         except NotStorable as reason:
             engine.observatory.count_unstored(str(reason))
-            return None
+            return Refused(str(reason))
         found = self._found
-        kept = await engine.keep(
+        refused = await engine.keep(
             query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"
         )
-        return record if kept else None
+        return record if refused is None else refused
 
 
 def record_of(query: Query, value: object, policy: Policy, *, born_at: float, cost: float = 0.0) -> Record:

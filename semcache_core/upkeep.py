@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from . import wire
+from .decide import is_dead
 from .errors import DependencyError
 from .observe import Observatory
 from .parts import Dependencies, Parts
@@ -56,11 +57,18 @@ class Upkeep:
         await self._writes.landed((entry_id,))
         with contextlib.suppress(DependencyError):  # Told where it was raised.
             await self._forget_vectors((entry_id,))
-        await self._dependencies.responses.call(self._parts.responses.delete((entry_id,)))
+        # Deleting is writing: a store that cannot be written to is read all the same.
+        await self._dependencies.write_responses.call(self._parts.responses.delete((entry_id,)))
 
     def prune(self, ids: Sequence[bytes]) -> None:
         """Delete vectors without a response: an entry was evicted, or its writer died between the two."""
         self.spawn(self._forget_vectors(ids))
+
+    def bury(self, ids: Sequence[bytes], *, now: float) -> None:
+        """Delete entries that were met dead: nobody else does before they expire, and until then they take the places
+        of living ones among the nearest.
+        """
+        self.spawn(self._buried(ids, now=now))
 
     def unreadable(self, entry_id: bytes, error: wire.NewerVersion | wire.Undecodable) -> str:
         """Take note of an entry that does not decode and return the reason code of the miss."""
@@ -89,8 +97,19 @@ class Upkeep:
                 except Exception as error:  # noqa: BLE001  the edge to plugin code: it is tried again in a minute
                     self._observatory.fault("sweep", error)
 
+    async def _buried(self, ids: Sequence[bytes], *, now: float) -> None:
+        # Read anew: one may have been asked for again meanwhile, and its new answer lives.
+        stored = await self._dependencies.responses.call(self._parts.responses.get(ids, now=now))
+        for id, entry in zip(ids, stored, strict=True):
+            if (
+                entry is not None
+                and self._writes.peek(id) is None
+                and is_dead(wire.decode(entry.data), stamp=entry.stamp)
+            ):
+                await self.forget(id)
+
     async def _forget_vectors(self, ids: Sequence[bytes]) -> None:
-        await self._dependencies.vectors.call(self._parts.vectors.delete(ids))
+        await self._dependencies.write_vectors.call(self._parts.vectors.delete(ids))
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:

@@ -109,12 +109,19 @@ class Assembly:
         self._make("response_stores", config.response_store)
         for choice in config.key_extractors:
             self._make("key_extractors", choice)
+        self._refuse_equal_extractors()
         for choice in config.verifiers:
             self._make("verifiers", choice)
         if not config.verifiers:
             self.notices.append(NO_VERIFIER)
         for made in self._of("response_stores"):
             check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
+
+    def _refuse_equal_extractors(self) -> None:
+        """An extractor's name is its protocol in every partition, so one cache has one of a name."""
+        names = [made.offer.component.name for made in self._of("key_extractors")]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            self.problems.add("key_extractors.use", f"two of them are called {name!r}; keep one")
 
     def _of(self, kind: Kind) -> list[Made]:
         return [made for made in self.made if made.kind == kind]

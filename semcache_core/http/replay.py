@@ -25,12 +25,18 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 def replayed(
-    asking: Asking, found: Found, *, now: float, fresh_id: str = "", upstream_status: int | None = None
+    asking: Asking,
+    found: Found,
+    *,
+    now: float,
+    fresh_id: str = "",
+    stands_in: bool = False,
+    upstream_status: int | None = None,
 ) -> Replay | str:
     """Return the found entry framed for this caller, or a reason code why it does not fit.
 
-    ``fresh_id``: random text for a semantic hit. ``upstream_status``: the failure that the entry stands in for
-    (stale-if-error).
+    ``fresh_id``: random text for a semantic hit. ``stands_in``: for a failing upstream (stale-if-error), which said
+    ``upstream_status``; None: nothing.
     """
     record, route = found.record, asking.route
     if record is None or record.kind != "http":
@@ -61,10 +67,10 @@ def replayed(
     if not route.generic:
         headers.append(status.PRIVATE)
     shown = asking.known.head.shown
-    if upstream_status is None:
-        headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)
-    else:
+    if stands_in:
         headers += status.stale_on_error(upstream_status, found.age, shown=shown)
+    else:
+        headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)
     return Replay(answer.status, headers, chunks)
 
 

@@ -125,9 +125,9 @@ async def _searched(asking: Asking, missed: Found) -> Found:
 
 def _is_unproven(asking: Asking, now: float) -> bool:
     """Say whether upstream would have to take the caller's credential first: under a shared identity only."""
-    desk = asking.desk
-    if not asking.directives.lookup:
-        return False
+    desk, directives = asking.desk, asking.directives
+    if directives.off or not directives.lookup:
+        return False  # Nothing is looked up for it anyway.
     credential = asking.credential
     return credential != desk.nobody and not desk.proofs.hold(credential, now=now)
 

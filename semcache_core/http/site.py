@@ -119,6 +119,10 @@ class Desk:
         self.keys = HttpKeys(
             site.digests, options=options, anonymous=place.anonymous, by_application=place.by_application
         )
+        if place.by_application:
+            # What the configuration itself says of identity was told when the cache opened.
+            for message in self.keys.notices():
+                site.engine.observatory.notice("configuration", message)
         self.nobody = self.keys.credential(())
         """The credential of a request that has none."""
         # Its own: two drivers may tell callers apart in two ways.

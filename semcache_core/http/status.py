@@ -56,9 +56,13 @@ def bypassed(reason: str) -> Headers:
     return ((_NAME, b"semcache; fwd=bypass; detail=" + reason.encode()), _BYPASS_MARK)
 
 
-def stale_on_error(status: int, found_age: float, *, shown: Shown) -> Headers:
-    """Return the fields of an old answer that stands in for a failing upstream; ``status`` is what upstream said."""
-    told = b"semcache; fwd=stale; fwd-status=%d; detail=stale-if-error" % status
+def stale_on_error(status: int | None, found_age: float, *, shown: Shown) -> Headers:
+    """Return the fields of an old answer that stands in for a failing upstream.
+
+    ``status`` is what upstream said; None: it gave no answer at all (RFC 9211, 2.3: then there is no ``fwd-status``).
+    """
+    said = b"" if status is None else b"; fwd-status=%d" % status
+    told = b"semcache; fwd=stale%b; detail=stale-if-error" % said
     return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
 
 

@@ -59,7 +59,7 @@ class _Upstream(Entity):
         except Exception:
             if not self._started:
                 # Without a fallback nothing is sent: the server makes its own answer of the exception, as ever.
-                self._started = self._replaced = await self._stand_in(500)
+                self._started = self._replaced = await self._stand_in(None)
             raise
         finally:
             if not self._ended:
@@ -191,8 +191,8 @@ class _Upstream(Entity):
             else:
                 self._recording = None
                 job = self._job_of(outcome)
-                if job is None:
-                    pass
+                if isinstance(job, Refused):
+                    refused = job.complete
                 elif visit.engine.background:
                     visit.engine.write_later(job)
                 else:
@@ -210,7 +210,7 @@ class _Upstream(Entity):
             refused = recording.refused
             self._visit.engine.observatory.count_unstored(reason if refused is None else refused.reason)
 
-    def _job_of(self, kept: Kept) -> Job | None:
+    def _job_of(self, kept: Kept) -> Job | Refused:
         visit = self._visit
         head = visit.asking.known.head
         return visit.engine.job_of(
@@ -234,8 +234,11 @@ class _Upstream(Entity):
         else:
             await engine.stamp_partition(visit.asking.query.partition)
 
-    async def _stand_in(self, code: int) -> bool:
-        """Send the stale answer that may replace a failing upstream; False where there is none that fits."""
+    async def _stand_in(self, code: int | None) -> bool:
+        """Send the stale answer that may replace a failing upstream; False where there is none that fits.
+
+        ``code``: the status that upstream answered with; None: it raised.
+        """
         visit = self._visit
         if visit.found.fallback is None or visit.observed:
             return False
@@ -253,7 +256,7 @@ class _Upstream(Entity):
             now=now,
         )
         try:
-            replay = replayed(visit.asking, found, now=now, upstream_status=code)
+            replay = replayed(visit.asking, found, now=now, stands_in=True, upstream_status=code)
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
             return False

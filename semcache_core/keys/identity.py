@@ -109,9 +109,11 @@ class IdentityRule:
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about this rule."""
-        if not self._replaced:
-            return ()
-        return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
+        if self._replaced:
+            return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
+        if self._cookies:
+            return ("http.cookies replaces the default: cookies that are not named no longer keep callers apart",)
+        return ()
 
     def telling(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
         """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""

@@ -11,7 +11,10 @@ from semcache_core import DoNotCache, SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
 from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
+from semcache_core.neighbours import NEIGHBOURS
 from semcache_core.testing import FlakyStore
+
+from .conftest import remote_responses, remote_vectors
 
 ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
@@ -609,6 +612,47 @@ def test_an_answer_fetched_before_its_entry_was_invalidated_is_not_stored_after_
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_invalidated_answers_do_not_stand_before_a_living_one_for_long(rig: Any, remote: bool) -> None:
+    async def main() -> None:
+        stores = {"response_store": remote_responses(), "vector_store": remote_vectors()} if remote else {}
+        async with rig(**stores) as r:
+            for number in range(NEIGHBOURS):
+                await r.cache.store(REWORDED + " " + "?" * (number + 2), "dead", tags=["old"])
+            r.clock.advance(1)
+            await r.cache.invalidate(tag="old")
+            r.clock.advance(1)
+            await r.cache.store(ASKED + " Tell me", "alive")
+            assert (await r.cache.lookup(REWORDED)).reason == "stamped"
+            await asyncio.sleep(0.01)
+            assert (await r.cache.lookup(REWORDED)).value == "alive"
+
+    asyncio.run(main())
+
+
+def test_after_an_answer_that_was_invalidated_on_its_way_equal_questions_share_one_call_again(rig: Any) -> None:
+    async def main() -> None:
+        async with rig() as r:
+
+            async def overtaken() -> str:
+                await r.cache.invalidate(tag="t")
+                return "dead"
+
+            calls: list[str] = []
+
+            async def call() -> str:
+                calls.append("called")
+                await asyncio.sleep(0)
+                return "alive"
+
+            assert await r.cache.get_or_call(ASKED, overtaken, tags=["t"]) == "dead"
+            r.clock.advance(1)
+            answers = await asyncio.gather(*(r.cache.get_or_call(ASKED, call) for _ in range(5)))
+            assert (set(answers), len(calls)) == ({"alive"}, 1)
+
+    asyncio.run(main())
+
+
 def test_invalidate_without_anything_named_says_what_it_takes(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -642,6 +686,24 @@ def test_a_rejected_exact_hit_is_gone(rig: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_entry_rejected_for_its_own_text_in_other_white_space_is_gone(rig: Any, waits: bool) -> None:
+    async def scenario() -> None:
+        responses = FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()))
+        if waits:
+            responses.delay("set", seconds=0.02)
+        async with rig(response_store=responses) as r:
+            await r.cache.get_or_call(ASKED, lambda: "wrong")
+            found = await r.cache.lookup(ASKED.replace(" ", "  "))
+            assert found.source == "semantic"
+            await r.cache.reject(found)
+            await asyncio.sleep(0.05)
+            assert not await r.cache.lookup(ASKED)
+            assert not await r.cache.lookup(ASKED.replace(" ", "  "))
+
+    asyncio.run(scenario())
+
+
 def test_a_miss_cannot_be_rejected(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
@@ -663,6 +725,22 @@ def test_observe_decides_and_records_but_always_asks_upstream(rig: Any) -> None:
             assert len(calls) == 3
             assert [event.observed for event in r.observer.decisions] == [False, True, True]
             assert r.cache.stats().hits["exact"] == 2
+
+    asyncio.run(scenario())
+
+
+def test_observe_answers_no_lookup_and_records_what_it_would_have_been(rig: Any) -> None:
+    async def scenario() -> None:
+        async with rig({"semcache": {"mode": "observe"}}) as r:
+            await r.cache.store(ASKED, "x")
+            for prompt in (ASKED, REWORDED):
+                found = await r.cache.lookup(prompt)
+                assert (found.hit, found.value, found.reason, found.entry_id) == (False, None, "observe", None)
+                assert found.similarity == pytest.approx(1.0, abs=1e-3)
+            assert [(each.reason, each.observed) for each in r.observer.decisions] == [
+                ("exact", True),
+                ("semantic", True),
+            ]
 
     asyncio.run(scenario())
 

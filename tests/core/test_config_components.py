@@ -249,6 +249,18 @@ def test_routes_reach_the_json_extractor(registry: Registry) -> None:
     assert not json_body.claims("POST", b"/v1/other")
 
 
+def test_two_extractors_of_one_name_are_an_error_and_not_one_of_them(registry: Registry) -> None:
+    class Rival:
+        @hookimpl
+        def semcache_key_extractors(self) -> list[Component]:
+            return [Component("json", "semcache_core.extractors.json_body:JsonBody", summary="")]
+
+    assert registry.add(Rival(), distribution="rival"), registry.failures
+    config = load(MEMORY | {"key_extractors": {"use": ["semcache-core/json", "rival/json"]}})
+    with pytest.raises(ConfigError, match="two of them are called 'json'; keep one"):
+        config.components(registry)
+
+
 def test_what_a_constructor_says_of_its_options_names_file_and_table(registry: Registry) -> None:
     told = _error(registry, MEMORY | {"key_extractors": {"use": ["json"], "json": {"text": "$..q"}}})
     assert told.startswith("configuration: key_extractors.json: the JSON path '$..q'")

@@ -243,6 +243,22 @@ def test_a_store_that_cannot_write_still_answers_what_it_holds(rig: Callable[...
     asyncio.run(body())
 
 
+def test_a_store_that_cannot_delete_is_read_all_the_same(rig: Callable[..., Any]) -> None:
+    async def main() -> None:
+        responses, vectors = remote_responses(), remote_vectors()
+        async with rig(SHORT, response_store=responses, vector_store=vectors) as open_rig:
+            for question in (QUESTION, OTHER):
+                await open_rig.cache.store(question, "kept")
+            responses.hang("delete")
+            vectors.hang("delete")
+            with pytest.raises(DependencyError):
+                await open_rig.cache.reject(await open_rig.cache.lookup(OTHER))
+            assert (await open_rig.cache.lookup(QUESTION)).source == "exact"
+            assert (await open_rig.cache.lookup(REWORDED)).source == "semantic"
+
+    asyncio.run(main())
+
+
 def test_a_store_that_comes_back_is_used_again(rig: Callable[..., Any]) -> None:
     async def body() -> None:
         store = remote_responses()
@@ -415,7 +431,7 @@ def test_a_dead_index_does_not_keep_an_entry_from_being_forgotten(rig: Callable[
                 await open_rig.cache.invalidate(entry_id=found.entry_id)
             assert not await open_rig.cache.lookup(QUESTION)
             assert not await open_rig.cache.lookup(REWORDED)
-            assert "vectors" in stages(open_rig.observer)
+            assert "write_vectors" in stages(open_rig.observer)
 
     asyncio.run(body())
 

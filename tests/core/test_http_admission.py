@@ -221,12 +221,15 @@ def test_semcache_control_of_an_answer_goes_no_further() -> None:
     asyncio.run(main())
 
 
-def test_a_plugin_may_veto() -> None:
-    class Veto:
-        @hookimpl
-        def semcache_may_store(self, query: Any, entry: Any) -> bool:
-            return False
+class Veto:
+    """A plugin that lets nothing be stored."""
 
+    @hookimpl
+    def semcache_may_store(self, query: Any, entry: Any) -> bool:
+        return False
+
+
+def test_a_plugin_may_veto() -> None:
     async def main() -> None:
         async with serving(says(), plugins=[Veto()]) as rig:
             assert await rig.asked_twice() == "MISS"
@@ -388,13 +391,15 @@ def test_an_operator_may_keep_more_headers() -> None:
     asyncio.run(main())
 
 
-def test_a_refused_answer_lets_equal_requests_pass_at_once_for_a_while() -> None:
-    cut = completion()
-    cut["choices"][0]["finish_reason"] = "length"
+CUT = completion()
+CUT["choices"][0]["finish_reason"] = "length"
 
+
+@pytest.mark.parametrize(("answer", "plugins"), [(says(CUT), ()), (says(), (Veto(),))], ids=["refused", "vetoed"])
+def test_a_refused_answer_lets_equal_requests_pass_at_once_for_a_while(answer: Any, plugins: Any) -> None:
     async def main() -> None:
-        upstream = Upstream(says(cut))
-        async with serving(upstream) as rig:
+        upstream = Upstream(answer)
+        async with serving(upstream, plugins=plugins) as rig:
             await rig.client.chat()
             gate = asyncio.Event()
 

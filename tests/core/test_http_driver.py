@@ -632,6 +632,19 @@ def test_the_application_may_say_who_asks() -> None:
     asyncio.run(main())
 
 
+def test_an_application_that_says_who_asks_replaces_the_default_identity_and_one_notice_says_so() -> None:
+    async def main() -> None:
+        async with serving(says(), identity=lambda scope: "ann") as rig:
+            for _ in range(2):
+                await rig.client.chat()
+            told = [notice.message for notice in rig.heard.notices if "identity" in notice.message]
+            assert told == [
+                "the default identity is replaced: credentials that are not named no longer keep callers apart"
+            ]
+
+    asyncio.run(main())
+
+
 def test_a_caller_whose_name_cannot_be_found_out_bypasses() -> None:
     def failing(scope: Any) -> str:
         raise LookupError("no session")
@@ -749,6 +762,16 @@ def test_under_a_shared_identity_no_caller_overwrites_an_entry_or_learns_its_age
             hit = await rig.client.chat()
             assert hit.cache == "HIT"
             assert b"poisoned" not in hit.body
+
+    asyncio.run(main())
+
+
+def test_under_a_shared_identity_mode_off_stores_nothing_of_a_credential_that_upstream_has_yet_to_take() -> None:
+    async def main() -> None:
+        async with serving(**SHARED) as rig:
+            answer = await rig.client.chat(headers=[(b"semcache-control", b"mode=off")])
+            assert answer.cache_status == "semcache; fwd=bypass; detail=off"
+            assert [(await rig.client.chat()).cache for _ in range(2)] == ["MISS", "HIT"]
 
     asyncio.run(main())
 

@@ -197,6 +197,7 @@ def test_a_stale_answer_stands_in_for_an_upstream_that_raises_and_the_error_is_s
             with pytest.raises(TimeoutError):
                 await exchange.run()
             assert (exchange.response.cache, exchange.response.json()) == ("STALE", completion())
+            assert exchange.response.cache_status == "semcache; fwd=stale; detail=stale-if-error"
 
     asyncio.run(main())
 

@@ -196,6 +196,12 @@ def test_named_cookies_count_beside_another_credential_too() -> None:
     assert partition([AUTH, (b"cookie", b"sid=x")], keys=keys) != partition([AUTH, (b"cookie", b"sid=y")], keys=keys)
 
 
+def test_named_cookies_warn_that_others_no_longer_keep_callers_apart() -> None:
+    assert keys_for(cookies=("sid",)).notices() == (
+        "http.cookies replaces the default: cookies that are not named no longer keep callers apart",
+    )
+
+
 # -- configured identities ----------------------------------------------------------------------------------------
 
 

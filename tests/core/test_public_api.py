@@ -100,6 +100,12 @@ def test_the_calls_of_the_cache_are_async_and_their_blocking_twins_take_the_same
     inspect.signature(twin).bind(None, *positional, **dict.fromkeys(by_keyword))
 
 
+def test_the_blocking_calls_are_those_of_the_cache() -> None:
+    from semcache_core.sync import BlockingCache
+
+    assert {name for name in vars(BlockingCache) if not name.startswith("_")} == {*CALLS, "close"}
+
+
 def test_a_cache_is_made_from_a_file_or_a_mapping() -> None:
     assert parameters(SemanticCache.from_toml) == (["path"], [])
     assert parameters(SemanticCache.from_config) == (["mapping"], [])
