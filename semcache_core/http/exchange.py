@@ -84,6 +84,13 @@ class Asking(Entity):
         """A digest of whatever in the headers looks like a credential."""
         return self.desk.keys.credential(self.call.headers, generic=self.route.generic)
 
+    @property
+    def proof(self) -> bytes:
+        """What upstream proves by taking the credential, or by asking for none: that it is good for this place.
+        Elsewhere it may be refused, or never looked at.
+        """
+        return self.known.partition + self.credential
+
     def handle(self, entry_id: bytes | None) -> bytes:
         """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
         known = self.known

@@ -128,8 +128,7 @@ def _is_unproven(asking: Asking, now: float) -> bool:
     desk, directives = asking.desk, asking.directives
     if directives.off or not directives.lookup:
         return False  # Nothing is looked up for it anyway.
-    credential = asking.credential
-    return credential != desk.nobody and not desk.proofs.hold(credential, now=now)
+    return not desk.proofs.hold(asking.proof, now=now)
 
 
 async def _passed_by(app: App, desk: Desk, scope: Scope, incoming: Incoming, send: Send, reason: str) -> None:

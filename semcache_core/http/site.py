@@ -104,7 +104,6 @@ class Desk:
         "keep",
         "keys",
         "namespace",
-        "nobody",
         "options",
         "place",
         "proofs",
@@ -123,8 +122,6 @@ class Desk:
             # What the configuration itself says of identity was told when the cache opened.
             for message in self.keys.notices():
                 site.engine.observatory.notice("configuration", message)
-        self.nobody = self.keys.credential(())
-        """The credential of a request that has none."""
         # Its own: two drivers may tell callers apart in two ways.
         self.aliases: Recent[Known | Bypass] = Recent(site.config.limits.alias_cache)
         self.heads: Recent[Head] = Recent(_HEADS_KEPT)
@@ -193,22 +190,24 @@ def _with_paths(site: Site, place: Place) -> Mapping[str, KeyExtractor]:
 
 
 class Proofs:
-    """Which credentials the upstream has lately accepted: under ``identity = "shared"`` only these are answered."""
+    """Which credentials the upstream has lately accepted, and where: under ``identity = "shared"`` only these are
+    answered, and only there.
+    """
 
     def __init__(self) -> None:
         self._until: OrderedDict[bytes, float] = OrderedDict()
 
-    def note(self, credential: bytes, *, now: float) -> None:
-        """Note that the upstream has just answered this credential with 2xx."""
-        self._until.pop(credential, None)
+    def note(self, proof: bytes, *, now: float) -> None:
+        """Note that the upstream has just answered a credential with 2xx; ``proof`` names both it and the place."""
+        self._until.pop(proof, None)
         if len(self._until) >= _PROOFS_KEPT:
             self._until.popitem(last=False)
-        self._until[credential] = now + _PROOF_LASTS
+        self._until[proof] = now + _PROOF_LASTS
 
-    def withdraw(self, credential: bytes) -> None:
-        """Note that the upstream has turned this credential away."""
-        self._until.pop(credential, None)
+    def withdraw(self, proof: bytes) -> None:
+        """Note that the upstream has turned this credential away there."""
+        self._until.pop(proof, None)
 
-    def hold(self, credential: bytes, *, now: float) -> bool:
-        """Say whether the credential was accepted within the last hour."""
-        return self._until.get(credential, 0.0) > now
+    def hold(self, proof: bytes, *, now: float) -> bool:
+        """Say whether the credential was accepted there within the last hour."""
+        return self._until.get(proof, 0.0) > now

@@ -159,7 +159,7 @@ class _Upstream(Entity):
         recording = self._recording
         desk = visit.asking.desk
         if desk.shared and 200 <= head.status < 300:
-            desk.proofs.note(visit.asking.credential, now=visit.engine.clock())
+            desk.proofs.note(visit.asking.proof, now=visit.engine.clock())
         if recording is None:
             return
         shared = recording.begin(head, now=visit.engine.clock())
@@ -228,7 +228,7 @@ class _Upstream(Entity):
         desk, engine = visit.asking.desk, visit.engine
         if desk.shared:
             # One caller's wrong credential must not empty everybody's cache.
-            desk.proofs.withdraw(visit.asking.credential)
+            desk.proofs.withdraw(visit.asking.proof)
         elif engine.background:
             engine.spawn(engine.stamp_partition(visit.asking.query.partition))
         else:

@@ -741,6 +741,37 @@ def test_under_a_shared_identity_a_credential_that_upstream_has_yet_to_take_wait
     asyncio.run(main())
 
 
+def test_under_a_shared_identity_a_credential_that_nobody_checks_elsewhere_proves_nothing_here() -> None:
+    async def main() -> None:
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            checked = scope["path"] == "/v1/chat/completions"
+            junk = (b"authorization", b"Bearer junk") in scope["headers"]
+            reply = says({"error": "who?"}, status=401) if checked and junk else says()
+            await reply(scope, receive, send)
+
+        async with serving(answer=Upstream(answer), **SHARED) as rig:
+            junk = Client(rig.client.app, headers=[(b"authorization", b"Bearer junk")])
+            await rig.client.chat()
+            assert (await junk.send("/other/chat/completions", chat())).status == 200
+            assert (await junk.chat()).status == 401
+            assert (await rig.client.chat()).cache == "HIT"
+
+    asyncio.run(main())
+
+
+def test_under_a_shared_identity_no_credential_is_answered_only_where_upstream_asks_for_none() -> None:
+    async def main() -> None:
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            known = any(name == b"authorization" for name, _ in scope["headers"])
+            await (says() if known else says({"error": "who?"}, status=401))(scope, receive, send)
+
+        async with serving(answer=Upstream(answer), **SHARED) as rig:
+            await rig.client.chat()
+            assert (await Client(rig.client.app, headers=()).chat()).status == 401
+
+    asyncio.run(main())
+
+
 def test_under_a_shared_identity_callers_without_a_credential_are_answered() -> None:
     async def main() -> None:
         async with serving(**SHARED) as rig:
