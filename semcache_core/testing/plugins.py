@@ -19,7 +19,7 @@ import pytest
 
 from semcache_core.protocols import Embedder, KeyExtractor, Options, ResponseStore, VectorStore, Verifier
 from semcache_core.refusals import refusals
-from semcache_core.registry import GROUP, KINDS, Kind, Registry
+from semcache_core.registry import GROUP, KINDS, NOUNS, Kind, Registry
 
 from ._contract import Contract
 
@@ -30,6 +30,8 @@ PROTOCOLS: dict[Kind, type] = {
     "key_extractors": KeyExtractor,
     "verifiers": Verifier,
 }
+
+_MISSING = object()
 
 
 class PluginContract(Contract):
@@ -121,8 +123,9 @@ class PluginContract(Contract):
         for kind, name, factory in self._factories_by_kind():
             component = factory(_converted(factory.Options, self.options.get(name, {})))
             for member, promised in _members(PROTOCOLS[kind]).items():
-                found = inspect.getattr_static(component, member, None)
-                assert found is not None, f"{kind[:-1]} {name!r} has no {member}; see semcache_core.protocols"
+                # Not None in its place: `recommended = None` is how an embedder says that nobody has measured.
+                found = inspect.getattr_static(component, member, _MISSING)
+                assert found is not _MISSING, f"{NOUNS[kind]} {name!r} has no {member}; see semcache_core.protocols"
                 if inspect.isfunction(promised) and inspect.isfunction(found):
                     is_async = inspect.iscoroutinefunction(promised)
                     assert inspect.iscoroutinefunction(found) == is_async, (

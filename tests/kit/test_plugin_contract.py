@@ -181,6 +181,39 @@ def test_a_right_plugin_keeps_every_promise(tmp_path: Path, monkeypatch: pytest.
     assert broken(installed(RIGHT, tmp_path, monkeypatch)) == set()
 
 
+EMBEDDER = """
+from semcache_core.protocols import Options
+
+
+class Nodding:
+    class Options(Options):
+        pass
+
+    fingerprint = "none"
+    dimensions = 8
+    max_tokens = None
+    recommended = None
+    batch_invariant = True
+
+    def __init__(self, options):
+        self.options = options
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        return None
+
+    async def embed(self, texts):
+        raise NotImplementedError
+"""
+
+
+def test_what_an_embedder_does_not_know_may_be_a_plain_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = replace(RIGHT.with_plugin("semcache_verifiers", "semcache_embedders"), guard=EMBEDDER)
+    assert broken(installed(files, tmp_path, monkeypatch)) == set()
+
+
 @pytest.mark.parametrize(
     "hook",
     [
