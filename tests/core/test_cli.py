@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
@@ -121,6 +124,15 @@ def test_the_help_lists_the_commands_of_every_distribution_without_importing_the
 def test_a_command_of_another_distribution_runs(run: Run) -> None:
     assert run("wave").output == "o/\n"
     assert run("semcache-words/wave").output == "o/\n"
+
+
+def test_what_is_logged_while_a_spinner_turns_stands_on_a_line_of_its_own(run: Run) -> None:
+    run("plugins")
+    terminal = Console(file=StringIO(), force_terminal=True, color_system=None)
+    with terminal.status("a moment") as status:
+        status.update(spinner="line")  # Draws it.
+        logging.getLogger("semcache.test").warning("loading")
+    assert "\x1b[2Ksemcache: loading\n" in terminal.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_an_unknown_command_is_one_line_with_a_suggestion_and_exit_status_2(run: Run) -> None:

@@ -62,7 +62,8 @@ def staged(
         app = create_app(upstream, config=configuration(without=without, debug_token=debug_token), loopback=True)
         console.print("proxy     starting")
         with console.status("a moment"):
-            proxy = stack.enter_context(Served(app)).url
+            # Errors are printed: a plugin that does not work is told while the server starts, and by nobody else.
+            proxy = stack.enter_context(Served(app, log_level="error")).url
         console.print(
             f"proxy     {proxy}  semcache with its defaults{''.join(f', without {name}' for name in without)}\n"
         )
