@@ -31,6 +31,7 @@ PROTOCOLS: dict[Kind, type] = {
     "verifiers": Verifier,
 }
 
+CORE = "semcache-core"
 _MISSING = object()
 
 
@@ -91,6 +92,16 @@ class PluginContract(Contract):
         registry = self._registry()
         assert not registry.failures, str(registry.failures[0])
         assert self._offers(registry, KINDS) or registry.observers() or registry.vetoes(), "it implements no hook"
+
+    def test_its_names_are_not_those_of_built_in_components(self) -> None:
+        if self.distribution == CORE:
+            return
+        built_in = Registry()
+        built_in.add(importlib.import_module("semcache_core.builtin.plugin"), distribution=CORE)
+        taken = {(kind, name) for kind, name, _ in self._offers(built_in, KINDS)}
+        for kind, name, _ in self._offers(self._registry(), KINDS):
+            # Where both are installed a configuration that names none, or just the name, does not start any more.
+            assert (kind, name) not in taken, f"{name!r} is a {NOUNS[kind]} of the core; take another name"
 
     def test_every_component_has_a_summary_of_one_line(self) -> None:
         for _, name, component in self._offers(self._registry(), KINDS):

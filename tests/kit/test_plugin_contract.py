@@ -103,6 +103,10 @@ WRONG: dict[str, tuple[Files, set[str]]] = {
         RIGHT.with_plugin("return [", "return 2 * ["),
         {"test_it_offers_something_sound"},
     ),
+    "takes a built-in's name": (
+        RIGHT.with_plugin('"nodding"', '"text-guard"'),
+        {"test_its_names_are_not_those_of_built_in_components"},
+    ),
     "has no summary": (
         RIGHT.with_plugin("agrees with everything", ""),
         {"test_every_component_has_a_summary_of_one_line"},
