@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from semcache_core.cli.group import program
-from semcache_core.errors import ConfigError
+from semcache_core.errors import ConfigError, SemcacheError
 from semcache_proxy.commands.serve import is_itself, is_loopback, read_headers
 from semcache_proxy.demo.exchange import Seen
 from semcache_proxy.demo.play import curl_line, play, staged
@@ -392,6 +392,14 @@ def test_the_proxy_of_the_demo_can_be_kept_and_asked_with_curl(tmp_path: Path) -
         assert httpx.post(url[0], content=body[1], headers=headers).headers["x-cache"] == "HIT"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
+
+
+def test_a_demo_whose_upstream_does_not_answer_ends_after_the_first_request(quiet: Console) -> None:
+    with (
+        staged(quiet, upstream="http://127.0.0.1:9", model="m", key="sk-s3cret", without=("text-guard",)) as stage,
+        pytest.raises(SemcacheError, match=r"the first request was answered 502: is --upstream where"),
+    ):
+        play(quiet, stage, STEPS)
 
 
 def test_a_plugin_that_keeps_the_demo_from_starting_is_told_without_a_traceback(
