@@ -11,7 +11,7 @@ from .config import Config
 from .config.components import Components, check_shared_store
 from .config.problems import Problems
 from .engine import Engine
-from .errors import ConfigError, DependencyError, PluginError
+from .errors import ConfigError, DependencyError, PluginError, SemcacheError
 from .functions import CachedFunction
 from .http.site import Site
 from .keys.digests import Digests
@@ -19,7 +19,7 @@ from .keys.python import PythonKeys
 from .observe import Observatory
 from .parts import Parts
 from .protocols import Embedder, KeyExtractor, ResponseStore, SupportsNotices, VectorStore, Verifier
-from .registry import Kind, Registry
+from .registry import NOUNS, Kind, Registry
 from .settings import Policy
 from .suggest import listed
 from .types import Space
@@ -31,6 +31,9 @@ _PROTOCOLS: dict[Kind, type] = {
     "key_extractors": KeyExtractor,
     "verifiers": Verifier,
 }
+
+OPENING = "while opening"
+"""Begins the note that says which component an exception came from."""
 
 
 class Opened:
@@ -119,7 +122,15 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
 
 
 async def _entered(stack: AsyncExitStack, component: Any, kind: Kind, observatory: Observatory) -> Any:
-    opened = usable(component, await stack.enter_async_context(component), kind)
+    try:
+        entered = await stack.enter_async_context(component)
+    except SemcacheError:
+        raise
+    except Exception as error:
+        # What a library raises does not say whose call it was.
+        error.add_note(f"{OPENING} the {NOUNS[kind]} {_owner(component)}")
+        raise
+    opened = usable(component, entered, kind)
     if isinstance(opened, SupportsNotices):
         observatory.told_by(opened)
     return opened
@@ -129,7 +140,7 @@ def usable(component: Any, opened: Any, kind: Kind) -> Any:
     """Return what a component opened as. Raises PluginError where that is nothing, or lacks what its
     protocol asks for: later nobody could say whose it was, or it would be noticed only while it serves.
     """
-    owner = f"{type(component).__module__}.{type(component).__qualname__}"
+    owner = _owner(component)
     if opened is None:
         raise PluginError(f"{owner}: __aenter__ returns None; end it with 'return self'")
     protocol = _PROTOCOLS[kind]
@@ -137,6 +148,10 @@ def usable(component: Any, opened: Any, kind: Kind) -> Any:
     if missing:
         raise PluginError(f"{owner} has no {listed(missing)}: see {protocol.__module__}.{protocol.__name__}")
     return opened
+
+
+def _owner(component: object) -> str:
+    return f"{type(component).__module__}.{type(component).__qualname__}"
 
 
 def _check_instance(store: object, config: Config) -> None:

@@ -66,7 +66,8 @@ class Failure:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version} ({self.stage}): {self.message}"
+        # One that was added by hand may have no version.
+        return f"{f'{self.distribution} {self.version}'.rstrip()} ({self.stage}): {self.message}"
 
 
 class Registry:

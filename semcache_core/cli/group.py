@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import click
@@ -93,4 +94,6 @@ class _Lines(logging.Handler):
     """What the cache and its plugins say, for example while a model loads: a line each on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"semcache: {record.getMessage()}", err=True)
+        # Not click.echo, which writes to the stream below the one that a spinner has put in place of standard error:
+        # the line would go on where the spinner's ends.
+        sys.stderr.write(f"semcache: {record.getMessage()}\n")

@@ -61,6 +61,8 @@ def purge(
         click.echo(f"forgot {meant:,} of {held:,} entries")
     else:
         click.echo(f"would forget {meant:,} of {held:,} entries; nothing was changed, --yes does it")
+    if not held:
+        click.echo("A cache that keeps its answers in memory is known to its own process only: restart that.")
 
 
 def select(

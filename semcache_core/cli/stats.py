@@ -25,6 +25,11 @@ from .output import add_rows, console, table
 PAGE = "/.semcache/stats"
 TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
 _TIMEOUT = 5.0
+_HINTS = {
+    403: f"; set {TOKEN_VARIABLE}",
+    404: "; is it a semcache proxy?",
+    503: "; its cache is not open: the proxy's log says why",
+}
 
 
 class Held(msgspec.Struct):
@@ -86,8 +91,7 @@ def _asked(url: str) -> Any:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         error.close()
-        hint = f"; set {TOKEN_VARIABLE}" if error.code == 403 else ""
-        raise Failed(f"{address} answered {error.code} {error.reason}{hint}") from error
+        raise Failed(f"{address} answered {error.code} {error.reason}{_HINTS.get(error.code, '')}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Failed(f"{address} gave no statistics: {reason}; is a proxy running there?") from error

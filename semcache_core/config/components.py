@@ -101,7 +101,7 @@ class Assembly:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:
             place = "http.identity" if config.http.jwt is None else "http.jwt"
-            self.problems.note(f"{config.where(place)}: {error}")
+            self.problems.note(f"{config.place_of(place)}: {error}")  # Which names the key path itself.
         embedder = self._embedder()
         if embedder is not None:
             self._make("embedders", embedder)

@@ -16,7 +16,9 @@ def expected(kind: inspect.Type) -> str:
     bare = without_metadata(kind)
     if unit == "seconds":
         never = ", or 'never'" if takes_never(kind) else ""
-        return f"a duration such as 90, '500ms', '90s', '1h' or '7d'{never}"
+        number = _numbers(bare)
+        above = " above 0" if isinstance(number, inspect.FloatType) and number.gt == 0 else ""
+        return f"a duration{above} such as 90, '500ms', '90s', '1h' or '7d'{never}"
     if unit == "bytes":
         return f"a size such as 65536, '64 KiB' or '4 MiB'{_bounds(_numbers(bare))}"
     if isinstance(bare, inspect.UnionType):

@@ -19,7 +19,7 @@ from semcache_core.suggest import did_you_mean, listed
 from .convert import to_struct
 from .model import Choice, Config
 from .problems import Problems
-from .sources import COMPONENT_TABLES, PREFIX, TABLES, Sources, read
+from .sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -50,8 +50,7 @@ class _Loader:
     def config(self) -> Config:
         for name in self.tables:
             if name not in TABLES:
-                hint = did_you_mean(name, TABLES) or f"; tables: {listed(TABLES)}"
-                self.problems.add(name, f"unknown table{hint}")
+                self.problems.add(name, _no_table(name))
         cache = self._core("semcache", CacheOptions)
         http = self._core("http", HttpOptions)
         self._check_secret(http.identity_secret)
@@ -179,6 +178,14 @@ class _Loader:
             parse_path(text)
         except ConfigError as error:
             self.problems.add(path, str(error))
+
+
+def _no_table(name: str) -> str:
+    for table, kind in CORE_TABLES.items():
+        if any(option.encode_name == name for option in msgspec.structs.fields(kind)):
+            # Where a TOML file begins without a heading.
+            return f"is an option of [{table}]: write it below that line"
+    return f"unknown table{did_you_mean(name, TABLES) or f'; tables: {listed(TABLES)}'}"
 
 
 def _default_store(table: str) -> Choice:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from semcache_core.errors import ConfigError, PluginError, SemcacheError
 from semcache_core.http.messages import App, Message, Receive, Scope, Send
+from semcache_core.opening import OPENING
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
@@ -72,8 +73,14 @@ class Keeper:
         if not self._told:
             self._told = True
             # What a library says of its own may hold a password; what a component says on purpose names the remedy.
-            why = type(error).__name__ + (f": {error}" if isinstance(error, SemcacheError) else "")
+            told = f": {error}" if isinstance(error, SemcacheError) else _noted(error)
+            why = type(error).__name__ + told
             _log.warning("the cache cannot be opened (%s): requests pass uncached until it can be", why)
+
+
+def _noted(error: Exception) -> str:
+    """Return which component was being opened, as ``open_cache`` has noted. Other notes are a library's own text."""
+    return next((f" {note}" for note in getattr(error, "__notes__", ()) if note.startswith(OPENING)), "")
 
 
 async def live(app: App, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from semcache_core.protocols import Embedder, KeyExtractor, Options, ResponseStore, VectorStore, Verifier
 from semcache_core.refusals import refusals
-from semcache_core.registry import GROUP, KINDS, Kind, Registry
+from semcache_core.registry import GROUP, KINDS, NOUNS, Kind, Registry
 
 from ._contract import Contract
 
@@ -30,6 +30,9 @@ PROTOCOLS: dict[Kind, type] = {
     "key_extractors": KeyExtractor,
     "verifiers": Verifier,
 }
+
+CORE = "semcache-core"
+_MISSING = object()
 
 
 class PluginContract(Contract):
@@ -90,6 +93,16 @@ class PluginContract(Contract):
         assert not registry.failures, str(registry.failures[0])
         assert self._offers(registry, KINDS) or registry.observers() or registry.vetoes(), "it implements no hook"
 
+    def test_its_names_are_not_those_of_built_in_components(self) -> None:
+        if self.distribution == CORE:
+            return
+        built_in = Registry()
+        built_in.add(importlib.import_module("semcache_core.builtin.plugin"), distribution=CORE)
+        taken = {(kind, name) for kind, name, _ in self._offers(built_in, KINDS)}
+        for kind, name, _ in self._offers(self._registry(), KINDS):
+            # Where both are installed a configuration that names none, or just the name, does not start any more.
+            assert (kind, name) not in taken, f"{name!r} is a {NOUNS[kind]} of the core; take another name"
+
     def test_every_component_has_a_summary_of_one_line(self) -> None:
         for _, name, component in self._offers(self._registry(), KINDS):
             assert component.summary.strip(), f"{name!r} has no summary for `semcache plugins`"
@@ -121,8 +134,9 @@ class PluginContract(Contract):
         for kind, name, factory in self._factories_by_kind():
             component = factory(_converted(factory.Options, self.options.get(name, {})))
             for member, promised in _members(PROTOCOLS[kind]).items():
-                found = inspect.getattr_static(component, member, None)
-                assert found is not None, f"{kind[:-1]} {name!r} has no {member}; see semcache_core.protocols"
+                # Not None in its place: `recommended = None` is how an embedder says that nobody has measured.
+                found = inspect.getattr_static(component, member, _MISSING)
+                assert found is not _MISSING, f"{NOUNS[kind]} {name!r} has no {member}; see semcache_core.protocols"
                 if inspect.isfunction(promised) and inspect.isfunction(found):
                     is_async = inspect.iscoroutinefunction(promised)
                     assert inspect.iscoroutinefunction(found) == is_async, (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
@@ -121,6 +124,15 @@ def test_the_help_lists_the_commands_of_every_distribution_without_importing_the
 def test_a_command_of_another_distribution_runs(run: Run) -> None:
     assert run("wave").output == "o/\n"
     assert run("semcache-words/wave").output == "o/\n"
+
+
+def test_what_is_logged_while_a_spinner_turns_stands_on_a_line_of_its_own(run: Run) -> None:
+    run("plugins")
+    terminal = Console(file=StringIO(), force_terminal=True, color_system=None)
+    with terminal.status("a moment") as status:
+        status.update(spinner="line")  # Draws it.
+        logging.getLogger("semcache.test").warning("loading")
+    assert "\x1b[2Ksemcache: loading\n" in terminal.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_an_unknown_command_is_one_line_with_a_suggestion_and_exit_status_2(run: Run) -> None:
@@ -433,6 +445,21 @@ def test_stats_of_a_proxy_that_wants_a_token_says_so(run: Run, proxy: str) -> No
     assert result.stderr.endswith("answered 403 Forbidden; set SEMCACHE_DEBUG_TOKEN\n")
 
 
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(404, "Not Found; is it a semcache proxy?"), (503, "; its cache is not open: the proxy's log says why")],
+)
+def test_stats_of_a_server_that_has_none_says_what_to_look_at(
+    run: Run, proxy: str, monkeypatch: pytest.MonkeyPatch, status: int, hint: str
+) -> None:
+    monkeypatch.setattr(_Proxy, "do_GET", lambda self: self.send_error(status))
+
+    result = run("stats", "--url", proxy)
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith(f"{hint}\n")
+
+
 def test_stats_of_a_proxy_that_is_not_there_is_one_line(run: Run) -> None:
     result = run("stats", "--url", "http://127.0.0.1:9")
 
@@ -467,6 +494,10 @@ def test_purge_changes_nothing_without_yes(run: Run) -> None:
 
     assert result.output == "would forget 2 of 2 entries; nothing was changed, --yes does it\n"
     assert _entries(run) == 2
+
+
+def test_purge_of_an_empty_store_says_where_else_answers_may_be(run: Run) -> None:
+    assert "is known to its own process only" in run("purge", "--config", "my.toml", "--everything").output
 
 
 def test_purge_by_tag_forgets_the_entries_with_that_tag(run: Run) -> None:

@@ -183,6 +183,8 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
     ("text", "message"),
     [
         ("[semcahce]\n", "my.toml: semcahce: unknown table; did you mean 'semcache'?"),
+        ("[limits]\nembed_deadline = 0\n", "limits.embed_deadline: expected a duration above 0 such as 90, "),
+        ("namespace = 'bot'\n", "my.toml: namespace: is an option of [semcache]: write it below that line"),
         ("[semcache]\ntll = 3\n", "my.toml: semcache.tll: unknown option; did you mean 'ttl'?"),
         ("[semcache]\nqqqq = 3\n", "my.toml: semcache.qqqq: unknown option; known: 'finish_reasons', 'jitter', "),
         (

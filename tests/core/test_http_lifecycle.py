@@ -278,19 +278,15 @@ def test_without_a_lifespan_a_cache_that_cannot_open_fails_no_request(error: Exc
     ("error", "told"),
     [
         (StoreUnavailable("/srv/x.db: is read-only"), "StoreUnavailable: /srv/x.db: is read-only"),
-        (OSError("hunter2"), "OSError"),
+        (OSError("hunter2"), f"OSError while opening the response store {__name__}.Flaky"),
     ],
 )
-def test_why_a_cache_cannot_open_is_told_unless_a_library_said_it(
+def test_why_a_cache_cannot_open_is_told_or_where_a_library_said_it_whose_call_it_was(
     error: Exception, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Down(MemoryResponseStore):
-        async def __aenter__(self) -> Self:
-            raise error
-
     async def main() -> None:
-        cache = SemanticCache(load(configured()), response_store=Down(Down.Options()))
-        await Client(SemanticCacheASGI(Upstream(), cache=cache)).chat()
+        app, _ = flaky(error)
+        await Client(app).chat()
 
     asyncio.run(main())
     assert caplog.messages == [f"the cache cannot be opened ({told}): requests pass uncached until it can be"]

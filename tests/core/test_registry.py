@@ -276,7 +276,7 @@ def test_an_object_whose_own_code_raises_is_a_failure_and_stops_nobody(name: str
     sound = registry.add(plugin, distribution="odd")
 
     assert [str(failure) for failure in registry.failures] == (
-        [] if sound else ["odd  (spec): RuntimeError: its own fault"]
+        [] if sound else ["odd (spec): RuntimeError: its own fault"]
     )
     assert registry.add(object(), distribution="another")
 

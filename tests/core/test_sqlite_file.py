@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from semcache_core.builtin.sqlite import file, schema
+from semcache_core.builtin.sqlite import SqliteResponseStore, file, schema
 from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
 
 from .sqlite_stores import (
@@ -410,6 +410,29 @@ def test_a_folder_that_cannot_be_made_is_unavailable_and_leaves_no_thread() -> N
         asyncio.run(body(folder / "inner" / "semcache.db"))
         folder.chmod(0o700)
     assert not semcache_threads()
+
+
+def test_why_a_file_takes_no_writes_is_told_once_until_it_takes_them_again(path: Path) -> None:
+    def allow(pages: int) -> Callable[[sqlite3.Connection], None]:
+        return lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").close()
+
+    async def refused(store: SqliteResponseStore) -> list[str]:
+        await store._file.run(allow(1))
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await put(store, "large", bytes(MIB))
+        return list(store.notices())
+
+    async def body() -> None:
+        async with answers(path) as store:
+            why = f"{path}: database or disk is full; the file must be writable, on a local disk with free space"
+            assert await refused(store) == [why]
+            assert await refused(store) == []
+            await store._file.run(allow(2**30))
+            await put(store, "a")
+            assert await refused(store) == [why]
+
+    asyncio.run(body())
 
 
 def test_a_locked_file_fails_writes_after_a_while_and_reads_go_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

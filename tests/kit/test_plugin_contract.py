@@ -103,6 +103,10 @@ WRONG: dict[str, tuple[Files, set[str]]] = {
         RIGHT.with_plugin("return [", "return 2 * ["),
         {"test_it_offers_something_sound"},
     ),
+    "takes a built-in's name": (
+        RIGHT.with_plugin('"nodding"', '"text-guard"'),
+        {"test_its_names_are_not_those_of_built_in_components"},
+    ),
     "has no summary": (
         RIGHT.with_plugin("agrees with everything", ""),
         {"test_every_component_has_a_summary_of_one_line"},
@@ -179,6 +183,39 @@ def installed(files: Files, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ty
 
 def test_a_right_plugin_keeps_every_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken(installed(RIGHT, tmp_path, monkeypatch)) == set()
+
+
+EMBEDDER = """
+from semcache_core.protocols import Options
+
+
+class Nodding:
+    class Options(Options):
+        pass
+
+    fingerprint = "none"
+    dimensions = 8
+    max_tokens = None
+    recommended = None
+    batch_invariant = True
+
+    def __init__(self, options):
+        self.options = options
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        return None
+
+    async def embed(self, texts):
+        raise NotImplementedError
+"""
+
+
+def test_what_an_embedder_does_not_know_may_be_a_plain_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = replace(RIGHT.with_plugin("semcache_verifiers", "semcache_embedders"), guard=EMBEDDER)
+    assert broken(installed(files, tmp_path, monkeypatch)) == set()
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def ask(client: Any, question: str = "How do I reset my password?", **headers: s
     return answer.json()["answer"], answer.headers.get("x-cache", "none")
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(app: ASGIApp, **options: Any) -> Iterator[str]:
     """Serve under a real uvicorn on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -231,6 +231,22 @@ def test_under_a_server_the_cache_lives_as_long_as_the_server() -> None:
         assert cache.is_open
         assert [ask(client), ask(client)] == [(1, "MISS"), (1, "HIT")]
     assert not cache.is_open
+
+
+def test_a_wrong_configuration_stops_the_start_of_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+    app = starlette_app(Counting(), config={"semcache": {"preset": "save"}})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        with contextlib.suppress(SystemExit):  # Some versions of uvicorn exit, others return.
+            server.run(sockets=[listener])
+    assert not server.started
+    assert "semcache: configuration: semcache.preset: expected" in capsys.readouterr().err
+
+
+def test_where_nobody_starts_the_application_a_wrong_configuration_is_told_at_a_request(tmp_path: Path) -> None:
+    client = TestClient(starlette_app(Counting(), config=tmp_path / "missing.toml"))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        ask(client)
 
 
 def test_without_lifespan_a_server_is_served_all_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -20,7 +21,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from semcache_core.cli.group import program
-from semcache_core.errors import ConfigError
+from semcache_core.errors import ConfigError, SemcacheError
 from semcache_proxy.commands.serve import is_itself, is_loopback, read_headers
 from semcache_proxy.demo.exchange import Seen
 from semcache_proxy.demo.play import curl_line, play, staged
@@ -35,6 +36,13 @@ match = "exact"
 use = "memory"
 [response_store]
 use = "memory"
+"""
+SAME_NAME = """
+from semcache_core.plugin import Component, hookimpl
+
+@hookimpl
+def semcache_verifiers():
+    return [Component("text-guard", factory="somewhere:Else", summary="has the name of a built-in")]
 """
 
 
@@ -75,33 +83,79 @@ def wait_for(url: str) -> None:
 # -- serve ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_running_stream_is_finished_before_a_terminated_proxy_ends(tmp_path: Path) -> None:
-    (tmp_path / "semcache.toml").write_text(CONFIG)
-    go_on = threading.Event()
+@contextlib.contextmanager
+def stalling(go_on: threading.Event, *, rest: bytes) -> Iterator[str]:
+    """Serve half an answer, and ``rest`` once it may go on; then hang up."""
 
-    def slow(listener: socket.socket) -> None:
+    def answer(listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        with connection:
+        with connection, contextlib.suppress(OSError):
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
             go_on.wait(20)
-            connection.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+            connection.sendall(rest)
 
-    port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=slow, args=(listener,)).start()
-        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with command("serve", "--upstream", upstream, "--port", str(port), cwd=tmp_path) as process:
-            wait_for(f"http://127.0.0.1:{port}/.semcache/health")
-            with httpx.stream("GET", f"http://127.0.0.1:{port}/v1/stream") as answer:
-                pieces = answer.iter_bytes()
-                assert next(pieces) == b"half"
-                process.send_signal(signal.SIGTERM)
-                with pytest.raises(subprocess.TimeoutExpired):
-                    process.wait(0.5)
-                go_on.set()
-                assert b"".join(pieces) == b"more"
-            process.wait(20)
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        go_on.set()
+        thread.join(20)
+
+
+def test_a_running_stream_is_finished_before_a_terminated_proxy_ends(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    go_on = threading.Event()
+    port = free_port()
+    with (
+        stalling(go_on, rest=b"4\r\nmore\r\n0\r\n\r\n") as upstream,
+        command("serve", "--upstream", upstream, "--port", str(port), cwd=tmp_path) as process,
+    ):
+        wait_for(f"http://127.0.0.1:{port}/.semcache/health")
+        with httpx.stream("GET", f"http://127.0.0.1:{port}/v1/stream") as answer:
+            pieces = answer.iter_bytes()
+            assert next(pieces) == b"half"
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            go_on.set()
+            assert b"".join(pieces) == b"more"
+        process.wait(20)
+
+
+def test_an_upstream_that_breaks_off_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    go_on = threading.Event()
+    port = free_port()
+    with (
+        stalling(go_on, rest=b"") as upstream,
+        command("serve", "--upstream", upstream, "--port", str(port), cwd=tmp_path) as process,
+    ):
+        assert process.stdout is not None
+        next(line for line in process.stdout if "->" in line)
+        with httpx.stream("GET", f"http://127.0.0.1:{port}/v1/stream") as answer:
+            go_on.set()
+            with pytest.raises(httpx.RemoteProtocolError):
+                answer.read()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == f"semcache: {upstream} broke off its answer (RemoteProtocolError)\n"
+
+
+def test_an_answer_that_is_cut_off_at_the_end_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "semcache.toml").write_text(CONFIG)
+    port = free_port()
+    with (
+        stalling(threading.Event(), rest=b"") as upstream,
+        command("serve", "--upstream", upstream, "--port", str(port), "--drain", "1", cwd=tmp_path) as process,
+    ):
+        assert process.stdout is not None
+        next(line for line in process.stdout if "->" in line)
+        with httpx.stream("GET", f"http://127.0.0.1:{port}/v1/stream") as answer:
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(httpx.RemoteProtocolError):
+                answer.read()
+        (told,) = process.stdout.read().splitlines()
+        assert "timeout graceful shutdown exceeded" in told
 
 
 def test_serve_says_where_requests_go_once_it_listens(tmp_path: Path) -> None:
@@ -338,6 +392,32 @@ def test_the_proxy_of_the_demo_can_be_kept_and_asked_with_curl(tmp_path: Path) -
         assert httpx.post(url[0], content=body[1], headers=headers).headers["x-cache"] == "HIT"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
+
+
+def test_a_demo_whose_upstream_does_not_answer_ends_after_the_first_request(quiet: Console) -> None:
+    with (
+        staged(quiet, upstream="http://127.0.0.1:9", model="m", key="sk-s3cret", without=("text-guard",)) as stage,
+        pytest.raises(SemcacheError, match=r"the first request was answered 502: is --upstream where"),
+    ):
+        play(quiet, stage, STEPS)
+
+
+def test_a_plugin_that_keeps_the_demo_from_starting_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "semcache_same-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: semcache-same\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[semcache]\nsame = same_name\n")
+    (tmp_path / "same_name.py").write_text(SAME_NAME)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with command("demo", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        assert process.wait(20) == 1
+    assert re.search(r"^ERROR: +semcache: verifier 'text-guard' .* is offered by .*semcache-same 1", told, re.M)
+    assert re.search(r"^semcache: the server for http://127\.0\.0\.1:\d+ did not start$", told, re.M)
+    assert "Traceback" not in told
 
 
 def test_a_real_credential_is_not_printed_with_the_curl_line(quiet: Console) -> None:

@@ -37,6 +37,8 @@ class SharedFile:
         self._damaged = False
         self._unusable: StoreUnavailable | None = None
         self._notices: list[str] = []
+        self._refusing = ""
+        """Why writes fail, while they do: told once."""
         self._made_room = False
         self.secret = b""
         self.after_writes: Callable[[sqlite3.Connection], None] = _nothing
@@ -112,9 +114,15 @@ class SharedFile:
     ) -> T:
         """Run ``work`` in the thread, ``then`` on the loop; ``writes``: in a transaction, committed on return."""
         try:
-            return await self._submit(work, writes=writes, then=then)
+            done = await self._submit(work, writes=writes, then=then)
         except (sqlite3.Error, OverflowError) as error:
-            raise self._failed(error) from error
+            failure = self._failed(error)
+            if writes and isinstance(error, sqlite3.OperationalError):
+                self._refuses(str(failure))
+            raise failure from error
+        if writes:
+            self._refusing = ""
+        return done
 
     def run_later(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Write ``work`` in the background; a failure is nobody's business but the next try's."""
@@ -183,6 +191,12 @@ class SharedFile:
         self.after_writes(worker.connection)
         if make_room(worker.connection, max_bytes=self._options.max_bytes):
             self._made_room = True
+
+    def _refuses(self, why: str) -> None:
+        """Have the operator told that the disk is full, say: of a failure the cache tells no more than its type."""
+        if why != self._refusing and why not in self._notices:
+            self._notices.append(why)
+        self._refusing = why
 
     def _failed(self, error: Exception) -> StoreUnavailable:
         # Not where another file lies under the path by now: what looks like damage is that, and the new file is good.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcache_core.cache import SemanticCache
-from semcache_core.errors import ConfigError
+from semcache_core.errors import ConfigError, PluginError
 from semcache_core.http.asgi import SemanticCacheASGI
 from semcache_core.http.site import Place
 
@@ -24,7 +24,8 @@ class SemanticCacheMiddleware:
     one from a TOML file or a mapping. ``paths`` are path suffixes whose JSON requests with one of ``methods`` are
     cached; requests of the OpenAI chat protocol are recognised by themselves. ``identity`` names the caller, or returns
     None for nobody, whose requests bypass the cache; without it credentials in the headers tell callers apart.
-    Raises ConfigError, PluginError.
+
+    Arguments that make no sense raise ConfigError; what is wrong in ``config`` fails the application's start-up.
     """
 
     def __init__(
@@ -52,13 +53,35 @@ class SemanticCacheMiddleware:
                 "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
             )
         self.app = app
-        self.cache = cache or _configured(config)
+        self._driver: ASGIApp
+        try:
+            self.cache = cache or _configured(config)
+        except (ConfigError, PluginError) as error:
+            self._driver = _Refused(error)
+            return
         place = Place(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
         self._driver = SemanticCacheASGI(app, cache=self.cache, place=place, identity=_by_scope(identity))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start-up and shut-down."""
         await self._driver(scope, receive, send)
+
+
+class _Refused:
+    """Stands where the cache would, where its configuration is wrong, and fails the server's start-up with the reason.
+
+    Starlette makes its middleware while the server starts. Servers take an exception there for an application without a
+    start-up and go on, and then every single request is answered with a 500.
+    """
+
+    def __init__(self, error: ConfigError | PluginError) -> None:
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise self._error.with_traceback(None)
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": f"semcache: {self._error}"})
 
 
 def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:

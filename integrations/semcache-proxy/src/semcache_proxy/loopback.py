@@ -11,6 +11,8 @@ from typing import Any, Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from semcache_core.errors import SemcacheError
+
 AS_PROXY: dict[str, Any] = {"date_header": False, "server_header": False, "proxy_headers": False}
 """What uvicorn must leave alone: the upstream's Date and Server go on; X-Forwarded-For is appended to, not believed."""
 
@@ -21,7 +23,7 @@ _STOP_DEADLINE = 15.0
 class Served:
     """``with Served(app) as server:`` runs ``app`` under uvicorn until the block ends; ``server.url`` is where.
 
-    ``options`` go to ``uvicorn.Config``. Raises RuntimeError if the app does not come up.
+    ``options`` go to ``uvicorn.Config``. Raises SemcacheError if the app does not come up.
     """
 
     def __init__(self, app: ASGIApp, *, port: int = 0, **options: Any) -> None:
@@ -37,7 +39,7 @@ class Served:
         deadline = time.monotonic() + _START_DEADLINE
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError(f"the server for {self.url} did not start")
+                raise SemcacheError(f"the server for {self.url} did not start")
             time.sleep(0.005)
         return self
 

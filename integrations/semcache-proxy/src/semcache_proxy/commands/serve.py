@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import re
 import socket
@@ -22,6 +24,7 @@ _ENV = re.compile(r"\{env=(\w+)\}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  to be recognised, not to be listened on
+_CUT_OFF = "ASGI callable returned without completing response."
 _SOME = click.FloatRange(0, min_open=True)
 
 
@@ -83,6 +86,7 @@ def serve(
         )
     )
     server.upstream = upstream.rstrip("/")
+    logging.getLogger("uvicorn.error").addFilter(_is_news)  # After the Config, which sets uvicorn's loggers up.
     click.echo("semcache: opening the cache", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
@@ -103,6 +107,13 @@ class _Announced(uvicorn.Server):
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
             click.echo(f"semcache: http://{host}:{port}/PATH -> {self.upstream}/PATH", err=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a line of uvicorn's tells what is not known: an answer is cut off on purpose, for a reason told."""
+    error = record.exc_info[1] if record.exc_info else None
+    # What is left after --drain seconds is cancelled; uvicorn says so in a line before it, and then shows a traceback.
+    return not isinstance(error, asyncio.CancelledError) and record.getMessage() != _CUT_OFF
 
 
 def is_loopback(host: str) -> bool:

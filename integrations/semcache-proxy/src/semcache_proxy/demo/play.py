@@ -12,6 +12,7 @@ import httpx
 import msgspec
 from rich.console import Console
 
+from semcache_core.errors import SemcacheError
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import Served
 
@@ -62,7 +63,8 @@ def staged(
         app = create_app(upstream, config=configuration(without=without, debug_token=debug_token), loopback=True)
         console.print("proxy     starting")
         with console.status("a moment"):
-            proxy = stack.enter_context(Served(app)).url
+            # Errors are printed: a plugin that does not work is told while the server starts, and by nobody else.
+            proxy = stack.enter_context(Served(app, log_level="error")).url
         console.print(
             f"proxy     {proxy}  semcache with its defaults{''.join(f', without {name}' for name in without)}\n"
         )
@@ -70,13 +72,21 @@ def staged(
 
 
 def play(console: Console, stage: Stage, steps: Sequence[Step]) -> list[Seen]:
-    """Send the steps one after the other through the proxy and return what each answer said. Raises httpx.HTTPError."""
+    """Send the steps one after the other through the proxy and return what each answer said.
+
+    Raises httpx.HTTPError, and SemcacheError where the first answer is an error: there is nothing to watch then.
+    """
     seen = []
     with httpx.Client(base_url=stage.proxy, timeout=_PATIENCE, trust_env=False) as client:
         for step in steps:
             with console.status(f"asking: {step.prompt}"):
                 key = stage.key_of(step.caller)
                 seen.append(send(client, step, model=stage.model, key=key, debug_token=stage.debug_token))
+            if seen[0].status >= 400:
+                raise SemcacheError(
+                    f"the first request was answered {seen[0].status}: is --upstream where the service listens, "
+                    "--model one that it has, and OPENAI_API_KEY a key of it?"
+                )
     return seen
 
 

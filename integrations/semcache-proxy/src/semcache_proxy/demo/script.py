@@ -19,6 +19,7 @@ STEPS = (
 MEANINGS = {
     "exact": "the very same request was answered before",
     "semantic": "a request that means the same was answered before",
+    "absent": "this very request was not answered before",
     "empty-scope": "this caller has asked nothing of the kind yet",
     "below-threshold": "nothing stored is near enough",
     "numbers": "something near is stored, but its numbers differ",
