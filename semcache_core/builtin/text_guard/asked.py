@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from .lexicon import Word
 from .lists import listed
-from .parse import Parsed
-from .words import HEDGES
+from .parse import ONE, Parsed
+from .words import HEDGES, PICKED_TIMES
 
 _ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
 _QUESTIONS = _ASKED.keys() | {"how", "what", "which"}
@@ -36,12 +36,15 @@ _VERDICTS = {
     "necessary": "must", "compulsory": "must", "supposed": "should",
 }  # fmt: skip
 _HAVE = frozenset(("have", "has"))
+_FEW, _HARDLY = 4, 2  # differing words of content
+_DUTIES = frozenset(("must", "should"))
+_ARGUMENTS = frozenset(("who", "what"))
+_SUPPORT = frozenset(("do", "does", "did"))
 _OPENERS = frozenset(listed("do does did am is are was were"))
 _NEAR = 5  # words within which such a question says what it asks
 
 _ALL = frozenset(listed("all every each whole entire everything"))
 _SOME = frozenset(listed("any single most half part"))
-_ONE = "#1"
 _ADVERBIAL = frozenset(listed("at after above"))  # "at all"
 
 
@@ -50,12 +53,62 @@ def asks_otherwise(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word])
     x, y = _interrogative(a.words), _interrogative(b.words)
     if x and y and x != y and not (_asks(a, y) or _asks(b, x) or _alike(x, y, a, b)):
         return "question"
-    asked = {_modality(a.words), _modality(b.words)}
-    if len(asked) == 2 and "" not in asked:
+    p, q = _modality(a.words), _modality(b.words)
+    if p and q and p != q:
         return "modality"
-    if len(only_a) + len(only_b) <= 2 and {_quantity(a.words), _quantity(b.words)} == {"all", "some"}:
+    if (x and x != "why" and q in _DUTIES) or (y and y != "why" and p in _DUTIES):  # "how do I", "should I"
+        return "question"
+    differing = len(only_a) + len(only_b)
+    if differing > _FEW:
+        return None
+    reason = _picked_otherwise(a.words, b.words)
+    if reason or differing > _HARDLY:
+        return reason
+    if {_quantity(a.words), _quantity(b.words)} == {"all", "some"}:
         return "quantifiers"
+    if only_a or only_b:
+        return None
+    return "direction" if _of_another(a.words, b.words) or _owned_otherwise(a, b) else None
+
+
+def _picked_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> str | None:
+    """Return the reason if one noun is "every device" in one text and "this device" in the other."""
+    these, those = _picks(x), _picks(y)
+    for noun in these.keys() & those.keys():
+        if these[noun].isdisjoint(those[noun]):
+            return "dates" if these[noun] | those[noun] <= PICKED_TIMES else "quantifiers"
     return None
+
+
+def _picks(words: tuple[Word, ...]) -> dict[str, set[str]]:
+    picks: dict[str, set[str]] = {}
+    for word, noun in pairwise(words):
+        if word.picks:
+            picks.setdefault(noun.key, set()).add(word.picks)
+    return picks
+
+
+def _of_another(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True if one asks for the subject, "who beat them", and the other for the object, "who did they beat"
+    (Huddleston & Pullum, 10.7.2).
+    """
+    return {_argument(x), _argument(y)} == {"subject", "object"}
+
+
+def _argument(words: tuple[Word, ...]) -> str:
+    if len(words) < 3 or words[0].form not in _ARGUMENTS:
+        return ""
+    verb, after = words[1], words[2]
+    if verb.form in _SUPPORT:
+        return "object"
+    return "subject" if (verb.open or verb.frame) and after.form not in _VERBS else ""  # not "what language do they"
+
+
+def _owned_otherwise(a: Parsed, b: Parsed) -> bool:
+    """True for "can I open my husband's mail" and "can my husband open my mail"."""
+    odd = a.owners ^ b.owners
+    # Where the other text has a plural somebody may have left out the apostrophe.
+    return any(not (a if key in b.owners else b).content[key].form.endswith("s") for key in odd)
 
 
 def _alike(x: str, y: str, a: Parsed, b: Parsed) -> bool:
@@ -124,7 +177,7 @@ def _quantity(words: tuple[Word, ...]) -> str:
     before = ""
     for here, word in enumerate(words):
         of_all = of_all or (word.form in _ALL and before not in _ADVERBIAL)
-        of_some = of_some or word.form in _SOME or (word.form == _ONE and _counts(words, here + 1))
+        of_some = of_some or word.form in _SOME or (word.form == ONE and _counts(words, here + 1))
         before = word.form
     return "" if of_all == of_some else "all" if of_all else "some"
 

@@ -101,7 +101,9 @@ SETS: dict[str, str] = {
     "sport": """football soccer basketball baseball tennis cricket hockey rugby golf swimming volleyball
         badminton boxing wrestling skiing cycling""",
     "relation": """mother father brother sister son daughter uncle aunt cousin grandfather grandmother
-        husband wife boyfriend girlfriend nephew niece""",
+        husband wife boyfriend girlfriend nephew niece parent child baby toddler grandparent grandchild grandson
+        granddaughter stepmother stepfather stepson stepdaughter motherinlaw fatherinlaw brotherinlaw sisterinlaw
+        soninlaw daughterinlaw spouse ex fiance boss colleague coworker neighbor""",
     "religion": """christianity islam judaism hinduism buddhism sikhism christian muslim jew jewish hindu
         buddhist catholic""",
     "programming": """python java javascript typescript golang rust ruby php perl kotlin swift scala haskell
@@ -133,5 +135,5 @@ SETS: dict[str, str] = {
 
 # Sets of proper names: such a name in one text only is already another question.
 NAMED: frozenset[str] = frozenset(
-    listed("""country city people currency month weekday medicine programming database system reversal""")
+    listed("""country city people currency month weekday medicine programming database system reversal relation""")
 )

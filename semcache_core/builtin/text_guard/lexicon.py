@@ -12,7 +12,7 @@ from .lists import listed
 from .opposites import PARTICLES, PREFIXES, SUFFIXES, pairs
 from .synonyms import groups
 from .units import NUMBER_WORDS, ORDINALS, SCALES, UNITS
-from .words import COUNTED, FRAME, FUNCTION, MONTH_WORDS, NEGATORS, SOURCE, TARGET, WEEKDAYS
+from .words import COUNTED, FRAME, FUNCTION, MONTH_WORDS, NEGATORS, PICKS, SOURCE, TARGET, WEEKDAYS
 
 FROM, TO = 1, 2
 _NOTHING: frozenset[str] = frozenset()
@@ -33,6 +33,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     number: int | None = None
     tells: bool = False  # says something that the other text may lack
     plain: bool = False  # needs none of the reader's special cases
+    picks: str = ""  # which of what follows it means
     role: int = 0  # of what follows: FROM, TO, or none
     roots: tuple[str, ...] = ()  # the word, also without the ends by which regular opposites differ
 
@@ -60,7 +61,13 @@ _IRREGULAR: dict[str, str] = {
     for base, *forms in [line.split()]
     for form in forms
 }
-_PLURAL_KEPT = ("ss", "us", "is", "os", "news", "ios", "macos")
+_NO_PLURAL = ("ss", "us", "is")
+_NO_PLURALS = frozenset(
+    listed(
+        """news ios macos tvos watchos chromeos centos chaos cosmos ethos pathos asbestos thermos kudos rhinoceros laos
+        lagos carlos barbados"""
+    )
+)
 
 
 # British to American spelling, in any word; regular endings are ``_spelled``'s (New Hart's Rules, chapter 21).
@@ -115,7 +122,7 @@ def _without_endings(word: str) -> str:
     size = len(word)
     if size > 4 and word.endswith("ies"):
         return word[:-3] + "y"
-    if size > 3 and word.endswith("s") and not word.endswith(_PLURAL_KEPT):
+    if size > 3 and word.endswith("s") and not word.endswith(_NO_PLURAL) and word not in _NO_PLURALS:
         word = word[:-2] if word.endswith(("sses", "shes", "ches", "xes", "zes")) else word[:-1]
         size = len(word)
     if size > 5 and word.endswith("ing") and any(c in "aeiouy" for c in word[:-3]):
@@ -211,6 +218,7 @@ def look_up(form: str) -> Word:
         and form not in COUNTED
         and form not in SCALES
         and form != "yet",
+        picks=PICKS.get(form, ""),
         role=FROM if form in SOURCE else TO if form in TARGET else 0,
         roots=tuple(_roots(form) | _roots(root)),
     )

@@ -99,6 +99,17 @@ _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values
 _PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
 
 
+# "8 in the evening" is 8 pm (CLDR day periods).
+_DAYTIME = re.compile(
+    r"\b(\d{1,2}(?::\d\d)?)(?: o'clock)? (?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
+)
+
+
+def _halved(match: re.Match[str]) -> str:
+    forenoon = match[2] == "morning" or match[5] or (match[3] and int(match[1].partition(":")[0]) < 5)
+    return f"{match[1]} {'am' if forenoon else 'pm'}"
+
+
 def _amount(match: re.Match[str]) -> str:
     if match[1] is None:
         return "number "
@@ -113,6 +124,8 @@ def figures(text: str, found: list[Literal]) -> str:
     hit = _DIGIT.search(text)
     if hit is None:
         return text
+    if " in the " in text or " at night" in text or "noon" in text:
+        text = _DAYTIME.sub(_halved, text)
     text = _PREFIXED.sub(_amount, text)
     hit = _DIGIT.search(text)
     out: list[str] = []
@@ -141,7 +154,7 @@ def _simple(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Lite
     if word in _CONTINUES:
         return None
     if word in UNITS:
-        return digit, bare.end(2), ("", quantity(bare[1], negative=False, scale=None, unit=word, money=None))
+        return digit, bare.end(2), ("", quantity(bare[1], negative=False, scale=None, unit=bare[2], money=None))
     return digit, bare.end(1), ("", Literal("numbers", bare[1], bare[1]))
 
 
@@ -239,6 +252,7 @@ _OPERATOR_HINT = re.compile(r"[+*^=<>/]")
 _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
 
 
+_GROUPED = re.compile(r"\((?= *[\ue000-\uf8ff])")
 # Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
 _SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
 _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
@@ -257,7 +271,10 @@ def operators(text: str, found: list[Literal]) -> str:
     if len(found) > 1:
         text = _SPOKEN.sub(lambda match: f" {_SPOKEN_SIGNS.get(match[1].lower(), '*')} ", text)
     if found and _OPERATOR_HINT.search(text) is not None:
-        found.extend(Literal("code", op) for op in _OPERATOR.findall(text)[:100])
+        signs = _OPERATOR.findall(text)[:100]
+        found.extend(Literal("code", op) for op in signs)
+        if signs:  # (6 + 4) / 2 is not 6 + 4 / 2
+            found.extend(Literal("code", brace) for brace in _GROUPED.findall(text)[:100])
     if _SIGN_HINT.search(text) is not None or " - " in text:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
     return text

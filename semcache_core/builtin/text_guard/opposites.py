@@ -49,6 +49,9 @@ beginning start - end ending
 begin start - end stop finish
 beginner - expert advanced
 best - worst
+if - unless
+formal formally - casual casually informally
+detailed - brief
 better - worse
 big large huge - small little tiny
 bind - unbind
@@ -357,7 +360,7 @@ SUFFIXES: frozenset[str] = frozenset(suffix for pair in SUFFIX_PAIRS for suffix 
 # These are opposites as particles ("turn it off") and mere prepositions elsewhere: they count between texts that
 # hardly differ otherwise.
 PARTICLES: frozenset[str] = frozenset(
-    listed("""on off up down over under with without left right her his inside outside""")
+    listed("""on off up down over under with without left right her his inside outside if unless""")
 )
 
 

@@ -19,7 +19,7 @@ _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwri
 
 def reordered(a: Parsed, b: Parsed) -> str | None:
     """Return "direction" if the texts name the same things in exchanged roles: from A to B, from B to A."""
-    if _exchanged_ends(a, b) or _transposed(a.words, b.words):
+    if _exchanged_ends(a, b) or _turned(a, b) or _transposed(a.words, b.words):
         return "direction"
     return None
 
@@ -30,6 +30,28 @@ def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
         return False
     source_b, target_b = _ends(b.words)
     return bool(source_a & target_b - source_b and target_a & source_b - target_b)
+
+
+def _turned(a: Parsed, b: Parsed) -> bool:
+    """True for "a gift from my parents" and "a gift to my parents", where nothing else differs."""
+    if a.content.keys() != b.content.keys():
+        return False
+    one, other = _ways(a.words), _ways(b.words)
+    if len(one) != 1 or len(other) != 1:
+        return False
+    (role_a, thing_a), (role_b, thing_b) = *one, *other
+    return thing_a == thing_b and role_a != role_b
+
+
+def _ways(words: tuple[Word, ...]) -> set[tuple[int, str]]:
+    """Return what stands after "from" and "to", and which of the two it was."""
+    found: set[tuple[int, str]] = set()
+    for here, word in enumerate(words):
+        if word.role and word.form != "for":
+            things: set[str] = set()
+            _first(words, here + 1, things)
+            found |= {(word.role, thing) for thing in things}
+    return found
 
 
 def _ends(words: tuple[Word, ...]) -> tuple[set[str], set[str]]:
@@ -43,8 +65,9 @@ def _ends(words: tuple[Word, ...]) -> tuple[set[str], set[str]]:
             _first(words, here + 1, sources)
         else:
             _first(words, here + 1, targets)
-            if here and word.form != "for" and _thing(words[here - 1]):
-                sources.add(words[here - 1].key)
+            if word.form != "for":
+                # "A Word document to PDF": both words name what goes there.
+                sources.update([before.key for before in words[max(0, here - 2) : here] if _thing(before)])
     return sources, targets
 
 

@@ -37,7 +37,7 @@ class Parsed(msgspec.Struct, frozen=True):
 
     ``words`` are its words in order, items as placeholder words; ``content`` maps the keys of the words that carry
     content, or have an opposite, to the word; ``names`` are the keys of what is written like a proper name; ``negated``
-    the keys that a negation governs.
+    the keys that a negation governs; ``owners`` are the keys of relatives in the possessive.
     """
 
     folded: str
@@ -48,6 +48,7 @@ class Parsed(msgspec.Struct, frozen=True):
     quotes: tuple[str, ...]
     negations: int
     negated: frozenset[str]
+    owners: frozenset[str]
 
 
 def squash(text: str) -> str:
@@ -63,6 +64,8 @@ def parse(text: str) -> Parsed:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
     if _MEASURED_HINT.search(folded) is not None:
         folded = _MEASURED.sub(lambda match: f"what {_MEASURES[match[1]]}", folded)
+    if "-in-law" in folded:
+        folded = folded.replace("-in-law", "inlaw")
     if "with no " in folded:
         folded = folded.replace("with no ", "without ")
     if "-" in folded or "non " in folded:
@@ -83,6 +86,7 @@ def parse(text: str) -> Parsed:
         _quotes(folded) if '"' in folded or "'" in folded else (),
         len(reader.negators),
         _negated(words, reader.negators) if reader.negators else frozenset(),
+        frozenset(reader.owners),
     )
 
 
@@ -110,6 +114,7 @@ class _Reader:
         self.words: list[Word] = []
         self.names: set[str] = set()
         self.negators: list[int] = []  # places in ``words`` right after a negation
+        self.owners: set[str] = set()
         self.counted = False  # there is a word that a numeral may follow
         self._yets: list[int] = []  # places right after a "yet"
         self._spelled: list[str] = []
@@ -195,6 +200,8 @@ class _Reader:
         if tail == "t":
             self.negators.append(len(self.words) + 1)
             return head.removesuffix("n") or head
+        if tail == "s" and "relation" in look_up(head).sets:
+            self.owners.add(look_up(head).key)
         return head if tail in _TAILS else head + tail
 
     def _named(self, raw: str, word: Word, *, start: bool) -> Word:
@@ -247,11 +254,13 @@ _STOPS = frozenset(".!?:")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
 _LOWER_WORDS = frozenset(("vi", "xi", "xx"))  # a program, a name
+ONE = "#1"
 _INDEFINITE = frozenset(("a", "an", "one"))
 # Function words that are names when written so.
 _NAMES_TOO = {
     "US": "usa", "IT": "informatics", "WHO": "worldhealthorganization", "Go": "golang", "GO": "golang",
     "GET": "httpget", "PUT": "httpput", "AND": "booleanand", "OR": "booleanor",
+    "Kb": "kilobit", "Mb": "megabit", "Gb": "gigabit", "Tb": "terabit",
 }  # fmt: skip
 _ONE_UNIT = frozenset(listed(
     """second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro
@@ -262,7 +271,7 @@ _ONE_UNIT = frozenset(listed(
 @lru_cache(maxsize=4096)
 def _item(literal: Literal) -> Word:
     key = "#" + literal.key
-    return Word(form=key, stem=key, key=key)
+    return Word(form=key, stem=key, key=key, picks="some" if key == ONE else "")
 
 
 def _value(spelled: list[str]) -> int:

@@ -25,6 +25,7 @@ class Literal(msgspec.Struct, frozen=True, gc=False):
     other: str = ""
 
 
+_BITS = {"Kb": "kilobit", "Mb": "megabit", "Gb": "gigabit", "Tb": "terabit"}
 _POUND = UNITS["lb"][1]
 _DIGITS = re.compile(r"\d+")
 
@@ -61,6 +62,8 @@ def quantity(
 
 
 def _unit_name(unit: str) -> str:
+    if unit in _BITS:  # the case tells bits from bytes (IEC 80000-13)
+        return _BITS[unit]
     unit = unit.lower()
     if unit == "per cent":
         return "%"

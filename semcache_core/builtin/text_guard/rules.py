@@ -18,6 +18,8 @@ from .slots import swapped
 MAX_CHARS = 8192
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _ACCEPT = Accept()
+# What stands after one and the same word in two texts, and what shows that it may.
+_PARTED = (("in", "out", "out"), ("for", "against", "against"))
 _TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "disable"))
 _SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
 _ON_AND_OFF = {"on", "off"}
@@ -43,8 +45,7 @@ def compare(query: str, candidate: str) -> Verdict:
         x, y = opposed
         denied = a.negations > x.negates, b.negations > y.negates
         return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
-    close = len(only_a) + len(only_b) <= 1
-    if close and (" out" in a.folded or " out" in b.folded) and (_in_and_out(a, b) or _in_and_out(b, a)):
+    if len(only_a) + len(only_b) <= 1 and _crosswise(a, b):
         return Reject(reason="antonyms")
     state = _switched(a)
     if state and {state, _switched(b)} == _ON_AND_OFF and bool(a.negations) == bool(b.negations):
@@ -140,9 +141,16 @@ def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None
     return next(((x, y) for x in suspects for y in only_b if _opposite(x, y, close=close)), None)
 
 
-def _in_and_out(a: Parsed, b: Parsed) -> bool:
+def _crosswise(a: Parsed, b: Parsed) -> bool:
     """True for "log in" and "log out": as particles of one verb they are opposites, elsewhere mere prepositions."""
-    return not (_before(a, "in") - _before(b, "in")).isdisjoint(_before(b, "out") - _before(a, "out"))
+    return any(
+        (marker in a.folded or marker in b.folded) and (_parted(a, b, this, that) or _parted(b, a, this, that))
+        for this, that, marker in _PARTED
+    )
+
+
+def _parted(a: Parsed, b: Parsed, this: str, that: str) -> bool:
+    return not (_before(a, this) - _before(b, this)).isdisjoint(_before(b, that) - _before(a, that))
 
 
 def _switched(text: Parsed) -> str | None:

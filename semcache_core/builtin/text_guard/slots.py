@@ -59,9 +59,15 @@ def _adds(text: Parsed, mine: list[Word], other: Parsed) -> bool:
     return any(
         word.named
         and (word.key in text.names or "people" not in word.sets)  # polish is no Polish
+        and ("relation" not in word.sets or word.key in text.owners or not _relates(other))
         and not any(related(word.form, there.form) for there in other.words)
         for word in mine
     )
+
+
+def _relates(text: Parsed) -> bool:
+    """True if the text names a relative: another one without a possession may only say who is meant."""
+    return any("relation" in word.sets for word in text.content.values())
 
 
 def _capitals(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> bool:
@@ -88,11 +94,12 @@ def related(x: str, y: str) -> bool:
         return True
     if any(x[cut:] in _ENDINGS and y[cut:] in _ENDINGS for cut in range(max(4, size - 4), size + 1) if size >= 4):
         return True
-    if len(x) < 5 or x[0] != y[0]:
+    if len(x) < 4 or x[0] != y[0]:
         return False
     if len(x) == len(y):
-        return x[size : size + 2] == y[size : size + 2][::-1] and x[size + 2 :] == y[size + 2 :]
-    return len(y) == len(x) + 1 and x[size:] == y[size + 1 :]
+        return len(x) > 4 and x[size : size + 2] == y[size : size + 2][::-1] and x[size + 2 :] == y[size + 2 :]
+    # In a short word only a letter that was doubled, or should have been: "lose", "loose".
+    return len(y) == len(x) + 1 and x[size:] == y[size + 1 :] and (len(x) > 4 or y[size] == y[size - 1])
 
 
 def _filled_otherwise(a: Parsed, b: Parsed) -> bool:

@@ -262,6 +262,16 @@ configuration config
 administrator admin
 documentation docs
 bc bce
+usd dollar
+eur euro
+gbp sterling
+jpy yen
+inr rupee
+cny yuan renminbi rmb
+chf franc
+btc bitcoin
+eth ethereum
+chat conversation
 kb kilobyte
 mb megabyte
 gb gigabyte

@@ -66,6 +66,7 @@ _TABLE: dict[str, str] = {
         125 kilobit
         125e3 megabit
         125e6 gigabit
+        125e9 terabit
         1e3 kb kilobyte
         1e6 mb megabyte
         1e9 gb gig gigabyte

@@ -93,6 +93,18 @@ COUNTED: frozenset[str] = frozenset(
     listed("war part type phase chapter book volume act title class level article appendix schedule")
 )
 
+# Which of its kind a noun means: by the determiner or the like right before it (Huddleston & Pullum, chapter 5).
+PICKS: dict[str, str] = {
+    form: picked
+    for picked, forms in {
+        "all": "all every each", "some": "any single", "most": "most",
+        "this": "this these", "first": "first", "last": "last previous past", "next": "next upcoming coming",
+        "tomorrow": "tomorrow", "yesterday": "yesterday",
+    }.items()
+    for form in forms.split()
+}  # fmt: skip
+PICKED_TIMES: frozenset[str] = frozenset(("this", "last", "next", "tomorrow", "yesterday"))
+
 # "I don't know where it is" asks where it is: a negated word of these says nothing about the matter.
 HEDGES: frozenset[str] = frozenset(
     listed("""know figure find understand sure remember see seem tell think believe recall certain clear want get""")
