@@ -7,6 +7,7 @@ What must fail closed (a record of another partition, an undecodable one, a veri
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
@@ -131,10 +132,13 @@ class Engine:
         cache.
         """
         found = peeked or self.peek(query, policy=policy, directives=directives, now=self.clock())
+        spent = 0.0
         if found.reason == "unread":
+            began = time.monotonic()
             found = await self.read(query, policy=policy, directives=directives)
+            spent = time.monotonic() - began
         unsearched = self.unsearched(query, found, policy=policy, directives=directives)
-        return unsearched or await self.search(query, found, policy=policy, directives=directives)
+        return unsearched or await self.search(query, found, policy=policy, directives=directives, spent=spent)
 
     def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
         """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
@@ -147,12 +151,17 @@ class Engine:
             return found
         return msgspec.structs.replace(found, reason=why_not)
 
-    async def search(self, query: Query, missed: Found, *, policy: Policy, directives: Directives) -> Found:
-        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open."""
+    async def search(
+        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float = 0.0
+    ) -> Found:
+        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open.
+
+        ``spent``: seconds that the look-up took so far; the deadline is that of the whole.
+        """
         neighbours = cast("Neighbours", self._neighbours)
         try:
             asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
-            found = await within(neighbours.find(asked), self.limits.lookup_deadline)
+            found = await within(neighbours.find(asked), max(0.0, self.limits.lookup_deadline - spent))
         except TimeoutError as error:
             self.observatory.fault("lookup", error)
             found = Found(outcome="miss", reason="lookup-deadline")

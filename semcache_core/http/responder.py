@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -115,12 +116,15 @@ async def _searched(asking: Asking, missed: Found) -> Found:
     """Return what answers the request, where that has to be waited for."""
     engine, known, head = asking.desk.engine, asking.known, asking.known.head
     policy, directives = head.route.policy, head.directives
+    spent = 0.0
     if missed.reason == "unread":
+        began = time.monotonic()
         missed = await engine.read(known, policy=policy, directives=directives)
+        spent = time.monotonic() - began
         found = missed if missed.outcome != "miss" else _unsearched(asking, missed)
         if found is not None:
             return found
-    return await engine.search(asking.query, missed, policy=policy, directives=directives)
+    return await engine.search(asking.query, missed, policy=policy, directives=directives, spent=spent)
 
 
 def _is_unproven(asking: Asking, now: float) -> bool:

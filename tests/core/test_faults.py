@@ -124,6 +124,22 @@ def test_callers_who_wait_for_a_hanging_embedder_together_wait_one_deadline(rig:
     asyncio.run(body())
 
 
+def test_the_deadline_of_a_look_up_counts_what_the_read_took(rig: Callable[..., Any]) -> None:
+    limits = {"limits": {"response_deadline": 5.0, "embed_deadline": 5.0, "lookup_deadline": 0.8}}
+
+    async def body() -> None:
+        embedder, responses = Hanging(), remote_responses()
+        parts = {"embedder": embedder, "response_store": responses, "vector_store": remote_vectors()}
+        async with rig(limits, **parts) as open_rig:
+            embedder.hangs = True
+            responses.delay("get", seconds=0.7)
+            begin = time.perf_counter()
+            assert (await open_rig.cache.lookup(QUESTION)).reason == "lookup-deadline"
+            assert time.perf_counter() - begin < 0.7 + 0.8
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize(
     "error", [EmbedderUnavailable("x"), RuntimeError("x"), KeyError("x"), OSError(28, "x")], ids=repr
 )
