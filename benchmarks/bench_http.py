@@ -52,10 +52,10 @@ CONFIG = {
 # -- the applications -------------------------------------------------------------------------------------------------
 
 
-def raw_app(*, fields: Sequence[tuple[bytes, bytes]] = ()) -> Any:
+def raw_app() -> Any:
     """Return an ASGI callable that reads the body and answers: nothing can be faster under this server."""
     body = json.dumps(ANSWER).encode()
-    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *fields]
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -66,19 +66,6 @@ def raw_app(*, fields: Sequence[tuple[bytes, bytes]] = ()) -> Any:
         await send({"type": "http.response.body", "body": body})
 
     return app
-
-
-def raw_fields_app() -> Any:
-    """Return the same callable with as many fields as a hit has: the server checks and writes each of them."""
-    return raw_app(
-        fields=(
-            (b"cache-control", b"private, no-store"),
-            (b"cache-status", b"semcache; hit; ttl=86399"),
-            (b"x-cache", b"HIT"),
-            (b"age", b"0"),
-            (b"semcache-entry", b"0123456789abcdefghijklmnopqrstuv"),
-        )
-    )
 
 
 def fastapi_app(*, reads: bool = True) -> Any:
@@ -139,13 +126,7 @@ def cached_app() -> Any:
     return SemanticCacheASGI(fastapi_app(), cache=SemanticCache(load(CONFIG), registry=registry))
 
 
-APPS = {
-    "raw": raw_app,
-    "raw-fields": raw_fields_app,
-    "fastapi": fastapi_app,
-    "unread": unread_app,
-    "semcache": cached_app,
-}
+APPS = {"raw": raw_app, "fastapi": fastapi_app, "unread": unread_app, "semcache": cached_app}
 
 
 def serve(name: str, port: int, loop: str) -> None:
@@ -320,7 +301,6 @@ def hits(ports: dict[str, int], *, rounds: int, slice_of: int) -> None:
         _ratio("  against FastAPI", taken["fastapi"], taken["semcache"], 1.2 if connections == 1 else 1.8)
         _ratio("  against a FastAPI handler that never reads its request", taken["unread"], taken["semcache"])
         _ratio("  against raw ASGI", taken["raw"], taken["semcache"], 0.6)
-        _ratio("  against raw ASGI that sends the fields of a hit", taken["raw-fields"], taken["semcache"])
 
 
 def misses(ports: dict[str, int], *, rounds: int, slice_of: int) -> None:
