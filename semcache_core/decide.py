@@ -142,7 +142,7 @@ def serves(
     the answer itself forbids it. Stamped at or after its birth (``stamp``: the newest one of its tags) it is dead: it
     was invalidated, and is never served again, not even stale.
     """
-    if is_dead(record, stamp=stamp):
+    if stamp is not None and is_dead(record, stamp=stamp):
         return Found(outcome="miss", reason="stamped")
     outcome: Outcome = "hit"
     expires_at, max_age = record.expires_at, directives.max_age

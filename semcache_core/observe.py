@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from .decide import Found
+from .keys.digests import members_of
 from .protocols import SupportsNotices
 from .settings import Policy
-from .types import Address, Decision, Event, Fault, Fields, Notice, Query
+from .types import Address, Decision, Event, Fault, Notice, Query
 
 _TEXTS_WATCHED = 4096
 _TOLD_AGAIN = 60.0
@@ -58,7 +59,7 @@ class Splits:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._seen: OrderedDict[int, Fields] = OrderedDict()
+        self._seen: OrderedDict[int, bytes] = OrderedDict()
 
     def watch(self, query: Query) -> None:
         """Note that the query's text was asked with the query's members."""
@@ -73,7 +74,7 @@ class Splits:
             if len(self._seen) > _TEXTS_WATCHED:
                 self._seen.popitem(last=False)
         elif before != fields:
-            self.counts.update({name for name, _ in set(before) ^ set(fields)})
+            self.counts.update({name for name, _ in set(members_of(before)) ^ set(members_of(fields))})
 
 
 class Observatory:

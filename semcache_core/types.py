@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
-Fields = tuple[tuple[str, bytes], ...]
-"""Names of what a request was made of, each with a short keyed digest of its value."""
 
 Outcome = Literal["hit", "stale", "miss", "bypass"]
 Source = Literal["exact", "semantic"]
@@ -180,7 +178,7 @@ class Nearby(msgspec.Struct, frozen=True):
     flight: bytes
     text: str = ""
     exact_only: str | None = None
-    fields: Fields = ()
+    fields: bytes = b""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -242,8 +240,10 @@ class Query(Address, frozen=True, dict=True):
         return self.nearby.exact_only
 
     @property
-    def fields(self) -> Fields:
-        """Each header's and member's name and a short keyed digest of its value, to say which one split two keys."""
+    def fields(self) -> bytes:
+        """Each header's and member's name and a short keyed digest of its value, to say which one split two keys:
+        packed, as every hit reads them and hardly anybody looks (``keys.digests.members_of``).
+        """
         return self.nearby.fields
 
 
@@ -270,7 +270,8 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """Tokens that the upstream counted for this answer: what a hit saves."""
     cost: float = 0.0
     """Seconds that the upstream took: what a hit saves."""
-    fields: Fields = ()
+    fields: bytes = b""
+    """See ``Query.fields``."""
     must_revalidate: bool = False
     """The answer itself forbids that it is served stale."""
     age_at_birth: int = 0
@@ -278,7 +279,8 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
 
     def age(self, now: float) -> float:
         """Return the answer's age at ``now``, in seconds (RFC 9111, 4.2.3)."""
-        return max(0.0, now - self.born_at) + self.age_at_birth
+        lived = now - self.born_at
+        return (lived if lived > 0.0 else 0.0) + self.age_at_birth
 
 
 # -- what observers hear ----------------------------------------------------------------------------------------------

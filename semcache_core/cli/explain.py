@@ -19,6 +19,7 @@ from semcache_core.config import Config, load
 from semcache_core.errors import SemcacheError
 from semcache_core.http.exchange import Asking, Call, ask
 from semcache_core.http.site import Desk, Place, Route
+from semcache_core.keys.digests import members_of
 from semcache_core.opening import open_cache
 from semcache_core.protocols import SupportsScan, SupportsStamps
 from semcache_core.registry import Registry
@@ -207,7 +208,7 @@ def differences(query: Query, entry: Entry) -> list[str]:
     """Name what keeps an entry from answering a query: who asks, headers, members, the text."""
     record = entry.record
     differing = ["who asks, or where (credential, host, path, upstream)"] if record.partition != query.partition else []
-    own, other = dict(query.fields), dict(record.fields)
+    own, other = dict(members_of(query.fields)), dict(members_of(record.fields))
     names: Mapping[str, None] = dict.fromkeys([*own, *other])
     differing += [name for name in names if own.get(name) != other.get(name)]
     return differing

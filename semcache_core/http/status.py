@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from math import floor
 from urllib.parse import quote
 
 import msgspec
@@ -73,16 +74,20 @@ def hit(found: Found, *, handle: bytes, shown: Shown) -> list[tuple[bytes, bytes
     """
     record, now = found.record, found.now
     told = b"semcache; hit"
-    if shown.times and record is not None and record.expires_at is not None:
-        # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
-        told = b"semcache; hit; ttl=%d" % ((record.expires_at - now) // 1)
+    mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
+    entry = (b"semcache-entry", handle)
+    if record is None or not shown.times:
+        fields = [mark, entry]
+    else:
+        if record.expires_at is not None:
+            # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
+            told = b"semcache; hit; ttl=%d" % floor(record.expires_at - now)
+        fields = [mark, (b"age", b"%d" % int(record.age(now))), entry]
     if found.source == "semantic":
         told += b"; detail=semantic"
-    fields = [(_NAME, told), _STALE_MARK if found.outcome == "stale" else _HIT_MARK]
-    if record is not None:
-        fields += _age(record.age(now), shown)
-    fields.append((b"semcache-entry", handle))
-    return [*fields, *_matched(found)] if shown.matched else fields
+    if shown.matched:
+        fields += _matched(found)
+    return [(_NAME, told), *fields]
 
 
 def may_debug(headers: Headers, token: str | None) -> bool:

@@ -20,6 +20,7 @@ from semcache_core.types import Query
 __all__ = [
     "SHORTEST_SECRET",
     "Digests",
+    "members_of",
     "namespace_tag",
     "own_tags",
     "pack",
@@ -37,6 +38,7 @@ _NAME = 64
 
 pack: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 """Encode fields so that no two different lists of fields give the same bytes: each carries its type and length."""
+_unpack_members = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 def _base(key: bytes, purpose: bytes, size: int) -> Any:
@@ -108,13 +110,15 @@ class Digests:
         digest: bytes = hasher.digest()
         return digest
 
-    def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]]) -> tuple[tuple[str, bytes], ...]:
-        """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either.
+    def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]], *, after: bytes = b"") -> bytes:
+        """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either, packed;
+        ``after``: what this has returned for others.
 
         Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
         """
         first = values[:_MEMBERS]
-        return tuple([(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first])
+        made = [(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first]
+        return pack([*members_of(after), *made])
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
         """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""
@@ -130,6 +134,11 @@ class Digests:
             return None
         entry_id, proof = raw[:16], raw[16:]
         return entry_id if hmac.compare_digest(proof, _digest(self._handle, (partition, entry_id))) else None
+
+
+def members_of(packed: bytes) -> list[tuple[str, bytes]]:
+    """Return the names and digests that ``Digests.members`` has packed."""
+    return _unpack_members(packed) if packed else []
 
 
 def _digest(base: Any, fields: tuple[Any, ...]) -> bytes:

@@ -16,7 +16,7 @@ import msgspec
 
 from semcache_core.recent import Recent
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import Address, Bypass, Fields, Key, Nearby, Query
+from semcache_core.types import Address, Bypass, Key, Nearby, Query
 
 from .canonical import HASHED, HOLE
 from .digests import Digests, pack, store_scope
@@ -51,7 +51,7 @@ class _Scope(msgspec.Struct, frozen=True):
     """What all requests of one scope have in common."""
 
     store_scope: bytes
-    fields: Fields
+    fields: bytes
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class _Rest(msgspec.Struct, frozen=True):
             flight=flight if len(flight) <= _LONGEST_FLIGHT else digests.flight(flight),
             text=text,
             exact_only=exact_only,
-            fields=(*common.fields, *digests.members([("earlier turns", key.aside)])) if key.aside else common.fields,
+            fields=digests.members([("earlier turns", key.aside)], after=common.fields) if key.aside else common.fields,
         )
 
 

@@ -57,7 +57,7 @@ class _Rest(msgspec.Struct, frozen=True):
             flight=partition + self.exact,
             text=text,
             exact_only=exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE,
-            fields=digests.members(_named(self.context)) if self.context else (),
+            fields=digests.members(_named(self.context)) if self.context else b"",
         )
 
 

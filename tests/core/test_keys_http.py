@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from semcache_core.extractors.json_body import JsonBody, JsonOptions
 from semcache_core.extractors.openai_chat import OpenAIChat
-from semcache_core.keys.digests import Digests, namespace_tag, partition_tag, tag_digest, veto_id
+from semcache_core.keys.digests import Digests, members_of, namespace_tag, partition_tag, tag_digest, veto_id
 from semcache_core.keys.http import Admitted, HttpKeys, Target
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Bypass, Key, Query, Request
@@ -253,15 +253,15 @@ def test_a_settled_query_is_the_same_and_lets_go_of_the_request() -> None:
 
 def test_what_split_two_keys_is_named_and_never_shown() -> None:
     headers = [HOST, AUTH, (b"openai-beta", b"x")]
-    one = dict(query(chat(temperature=0.1, user="ann"), headers).fields)
-    other = dict(query(chat(temperature=0.2, user="bob"), [HOST, AUTH]).fields)
+    one = dict(members_of(query(chat(temperature=0.1, user="ann"), headers).fields))
+    other = dict(members_of(query(chat(temperature=0.2, user="bob"), [HOST, AUTH]).fields))
     split = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
     assert split == {"temperature", "end user", "header openai-beta"}
     assert {len(digest) for digest in one.values()} == {8}
 
 
 def test_the_names_of_members_are_bounded_in_number_and_length() -> None:
-    fields = query(chat(**{f"{'x' * 500}{number}": number for number in range(500)})).fields
+    fields = members_of(query(chat(**{f"{'x' * 500}{number}": number for number in range(500)})).fields)
     assert len(fields) == 64
     assert max(len(name) for name, _ in fields) == 64
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semcache_core import wire
+from semcache_core.keys.digests import pack
 from semcache_core.types import RECORD_VERSION, Record
 
 
@@ -21,7 +22,7 @@ def record(payload: bytes = b"x", text: str = "hello") -> Record:
         payload=payload,
         born_at=1.5,
         expires_at=None,
-        fields=(("model", b"12345678"),),
+        fields=pack([("model", b"12345678")]),
     )
 
 
