@@ -24,6 +24,8 @@ _MANY = frozenset(("many", "much"))
 _DONE = frozenset(listed("do does can could should would may might shall must to"))
 _PERSONS = frozenset(listed("i you we one they he she"))
 _HEDGED = HEDGES | {"explain"}
+# Told apart where every other word is the same: "why does it use", "how does it use".
+_OPENINGS = {"why": 1, "how": 1, "which": 1, "amount": 2}
 # "Where can I buy it?" asks for a way to buy it.
 _ALIKE = frozenset(("how", "where"))
 
@@ -38,13 +40,14 @@ _VERDICTS = {
 _HAVE = frozenset(("have", "has"))
 _FEW, _HARDLY = 4, 2  # differing words of content
 _DUTIES = frozenset(("must", "should"))
-_ARGUMENTS = frozenset(("who", "what"))
+_ARGUMENTS = frozenset(("who", "what", "which"))
 _SUPPORT = frozenset(("do", "does", "did"))
 _OPENERS = frozenset(listed("do does did am is are was were"))
 _NEAR = 5  # words within which such a question says what it asks
 
 _ALL = frozenset(listed("all every each whole entire everything"))
 _SOME = frozenset(listed("any single most half part"))
+_EXCEPT = frozenset(listed("except excepting excluding apart"))
 _ADVERBIAL = frozenset(listed("at after above"))  # "at all"
 
 
@@ -66,6 +69,10 @@ def asks_otherwise(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word])
         return reason
     if {_quantity(a.words), _quantity(b.words)} == {"all", "some"}:
         return "quantifiers"
+    if _excepts(a.words) != _excepts(b.words):
+        return "antonyms"
+    if _asked_alone(a.words, b.words):
+        return "question"
     if only_a or only_b:
         return None
     return "direction" if _of_another(a.words, b.words) or _owned_otherwise(a, b) else None
@@ -98,17 +105,24 @@ def _of_another(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
 def _argument(words: tuple[Word, ...]) -> str:
     if len(words) < 3 or words[0].form not in _ARGUMENTS:
         return ""
-    verb, after = words[1], words[2]
-    if verb.form in _SUPPORT:
+    if any(word.form in _SUPPORT for word in words[1:_NEAR]):  # also "what language do they speak"
         return "object"
-    return "subject" if (verb.open or verb.frame) and after.form not in _VERBS else ""  # not "what language do they"
+    # Not "what's the meaning", whose verb is gone with the apostrophe.
+    return "subject" if (words[1].open or words[1].frame) and _VERBS.isdisjoint([w.form for w in words]) else ""
 
 
 def _owned_otherwise(a: Parsed, b: Parsed) -> bool:
-    """True for "can I open my husband's mail" and "can my husband open my mail"."""
+    """True for "can I open my husband's mail" and "can my husband open my mail"; "husbands" may lack its apostrophe."""
     odd = a.owners ^ b.owners
-    # Where the other text has a plural somebody may have left out the apostrophe.
-    return any(not (a if key in b.owners else b).content[key].form.endswith("s") for key in odd)
+    return any(_is_subject((a if key in b.owners else b).words, key) for key in odd)
+
+
+def _is_subject(words: tuple[Word, ...], key: str) -> bool:
+    """True if "my husband" stands right after the verb that opens the question."""
+    return any(
+        word.key == key and here > 1 and words[here - 2].form in _VERBS and not word.form.endswith("s")
+        for here, word in enumerate(words)
+    )
 
 
 def _alike(x: str, y: str, a: Parsed, b: Parsed) -> bool:
@@ -135,8 +149,23 @@ def _asked_by(words: tuple[Word, ...], here: int) -> str:
     """Return what the word at this place asks for, if it is an interrogative."""
     form = words[here].form
     if form == "how":
-        return "amount" if _form(words, here + 1) in _MANY else "how"
+        after = _form(words, here + 1)
+        return "amount" if after in _MANY else "why" if after == "come" else "how"
     return _ASKED.get(form, "")
+
+
+def _asked_alone(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True if the texts differ in the question that they open with, and in no other word."""
+    one, other = _opening(x), _opening(y)
+    if one == other or not one or not other:
+        return False
+    rest_x, rest_y = x[_OPENINGS[one] :], y[_OPENINGS[other] :]
+    return len(rest_x) == len(rest_y) and all(p.key == q.key for p, q in zip(rest_x, rest_y, strict=True))
+
+
+def _opening(words: tuple[Word, ...]) -> str:
+    asked = "which" if _form(words, 0) == "which" else _asked_by(words, 0) if words else ""
+    return asked if asked in _OPENINGS else ""
 
 
 def _form(words: tuple[Word, ...], here: int) -> str:
@@ -180,6 +209,10 @@ def _quantity(words: tuple[Word, ...]) -> str:
         of_some = of_some or word.form in _SOME or (word.form == ONE and _counts(words, here + 1))
         before = word.form
     return "" if of_all == of_some else "all" if of_all else "some"
+
+
+def _excepts(words: tuple[Word, ...]) -> bool:
+    return any(word.form in _EXCEPT for word in words)
 
 
 def _counts(words: tuple[Word, ...], after: int) -> bool:

@@ -97,6 +97,8 @@ def _spelled(stem: str) -> str:
         stem = _OUR.sub("or", stem)
     if stem.endswith(("is", "ys")):
         return stem[:-1] + "z"
+    if stem.endswith("y"):  # one of movie and movies, city and cities
+        return stem[:-1] + "i"
     if stem.endswith(("tr", "br")):  # centre, fibre
         return stem[:-1] + "er"
     if stem.endswith(("ogu", "ll")) and len(stem) > 5:
@@ -175,7 +177,7 @@ def _positive(root: str) -> str:
     """Return the adjective of a comparative that has an opposite: "taller" is "tall", but "offer" not "off"."""
     if not root.endswith("er") or root in _OPPOSITES or root in _KEYS:
         return root
-    for base in (root[:-2], root[:-3], root[:-3] + "y"):
+    for base in (root[:-2], root[:-3]):
         if len(base) > 2 and base in _OPPOSITES and base not in PARTICLES:
             return base
     return root

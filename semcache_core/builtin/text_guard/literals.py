@@ -252,7 +252,8 @@ _OPERATOR_HINT = re.compile(r"[+*^=<>/]")
 _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
 
 
-_GROUPED = re.compile(r"\((?= *[\ue000-\uf8ff])")
+# Alone, a dash between two figures is a range.
+_FORMULA = re.compile(rf"{_OPERATOR.pattern}|(?<=\s)-(?=\s)|\((?= *[\ue000-\uf8ff])")
 # Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
 _SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
 _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
@@ -270,11 +271,9 @@ def operators(text: str, found: list[Literal]) -> str:
     """
     if len(found) > 1:
         text = _SPOKEN.sub(lambda match: f" {_SPOKEN_SIGNS.get(match[1].lower(), '*')} ", text)
-    if found and _OPERATOR_HINT.search(text) is not None:
-        signs = _OPERATOR.findall(text)[:100]
-        found.extend(Literal("code", op) for op in signs)
-        if signs:  # (6 + 4) / 2 is not 6 + 4 / 2
-            found.extend(Literal("code", brace) for brace in _GROUPED.findall(text)[:100])
+    if found and _OPERATOR_HINT.search(text) is not None and _OPERATOR.search(text) is not None:
+        # One after the other: 3 - 5 + 6 is not 3 + 5 - 6, and (6 + 4) / 2 is not 6 + 4 / 2.
+        found.append(Literal("code", " ".join([sign[0].strip() for sign in _FORMULA.finditer(text)])))
     if _SIGN_HINT.search(text) is not None or " - " in text:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
     return text

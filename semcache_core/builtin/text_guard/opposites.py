@@ -49,6 +49,7 @@ beginning start - end ending
 begin start - end stop finish
 beginner - expert advanced
 best - worst
+broken - intact
 if - unless
 formal formally - casual casually informally
 detailed - brief

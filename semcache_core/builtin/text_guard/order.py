@@ -89,6 +89,10 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
     if len(odd) < 2:
         return False
+    if len(odd) > 2 and len({x[here].key for here in odd}) == 2:
+        # "The cat bit my dog, who treats the dog?": the same two everywhere.
+        swapped = len({(x[here].key, y[here].key) for here in odd}) == 2
+        return swapped and all(_party(x[here]) for here in odd)
     start, end = odd[0], odd[-1] + 1
     first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
     if not first:
@@ -131,4 +135,4 @@ def _same_role(x: Word, y: Word) -> bool:
 
 
 def _party(word: Word) -> bool:
-    return _thing(word) or word.form in _PEOPLE
+    return _thing(word) or word.frame or word.form in _PEOPLE or bool(word.opposites)

@@ -186,7 +186,8 @@ class _Reader:
         """Take a word of a spelled number; return False for any other."""
         spelled = self._spelled
         if word.number is None:
-            if not spelled and word.form in _ROUND and self.words and self.words[-1].form == "a":  # a dozen
+            counted = word.form in _LARGE or (self.words and self.words[-1].form == "a")  # million dollars, a dozen
+            if not spelled and word.form in _ROUND and counted:
                 spelled.append("one")
             elif not spelled or not (word.form in SCALES or (word.form == "and" and spelled[-1] in SCALES)):
                 return False
@@ -253,6 +254,7 @@ _MAX_SPELLED = 12  # words of one number; more is no number, and would have no b
 _STOPS = frozenset(".!?:")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
+_LARGE = frozenset(listed("million billion trillion"))
 _LOWER_WORDS = frozenset(("vi", "xi", "xx"))  # a program, a name
 ONE = "#1"
 _INDEFINITE = frozenset(("a", "an", "one"))

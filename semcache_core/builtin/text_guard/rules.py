@@ -22,6 +22,16 @@ _ACCEPT = Accept()
 _PARTED = (("in", "out", "out"), ("for", "against", "against"))
 _TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "disable"))
 _SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
+# Bounds and whether they belong to what they bound (SQL: >=, >, <=, <).
+_BOUND = re.compile(
+    r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b|\bon\ or\ after\b
+      |\b(?:no|not)\ (?:less|fewer)\ than\b)
+    | (?P<le>\bat\ most\b|\bup\ to\b|\b(?:or|and)\ (?:less|fewer|under|below|younger|lower|earlier)\b
+      |\bon\ or\ before\b|\b(?:no|not)\ more\ than\b)
+    | (?P<gt>\b(?:more|greater|older|higher|larger|longer)\ than\b|\b(?:over|above|exceeding)\ (?=[\d$€£]))
+    | (?P<lt>\b(?:less|fewer|younger|lower|smaller|shorter)\ than\b|\b(?:under|below)\ (?=[\d$€£]))""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _ON_AND_OFF = {"on", "off"}
 _NEGATION = Penalty(amount=0.03, reason="negation")
 
@@ -50,12 +60,12 @@ def compare(query: str, candidate: str) -> Verdict:
     state = _switched(a)
     if state and {state, _switched(b)} == _ON_AND_OFF and bool(a.negations) == bool(b.negations):
         return Reject(reason="antonyms")
-    reason = swapped(a, b, only_a, only_b)
+    reason = _bounds(a, b) or swapped(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
     reason = reordered(a, b)
     if reason:
-        return Reject(reason=reason)
+        return Reject(reason=reason, certain=True)
     reason = asks_otherwise(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
@@ -85,6 +95,18 @@ def _literals(a: Parsed, b: Parsed) -> str | None:
     if odd.kind == "units" and not any(x.value == odd.value for x in (only_b if odd in only_a else only_a)):
         return "numbers"
     return odd.kind
+
+
+def _bounds(a: Parsed, b: Parsed) -> str | None:
+    """Return "numbers" if both texts set a bound and not the same one: "up to 10" and "more than 10"."""
+    if not a.literals or not b.literals:
+        return None
+    one, other = _bounded(a.folded), _bounded(b.folded)
+    return "numbers" if one and other and one != other else None
+
+
+def _bounded(text: str) -> set[str]:
+    return {match.lastgroup or "" for match in _BOUND.finditer(text)}
 
 
 def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:

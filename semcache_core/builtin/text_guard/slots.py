@@ -115,6 +115,8 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
     left, right = x[head : len(x) - tail], y[head : len(y) - tail]
     if not left or not right or max(len(left), len(right)) > min(_SLOT, head + tail):
         return False
+    if head and "format" in x[head - 1].sets:  # a PDF file, a PDF document: the noun adds nothing
+        return False
     fill_a, fill_b = _fill(left, b), _fill(right, a)
     if not fill_a or not fill_b or any(related(p.form, q.form) for p in fill_a for q in fill_b):
         return False

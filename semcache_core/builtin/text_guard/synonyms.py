@@ -262,6 +262,7 @@ configuration config
 administrator admin
 documentation docs
 bc bce
+computer pc
 usd dollar
 eur euro
 gbp sterling
