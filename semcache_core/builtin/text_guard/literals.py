@@ -25,6 +25,7 @@ _PUNCTUATION = str.maketrans(
     | {"×": "*", "÷": "/", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=", "،": ",", "٫": ".", "٬": ","}
 )
 _ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
+_SQUARE = re.compile("(?<![A-Za-z])[a-ln-zA-LN-Z]([\u00b2\u00b3])")  # x² is x^2, m² a unit
 _FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is 1 1/2, not 11/2
 _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
 
@@ -33,7 +34,7 @@ def fold(text: str) -> str:
     """Return the text with one kind of quotes, dashes and digits; ASCII comes back as it is."""
     if text.isascii():
         return text
-    text = _FRACTION.sub(" ", text)
+    text = _SQUARE.sub(lambda match: f"{match[0][0]}^{unicodedata.digit(match[1])}", _FRACTION.sub(" ", text))
     text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION)).replace("\u2044", "/")
     if _ACCENTED.search(text):
         text = _ACCENTED.sub(_bare, text)
@@ -99,6 +100,8 @@ _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values
 _PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
 
 
+# "55x40 cm" is 55 x 40 cm, but 0x40 a number.
+_SIZES = re.compile(r"(?<![\w.])(?!0x)\d{1,9}(?:\.\d{1,3})?(?:x\d{1,9}(?:\.\d{1,3})?){1,3}(?!x)")
 # "8 in the evening" is 8 pm (CLDR day periods).
 _DAYTIME = re.compile(
     r"\b(\d{1,2}(?::\d\d)?)(?: o'clock)? (?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
@@ -124,6 +127,8 @@ def figures(text: str, found: list[Literal]) -> str:
     hit = _DIGIT.search(text)
     if hit is None:
         return text
+    if "x" in text:
+        text = _SIZES.sub(lambda match: match[0].replace("x", " x "), text)
     if " in the " in text or " at night" in text or "noon" in text:
         text = _DAYTIME.sub(_halved, text)
     text = _PREFIXED.sub(_amount, text)
@@ -260,8 +265,10 @@ _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(
 
 
 # Between figures: "6 times 7".
-_SPOKEN = re.compile(r"(?<=[\ue000-\uf8ff]) +(plus|minus|times|multiplied by|divided by|x) +(?=[\ue000-\uf8ff])", re.I)
-_SPOKEN_SIGNS = {"plus": "+", "minus": "-", "divided by": "/"}
+_SPOKEN = re.compile(
+    r"(?<=[\ue000-\uf8ff]) +(plus|minus|times|multiplied by|divided by|over|x) +(?=[\ue000-\uf8ff])", re.IGNORECASE
+)
+_SPOKEN_SIGNS = {"plus": "+", "minus": "-", "divided by": "/", "over": "/"}
 
 
 def operators(text: str, found: list[Literal]) -> str:

@@ -104,6 +104,8 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
         return False
     if any(word.form in WH_WORDS for word in (*left, *right)):  # "on which floor is it", "it is on which floor"
         return False
+    if [word.form for word in between] == ["of"] and any(word.key.startswith("#") for word in (*left, *right)):
+        return False  # "leave of three months", "three months of leave"
     replacing = [word.form for word in between] == ["with"] and any(word.stem in _REPLACING for word in x[:start])
     # "Lake Victoria or Lake Superior": what stands before both of them links nothing.
     said = {word.key for word in x[:start]}

@@ -27,6 +27,13 @@ _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(_MEASURES)})\b")
 # Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64 to 9.67).
 _LETTERS = {"I": "1", "V": "5", "X": "10"}
 _LETTER = re.compile(rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:am|have|do|did|can|should|need|want)\b)")
+_SMALL = rf"(\d{{1,4}}|{'|'.join(word for word, value in NUMBER_WORDS.items() if 0 < value < 20)})"
+_HALVED = "(hour|day|week|month|year|mile|kilo|pound|liter|litre|cup)"
+_PAST = re.compile(rf"\bhalf past {_SMALL}\b", re.IGNORECASE)
+_HALF_A = re.compile(rf"\b(?:a )?half (?:an? |of an? )?{_HALVED}\b", re.IGNORECASE)
+_A_AND_HALF = re.compile(rf"\b(?:an?|one) {_HALVED} and a half\b", re.IGNORECASE)
+_AND_HALF = re.compile(rf"\b{_SMALL} and a half\b", re.IGNORECASE)
+_WORLD_WAR = re.compile(r"\bww ?(i{1,2}|[12])\b", re.IGNORECASE)
 # A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
 _PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
@@ -64,6 +71,10 @@ def parse(text: str) -> Parsed:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
     if _MEASURED_HINT.search(folded) is not None:
         folded = _MEASURED.sub(lambda match: f"what {_MEASURES[match[1]]}", folded)
+    if "half" in folded:
+        folded = _half(folded)
+    if "WW" in folded or "ww" in folded:
+        folded = _WORLD_WAR.sub(r"world war \1", folded)
     if "-in-law" in folded:
         folded = folded.replace("-in-law", "inlaw")
     if "with no " in folded:
@@ -88,6 +99,18 @@ def parse(text: str) -> Parsed:
         _negated(words, reader.negators) if reader.negators else frozenset(),
         frozenset(reader.owners),
     )
+
+
+def _half(text: str) -> str:
+    """Return the text with halves in figures: "two and a half hours", "an hour and a half", "half past six"."""
+    text = _PAST.sub(lambda match: f"{_figure(match[1])}:30", text)
+    text = _HALF_A.sub(r"0.5 \1s", text)
+    text = _A_AND_HALF.sub(r"1.5 \1s", text)
+    return _AND_HALF.sub(lambda match: f"{_figure(match[1])}.5", text)
+
+
+def _figure(number: str) -> int:
+    return NUMBER_WORDS[number.lower()] if number.lower() in NUMBER_WORDS else int(number)
 
 
 def _quotes(folded: str) -> tuple[str, ...]:

@@ -262,6 +262,8 @@ configuration config
 administrator admin
 documentation docs
 bc bce
+tbsp tablespoon
+tsp teaspoon
 computer pc
 usd dollar
 eur euro

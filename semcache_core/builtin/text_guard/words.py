@@ -85,7 +85,7 @@ SYMMETRIC: frozenset[str] = frozenset(
 )
 
 # Before an argument: where something comes from, where it goes.
-SOURCE: frozenset[str] = frozenset(["from", "leaving", "departing", "leave", "depart"])
+SOURCE: frozenset[str] = frozenset(["from", "leaving", "departing"])
 TARGET: frozenset[str] = frozenset(listed("""to into onto towards toward arriving reaching for"""))
 
 # What is counted with Roman numerals, single letters too: "World War I", "type V" (Chicago Manual of Style, 9.64).
