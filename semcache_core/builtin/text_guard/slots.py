@@ -11,6 +11,7 @@ _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "per
 _DO = frozenset(("do", "does", "did"))
 _LITTLE = 1  # differing words of content beside which a name more or less still counts
 _SLOT = 3  # words that a slot may hold
+_MANY_NAMES = 400  # pairs of other names, beyond which the texts are no wordings of one question
 
 # Endings that derive one word from another: "engineer" / "engineering", "direct" / "direction" (Quirk et al., app. I).
 _ENDINGS = frozenset([""]) | frozenset(
@@ -78,6 +79,8 @@ def _capitals(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> b
     names_b = [word for word in only_b if word.key in b.names]
     if not names_a or not names_b:
         return False
+    if len(names_a) * len(names_b) > _MANY_NAMES:
+        return True
     return not any(related(x.form, y.form) for x in names_a for y in names_b)
 
 
