@@ -89,9 +89,11 @@ def _picked_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> str | None:
 
 def _picks(words: tuple[Word, ...]) -> dict[str, set[str]]:
     picks: dict[str, set[str]] = {}
+    picked = ""
     for word, noun in pairwise(words):
-        if word.picks:
-            picks.setdefault(noun.key, set()).add(word.picks)
+        picked = picked if picked and word.picks == "some" else word.picks  # "every single day" is every day
+        if picked and not noun.picks:
+            picks.setdefault(noun.key, set()).add(picked)
     return picks
 
 
@@ -212,7 +214,10 @@ def _quantity(words: tuple[Word, ...]) -> str:
 
 
 def _excepts(words: tuple[Word, ...]) -> bool:
-    return any(word.form in _EXCEPT for word in words)
+    return any(
+        word.form in _EXCEPT and (word.form != "apart" or _form(words, here + 1) == "from")
+        for here, word in enumerate(words)
+    )
 
 
 def _counts(words: tuple[Word, ...], after: int) -> bool:

@@ -12,7 +12,7 @@ import unicodedata
 
 from .lists import listed
 from .quantities import Literal, clock, date, quantity
-from .units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
+from .units import CURRENCY_CODES, CURRENCY_NAMES, NUMBER_WORDS, SCALES, UNITS
 from .words import MONTHS
 
 PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
@@ -99,15 +99,18 @@ _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values
 _PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
 
 
-# "8 in the evening" is 8 pm (CLDR day periods).
+# "8 in the evening", "eight in the evening" is 8 pm (CLDR day periods).
+_HOURS = {word: str(hour) for word, hour in NUMBER_WORDS.items() if 1 <= hour <= 12}
 _DAYTIME = re.compile(
-    r"\b(\d{1,2}(?::\d\d)?)(?: o'clock)? (?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
+    rf"(?<!the )(?<![\w-])(\d{{1,2}}(?::\d\d)?|{'|'.join(_HOURS)})(?: o'clock)? "
+    r"(?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
 )
 
 
 def _halved(match: re.Match[str]) -> str:
-    forenoon = match[2] == "morning" or match[5] or (match[3] and int(match[1].partition(":")[0]) < 5)
-    return f"{match[1]} {'am' if forenoon else 'pm'}"
+    time = _HOURS.get(match[1], match[1])
+    forenoon = match[2] == "morning" or match[5] or (match[3] and int(time.partition(":")[0]) < 5)
+    return f"{time} {'am' if forenoon else 'pm'}"
 
 
 def _amount(match: re.Match[str]) -> str:
@@ -121,11 +124,11 @@ def _amount(match: re.Match[str]) -> str:
 
 def figures(text: str, found: list[Literal]) -> str:
     """Take every item with a digit out of the text, appending them to ``found`` in order of appearance."""
+    if "noon" in text or "night" in text or ("ning" in text and "in the " in text):
+        text = _DAYTIME.sub(_halved, text)
     hit = _DIGIT.search(text)
     if hit is None:
         return text
-    if " in the " in text or " at night" in text or "noon" in text:
-        text = _DAYTIME.sub(_halved, text)
     text = _PREFIXED.sub(_amount, text)
     hit = _DIGIT.search(text)
     out: list[str] = []

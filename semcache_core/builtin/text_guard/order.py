@@ -12,6 +12,7 @@ _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor commo
 _ARTICLES = frozenset(("a", "an", "the"))
 _THIRD = frozenset(listed("he she they him her them his hers their theirs"))
 _PEOPLE = frozenset(("people", "person"))
+_DIFFERENT = frozenset(("different", "differently"))  # British: "to" as well as "from" (New Hart's Rules)
 _PARTY = 3  # words that name one of two things
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
@@ -47,7 +48,7 @@ def _ways(words: tuple[Word, ...]) -> set[tuple[int, str]]:
     """Return what stands after "from" and "to", and which of the two it was."""
     found: set[tuple[int, str]] = set()
     for here, word in enumerate(words):
-        if word.role and word.form != "for":
+        if word.role and word.form != "for" and not (here and words[here - 1].form in _DIFFERENT):
             things: set[str] = set()
             _first(words, here + 1, things)
             found |= {(word.role, thing) for thing in things}

@@ -18,17 +18,24 @@ _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
 _UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
 # Measure phrases: "how tall" asks for the height (Huddleston & Pullum, 6.4.3; Quirk et al., 7.88).
-_MEASURES = {
+MEASURES = {
     "old": "age", "tall": "height", "high": "height", "heavy": "weight", "deep": "depth", "wide": "width",
     "long": "length", "far": "distance", "big": "size", "large": "size", "fast": "speed", "expensive": "price",
 }  # fmt: skip
-_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(_MEASURES)})\b")
-_MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(_MEASURES)})\b")
+_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(MEASURES)})\b")
+_MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 # Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64 to 9.67).
+# Not in "the class I booked", "a new book I read": after a determiner, or before a verb, it is the pronoun.
 _LETTERS = {"I": "1", "V": "5", "X": "10"}
-_LETTER = re.compile(rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:am|have|do|did|can|should|need|want)\b)")
+_UNDETERMINED = "".join([rf"(?<!\b(?i:{word}) )" for word in listed("the a an this that which any every each my our")])
+_VERB_AFTER = r"\w+ed|am|was|have|had|do|did|can|could|should|will|would|need|want|like|use|got|read|saw|took|bought"
+_LETTER = re.compile(
+    rf"(?:{_UNDETERMINED}|(?=\w+ (?!I \w)))"
+    rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:{_VERB_AFTER})\b)"
+)
 # A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
 _PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
+_MORE = frozenset(("more", "less", "fewer", "later", "earlier"))
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
@@ -63,7 +70,7 @@ def parse(text: str) -> Parsed:
     if "nited " in folded or "he us" in folded:
         folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
     if _MEASURED_HINT.search(folded) is not None:
-        folded = _MEASURED.sub(lambda match: f"what {_MEASURES[match[1]]}", folded)
+        folded = _MEASURED.sub(lambda match: f"what {MEASURES[match[1]]}", folded)
     if "-in-law" in folded:
         folded = folded.replace("-in-law", "inlaw")
     if "with no " in folded:
@@ -98,6 +105,8 @@ def _negated(words: list[Word], negators: list[int]) -> frozenset[str]:
     """Return the keys of the first word of meaning after each negator, unless it only wraps the question."""
     keys = set()
     for place in negators:
+        if place < len(words) and words[place].form in _MORE:
+            continue  # "no more than 5" is at most 5
         for word in words[place : place + _NEGATED_WITHIN]:
             if word.open or word.frame:
                 if word.form not in HEDGES:

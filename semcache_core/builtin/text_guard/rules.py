@@ -24,10 +24,12 @@ _TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "di
 _SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
 # Bounds and whether they belong to what they bound (SQL: >=, >, <=, <).
 _BOUND = re.compile(
-    r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b|\bon\ or\ after\b
-      |\b(?:no|not)\ (?:less|fewer)\ than\b)
-    | (?P<le>\bat\ most\b|\bup\ to\b|\b(?:or|and)\ (?:less|fewer|under|below|younger|lower|earlier)\b
-      |\bon\ or\ before\b|\b(?:no|not)\ more\ than\b)
+    r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b(?!\ than)
+      |\bon\ or\ after\b|\b(?:no|not)\ (?:less|fewer)\ than\b
+      |\b(?:more|greater|higher|larger)\ than\ or\ equal\b)
+    | (?P<le>\bat\ most\b|\bup\ to\b|\b(?:or|and)\ (?:less|fewer|under|below|younger|lower|earlier)\b(?!\ than)
+      |\bon\ or\ before\b|\b(?:no|not)\ more\ than\b
+      |\b(?:less|fewer|lower|smaller)\ than\ or\ equal\b)
     | (?P<gt>\b(?:more|greater|older|higher|larger|longer)\ than\b|\b(?:over|above|exceeding)\ (?=[\d$€£]))
     | (?P<lt>\b(?:less|fewer|younger|lower|smaller|shorter)\ than\b|\b(?:under|below)\ (?=[\d$€£]))""",
     re.VERBOSE | re.IGNORECASE,
