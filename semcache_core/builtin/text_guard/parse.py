@@ -126,6 +126,7 @@ class _Reader:
         self.owners: set[str] = set()
         self.counted = False  # there is a word that a numeral may follow
         self._yets: list[int] = []  # places right after a "yet"
+        self._ordinals: list[tuple[int, int]] = []  # places right after a "second" or more; where it is in ``found``
         self._spelled: list[str] = []
         self._shouting: bool | None = None
 
@@ -155,6 +156,9 @@ class _Reader:
                     self._read_word(raw, start=start, named=names)
                 start = False
         self._close_number("")
+        for place, found_at in self._ordinals:  # the second largest is another one than the largest
+            if place < len(words) and words[place].form.endswith(_SUPERLATIVES):
+                self.found[found_at] = msgspec.structs.replace(self.found[found_at], soft=False)
         # "It has yet to arrive": it has not.
         self.negators += [place + 1 for place in self._yets if place < len(words) and words[place].form == "to"]
 
@@ -189,6 +193,8 @@ class _Reader:
             self._yets.append(len(words))
         elif lower in ORDINALS:
             value = str(ORDINALS[lower])
+            if lower != "first":
+                self._ordinals.append((len(words), len(self.found)))
             self.found.append(Literal("numbers", value + "th", value, soft=True))
 
     def _spells(self, word: Word) -> bool:
@@ -261,6 +267,7 @@ _MAX_KNOWN = 20_000
 _MAX_SPELLED = 12  # words of one number; more is no number, and would have no bounds
 
 _STOPS = frozenset(".!?:")
+_SUPERLATIVES = ("est", "most")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
 _LARGE = frozenset(listed("million billion trillion"))
