@@ -41,7 +41,8 @@ def fold(text: str) -> str:
 
 
 def _bare(match: re.Match[str]) -> str:
-    return unicodedata.normalize("NFD", match.group())[0]
+    # A dotless i has no accent to lose; expressions that ignore case take it for an i, and the tables have to, too.
+    return unicodedata.normalize("NFD", match.group())[0].replace("ı", "i")
 
 
 def _any(names: dict[str, object]) -> str:

@@ -30,7 +30,9 @@ def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
     if not source_a and not target_a:
         return False
     source_b, target_b = _ends(b.words)
-    return bool(source_a & target_b - source_b and target_a & source_b - target_b)
+    # Not what is both, as the second of three in "from A to B to C".
+    from_a, to_a = source_a - target_a, target_a - source_a
+    return not (from_a.isdisjoint(target_b - source_b) or to_a.isdisjoint(source_b - target_b))
 
 
 def _turned(a: Parsed, b: Parsed) -> bool:
@@ -90,10 +92,10 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
     if len(odd) < 2:
         return False
-    if len(odd) > 2 and len({x[here].key for here in odd}) == 2:
+    pairs = {(x[here].key, y[here].key) for here in odd}
+    if len(odd) > 2 and len(pairs) == 2 and pairs == {(q, p) for p, q in pairs}:
         # "The cat bit my dog, who treats the dog?": the same two everywhere.
-        swapped = len({(x[here].key, y[here].key) for here in odd}) == 2
-        return swapped and all(_party(x[here]) for here in odd)
+        return all(_party(x[here]) for here in odd)
     start, end = odd[0], odd[-1] + 1
     first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
     if not first:

@@ -29,11 +29,9 @@ _ENDINGS = frozenset([""]) | frozenset(
 
 def swapped(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str | None:
     """Return the reason if a name, or the filler of a slot, differs between the texts."""
-    for x in only_a:
-        for y in only_b if x.sets else ():
-            shared = x.sets & y.sets
-            if shared:
-                return "dates" if shared & _CALENDAR else "entities"
+    shared = [x.sets & y.sets for x in only_a if x.sets for y in only_b if not x.sets.isdisjoint(y.sets)]
+    if shared:
+        return "dates" if any(names & _CALENDAR for names in shared) else "entities"
     if len(only_a) == 1 < len(only_b) and _abbreviated(only_a[0], b, only_b):
         return None
     if len(only_b) == 1 < len(only_a) and _abbreviated(only_b[0], a, only_a):
