@@ -323,6 +323,11 @@ def test_what_both_comes_and_goes_has_no_direction() -> None:
     assert compare(there, back) == compare(back, there)
 
 
+def test_units_that_both_texts_leave_unsaid_are_missing_in_either_order() -> None:
+    one, other = "is one / any of 3 milligrams", "is 3 any of one milligrams"
+    assert compare(one, other) == compare(other, one)
+
+
 def test_a_denied_predicate_costs_similarity() -> None:
     verdict = compare("Is nausea a symptom of pregnancy?", "Is nausea not a symptom of pregnancy?")
     assert verdict == Penalty(amount=0.03, reason="negation")

@@ -136,12 +136,16 @@ def _says(text: str, code: str) -> bool:
 
 def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
     """Take out pairs where one text leaves a unit unsaid ("aged 30", "30 years old"), if it is always the same text."""
-    for plain, full in ((left, right), (right, left)):
-        numbers = {x.value for x in plain if x.kind == "numbers"}
-        matched = {x.value for x in full if x.kind != "numbers" or x.key != x.value} & numbers
-        if matched:
-            return [x for x in left if x.value not in matched], [x for x in right if x.value not in matched]
-    return left, right
+    in_left, in_right = _unsaid_units(left, right), _unsaid_units(right, left)
+    if in_left and in_right:
+        return left, right
+    matched = in_left | in_right
+    return [x for x in left if x.value not in matched], [x for x in right if x.value not in matched]
+
+
+def _unsaid_units(plain: list[Literal], full: list[Literal]) -> set[str]:
+    numbers = {x.value for x in plain if x.kind == "numbers"}
+    return {x.value for x in full if x.kind != "numbers" or x.key != x.value} & numbers
 
 
 def _order(literal: Literal) -> tuple[bool, str, str]:
