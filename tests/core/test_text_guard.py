@@ -143,6 +143,9 @@ REJECTED = [
     ("units", "take 5 µg now", "take 5 mg now"),
     ("numbers", "saat 5 mı", "saat 6 mı"),
     ("dates", "a cafe in Qatar in the morning", "the noon cafe in Brunei"),
+    ("code", "what is 12 / 4", "what is 4 / 12"),
+    ("code", "what is 2^3", "what is 3^2"),
+    ("code", "is 3 < 5 true", "is 5 < 3 true"),
     ("quotes", 'What does "carpe diem" mean?', 'What does "memento mori" mean?'),
     ("code", "What does `git reset --hard` do?", "What does `git reset --soft` do?"),
     ("code", "What is in README.md?", "What is in LICENSE.md?"),
@@ -289,6 +292,9 @@ ACCEPTED = [
     ("the second largest lake in Peru", "the 2nd largest lake in Peru"),
     ("take 5 µg now", "take 5 micrograms now"),
     ("5 Turkish lıra", "5 Turkish lira"),
+    ("what is 4 + 12", "what is 12 + 4"),
+    ("ages 5 - 10", "ages 5 to 10"),
+    ("what is 12 divided by 4", "what is 12/4"),
     ("Will I get any refund?", "Will I get a refund at all?"),
 ]
 
