@@ -224,7 +224,7 @@ _EXTENSIONS = (  # IANA media types: the file name extensions that questions nam
 )
 _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
 
-_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?")
+_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
 _PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
 _DOTTED = re.compile(r"\.[a-zA-Z]")
@@ -317,9 +317,7 @@ def _symbol(kind: str, item: str) -> Literal:
     if kind == "code":
         return Literal("code", " ".join(item.strip("`").split()))
     if kind == "url":
-        return Literal(
-            "urls", re.sub(r"^(?:https?://)?(?:www\.)?", "", item, flags=re.IGNORECASE).rstrip("/.,;:!?)'").lower()
-        )
+        return Literal("urls", _ORIGIN.sub("", item).rstrip("/.,;:!?)'").lower())
     if kind == "email":
         return Literal("urls", item.rstrip(".").lower())
     if kind == "lang":

@@ -216,7 +216,6 @@ accept approve
 operate function
 wait pending
 advertisement ad advert commercial
-tv television
 kind type sort
 view watch see
 effect affect impact influence
