@@ -295,6 +295,11 @@ ACCEPTED = [
     ("what is 4 + 12", "what is 12 + 4"),
     ("ages 5 - 10", "ages 5 to 10"),
     ("what is 12 divided by 4", "what is 12/4"),
+    ("World War I started when?", "World War 1 started when?"),
+    ("During World War I did women vote?", "During World War 1 did women vote?"),
+    ("What is a class I device?", "What is a class 1 device?"),
+    ("a book I wrote about whales", "a book that I wrote about whales"),
+    ("the type I prefer", "the type that I prefer"),
     ("Will I get any refund?", "Will I get a refund at all?"),
 ]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from .lexicon import Word, look_up
+from .lexicon import IRREGULAR, Word, look_up
 from .lists import listed
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
 from .quantities import Literal, plain, quantity
@@ -25,13 +25,14 @@ MEASURES = {
 _MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(MEASURES)})\b")
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 # Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64 to 9.67).
-# Not in "the class I booked", "a new book I read": after a determiner, or before a verb, it is the pronoun.
+# Not in "the class I take", "a new book I wrote": after a determiner, or before a verb, it is the pronoun.
 _LETTERS = {"I": "1", "V": "5", "X": "10"}
-_UNDETERMINED = "".join([rf"(?<!\b(?i:{word}) )" for word in listed("the a an this that which any every each my our")])
-_VERB_AFTER = r"\w+ed|am|was|have|had|do|did|can|could|should|will|would|need|want|like|use|got|read|saw|took|bought"
+_UNDETERMINED = "".join([rf"(?<!\b(?i:{word}) )" for word in listed("the this that which any every each my our")])
+_PASTS = "|".join(IRREGULAR)
+_VERB_AFTER = rf"\w+ed|am|have|do|did|can|could|should|will|would|need|want|like|use|got|read|{_PASTS}"
 _LETTER = re.compile(
-    rf"(?:{_UNDETERMINED}|(?=\w+ (?!I \w)))"
-    rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:{_VERB_AFTER})\b)"
+    rf"\b((?i:world war)|(?:{_UNDETERMINED}|(?=\w+ (?!I \w)))"
+    rf"(?i:{'|'.join(sorted(COUNTED))})(?= \w (?!(?:{_VERB_AFTER})\b)| \w\b(?! ))) ([IVX])\b"
 )
 # A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
 _PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
