@@ -344,6 +344,12 @@ def test_a_denied_predicate_costs_similarity() -> None:
     assert verdict == Penalty(amount=0.03, reason="negation")
 
 
+def test_no_more_is_a_negation_and_no_more_than_a_bound() -> None:
+    assert compare("a diet with juice, no more sugar", "a diet with juice, sugar") == Penalty(
+        amount=0.03, reason="negation"
+    )
+
+
 def test_a_complaint_may_ask_for_the_remedy() -> None:
     assert compare("Why can't I sign in?", "How do I sign in?") == Penalty(amount=0.03, reason="negation")
 

@@ -106,7 +106,7 @@ def _negated(words: list[Word], negators: list[int]) -> frozenset[str]:
     """Return the keys of the first word of meaning after each negator, unless it only wraps the question."""
     keys = set()
     for place in negators:
-        if place < len(words) and words[place].form in _MORE:
+        if place + 1 < len(words) and words[place].form in _MORE and words[place + 1].form == "than":
             continue  # "no more than 5" is at most 5
         for word in words[place : place + _NEGATED_WITHIN]:
             if word.open or word.frame:
