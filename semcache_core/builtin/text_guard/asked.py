@@ -11,6 +11,7 @@ from itertools import pairwise
 from .lexicon import Word
 from .lists import listed
 from .parse import ONE, Parsed
+from .phrases import MEASURES
 from .words import HEDGES, PICKED_TIMES
 
 _ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
@@ -23,18 +24,25 @@ _MANY = frozenset(("many", "much"))
 # After these "how" asks for a way; elsewhere for a degree ("how old") or a state ("how are you").
 _DONE = frozenset(listed("do does can could should would may might shall must to"))
 _PERSONS = frozenset(listed("i you we one they he she"))
+_MINE = frozenset(("i", "we"))
+_BE = frozenset(("am", "are", "was", "were"))
+_ME = frozenset(("me", "us"))
 _HEDGED = HEDGES | {"explain"}
 # Told apart where every other word is the same: "why does it use", "how does it use".
 _OPENINGS = {"why": 1, "how": 1, "which": 1, "amount": 2}
 # "Where can I buy it?" asks for a way to buy it.
 _ALIKE = frozenset(("how", "where"))
+_OFTEN = frozenset(("often", "frequently"))
+_DEGREES = frozenset(MEASURES.values())  # "how long" has been read as "what length"
+# "How long does it take" may be "when will it come" or "how many days does it take"; never one of these.
+_OF_ANOTHER_SORT = frozenset(("how", "why", "who"))
 
 _MODALS = {
     "can": "may", "could": "may", "may": "may", "might": "may", "must": "must", "should": "should", "ought": "should",
 }  # fmt: skip
 _VERDICTS = {
     "allowed": "may", "permitted": "may", "able": "may", "possible": "may", "have": "must", "has": "must",
-    "need": "must", "required": "must", "obliged": "must", "obligatory": "must", "mandatory": "must",
+    "need": "must", "needed": "must", "required": "must", "obliged": "must", "obligatory": "must", "mandatory": "must",
     "necessary": "must", "compulsory": "must", "supposed": "should",
 }  # fmt: skip
 _HAVE = frozenset(("have", "has"))
@@ -75,7 +83,8 @@ def asks_otherwise(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word])
         return "question"
     if only_a or only_b:
         return None
-    return "direction" if _of_another(a.words, b.words) or _owned_otherwise(a, b) else None
+    another = _of_another(a.words, b.words) or _done_otherwise(a.words, b.words) or _owned_otherwise(a, b)
+    return "direction" if another else None
 
 
 def _picked_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> str | None:
@@ -89,9 +98,11 @@ def _picked_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> str | None:
 
 def _picks(words: tuple[Word, ...]) -> dict[str, set[str]]:
     picks: dict[str, set[str]] = {}
+    picked = ""
     for word, noun in pairwise(words):
-        if word.picks:
-            picks.setdefault(noun.key, set()).add(word.picks)
+        picked = picked if picked and word.picks == "some" else word.picks  # "every single day" is every day
+        if picked and not noun.picks:
+            picks.setdefault(noun.key, set()).add(picked)
     return picks
 
 
@@ -111,6 +122,24 @@ def _argument(words: tuple[Word, ...]) -> str:
     return "subject" if (words[1].open or words[1].frame) and _VERBS.isdisjoint([w.form for w in words]) else ""
 
 
+def _done_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True for "can I sue my neighbour" and "can my neighbour sue me"."""
+    return {_part(x), _part(y)} == {"subject", "object"}
+
+
+def _part(words: tuple[Word, ...]) -> str:
+    """Return which part those who ask have, where the question opens with an auxiliary and its subject."""
+    opened = next((here + 1 for here, word in enumerate(words[:_NEAR]) if word.form in _VERBS), 0)
+    subject = words[opened : opened + 2]
+    if not opened or not subject:
+        return ""
+    if subject[0].form in _MINE:
+        return "" if words[opened - 1].form in _BE else "subject"  # "am I charged by the bank"
+    named = subject[0].form != "it" and any(word.open for word in subject)
+    # "Does the bank let me": no deed, for which there is a word of content right before the "me".
+    return "object" if named and any(p.open and q.form in _ME for p, q in pairwise(words[opened + 1 :])) else ""
+
+
 def _owned_otherwise(a: Parsed, b: Parsed) -> bool:
     """True for "can I open my husband's mail" and "can my husband open my mail"; "husbands" may lack its apostrophe."""
     odd = a.owners ^ b.owners
@@ -127,7 +156,7 @@ def _is_subject(words: tuple[Word, ...], key: str) -> bool:
 
 def _alike(x: str, y: str, a: Parsed, b: Parsed) -> bool:
     """True if two questions seek one answer: where or how to get something; why it fails, how or when it will not."""
-    if {x, y} == _ALIKE:
+    if {x, y} == _ALIKE or ("degree" in (x, y) and _OF_ANOTHER_SORT.isdisjoint((x, y))):
         return True
     return (x == "why" and a.negations > 0) or (y == "why" and b.negations > 0)
 
@@ -150,7 +179,11 @@ def _asked_by(words: tuple[Word, ...], here: int) -> str:
     form = words[here].form
     if form == "how":
         after = _form(words, here + 1)
+        if after in _OFTEN or (after == "many" and _form(words, here + 2) == "times"):
+            return "frequency"
         return "amount" if after in _MANY else "why" if after == "come" else "how"
+    if form == "what" and _form(words, here + 1) in _DEGREES:
+        return "degree"
     return _ASKED.get(form, "")
 
 
@@ -193,9 +226,9 @@ def _modality(words: tuple[Word, ...]) -> str:
     first = words[0].form
     if first not in _OPENERS:
         return _MODALS.get(first, "")
-    for word, after in pairwise(words[1 : _NEAR + 1]):
+    for here, word in enumerate(words[1:_NEAR], start=1):
         said = _VERDICTS.get(word.form)
-        if said is not None and (after.form == "to" or word.form not in _HAVE):
+        if said is not None and (word.form not in _HAVE or _form(words, here + 1) == "to"):
             return said
     return ""
 
@@ -212,7 +245,10 @@ def _quantity(words: tuple[Word, ...]) -> str:
 
 
 def _excepts(words: tuple[Word, ...]) -> bool:
-    return any(word.form in _EXCEPT for word in words)
+    return any(
+        word.form in _EXCEPT and (word.form != "apart" or _form(words, here + 1) == "from")
+        for here, word in enumerate(words)
+    )
 
 
 def _counts(words: tuple[Word, ...], after: int) -> bool:

@@ -100,7 +100,7 @@ SETS: dict[str, str] = {
     "instrument": "piano guitar violin cello flute drum trumpet saxophone ukulele harp clarinet",
     "sport": """football soccer basketball baseball tennis cricket hockey rugby golf swimming volleyball
         badminton boxing wrestling skiing cycling""",
-    "relation": """mother father brother sister son daughter uncle aunt cousin grandfather grandmother
+    "relation": """mother mom father dad brother sister son daughter uncle aunt cousin grandfather grandmother
         husband wife boyfriend girlfriend nephew niece parent child baby toddler grandparent grandchild grandson
         granddaughter stepmother stepfather stepson stepdaughter motherinlaw fatherinlaw brotherinlaw sisterinlaw
         soninlaw daughterinlaw spouse ex fiance boss colleague coworker neighbor""",

@@ -39,7 +39,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 
 
 # Inflections without a rule (Quirk et al., irregular verbs and plurals), for words that questions use.
-_IRREGULAR: dict[str, str] = {
+IRREGULAR: dict[str, str] = {
     form: base
     for line in listed(
         """buy bought; send sent; pay paid; make made; take took taken; lose lost; find found; give gave given; begin
@@ -120,7 +120,7 @@ def stem(word: str) -> str:
 
 
 def _without_endings(word: str) -> str:
-    word = _IRREGULAR.get(word, word)
+    word = IRREGULAR.get(word, word)
     size = len(word)
     if size > 4 and word.endswith("ies"):
         return word[:-3] + "y"

@@ -42,7 +42,8 @@ def fold(text: str) -> str:
 
 
 def _bare(match: re.Match[str]) -> str:
-    return unicodedata.normalize("NFD", match.group())[0]
+    # A dotless i has no accent to lose; expressions that ignore case take it for an i, and the tables have to, too.
+    return unicodedata.normalize("NFD", match.group())[0].replace("ı", "i")
 
 
 def _any(names: dict[str, object]) -> str:
@@ -100,19 +101,6 @@ _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values
 _PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
 
 
-# "55x40 cm" is 55 x 40 cm, but 0x40 a number.
-_SIZES = re.compile(r"(?<![\w.])(?!0x)\d{1,9}(?:\.\d{1,3})?(?:x\d{1,9}(?:\.\d{1,3})?){1,3}(?!x)")
-# "8 in the evening" is 8 pm (CLDR day periods).
-_DAYTIME = re.compile(
-    r"\b(\d{1,2}(?::\d\d)?)(?: o'clock)? (?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
-)
-
-
-def _halved(match: re.Match[str]) -> str:
-    forenoon = match[2] == "morning" or match[5] or (match[3] and int(match[1].partition(":")[0]) < 5)
-    return f"{match[1]} {'am' if forenoon else 'pm'}"
-
-
 def _amount(match: re.Match[str]) -> str:
     if match[1] is None:
         return "number "
@@ -127,10 +115,6 @@ def figures(text: str, found: list[Literal]) -> str:
     hit = _DIGIT.search(text)
     if hit is None:
         return text
-    if "x" in text:
-        text = _SIZES.sub(lambda match: match[0].replace("x", " x "), text)
-    if " in the " in text or " at night" in text or "noon" in text:
-        text = _DAYTIME.sub(_halved, text)
     text = _PREFIXED.sub(_amount, text)
     hit = _DIGIT.search(text)
     out: list[str] = []
@@ -225,7 +209,7 @@ _EXTENSIONS = (  # IANA media types: the file name extensions that questions nam
 )
 _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
 
-_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?")
+_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
 _PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
 _DOTTED = re.compile(r"\.[a-zA-Z]")
@@ -253,6 +237,8 @@ _SYMBOL = re.compile(
 )
 
 
+# Between figures, where their order counts: 2 / 10 is not 10 / 2. Not a dash, which makes ranges.
+_ORDERED = re.compile(r"([\ue000-\uf8ff]) *([/^]|[<>]=?) *(?=([\ue000-\uf8ff]))")
 _OPERATOR_HINT = re.compile(r"[+*^=<>/]")
 _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
 
@@ -278,12 +264,19 @@ def operators(text: str, found: list[Literal]) -> str:
     """
     if len(found) > 1:
         text = _SPOKEN.sub(lambda match: f" {_SPOKEN_SIGNS.get(match[1].lower(), '*')} ", text)
+        # Soft, as the other text may say "5 of 10" for "5 / 10".
+        found.extend([Literal("code", _ordered(match, found), soft=True) for match in _ORDERED.finditer(text)])
     if found and _OPERATOR_HINT.search(text) is not None and _OPERATOR.search(text) is not None:
         # One after the other: 3 - 5 + 6 is not 3 + 5 - 6, and (6 + 4) / 2 is not 6 + 4 / 2.
         found.append(Literal("code", " ".join([sign[0].strip() for sign in _FORMULA.finditer(text)])))
     if _SIGN_HINT.search(text) is not None or " - " in text:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
     return text
+
+
+def _ordered(match: re.Match[str], found: list[Literal]) -> str:
+    left, right = (found[ord(item) - PLACEHOLDER].key for item in match.group(1, 3))
+    return f"{left} {match[2]} {right}"
 
 
 def symbols(text: str, found: list[Literal]) -> str:
@@ -311,9 +304,7 @@ def _symbol(kind: str, item: str) -> Literal:
     if kind == "code":
         return Literal("code", " ".join(item.strip("`").split()))
     if kind == "url":
-        return Literal(
-            "urls", re.sub(r"^(?:https?://)?(?:www\.)?", "", item, flags=re.IGNORECASE).rstrip("/.,;:!?)'").lower()
-        )
+        return Literal("urls", _ORIGIN.sub("", item).rstrip("/.,;:!?)'").lower())
     if kind == "email":
         return Literal("urls", item.rstrip(".").lower())
     if kind == "lang":

@@ -116,7 +116,6 @@ difficult hard tough - easy simple
 difficulty - ease
 disable - enable
 discharge - charge
-disconnect - connect
 divorce - marry
 doctor - patient
 domestic - foreign international
@@ -151,7 +150,6 @@ fat - thin
 father dad - mother mom mum
 female - male
 feminine - masculine
-few fewer - many
 finite - infinite
 first - last
 flexible - rigid
@@ -175,7 +173,6 @@ graduate - undergraduate
 grant - revoke deny
 assign - unassign
 long - brief
-ancestor - descendant
 opaque - transparent
 humid - arid
 urban - rural
@@ -220,7 +217,6 @@ leader - follower
 left - right
 less - more
 least - most
-lend - borrow
 lengthen - shorten
 liberal - conservative
 lock - unlock
@@ -244,7 +240,6 @@ natural - artificial
 near - far
 negative - positive
 nephew - niece
-new - old
 north northern - south southern
 objective - subjective
 obtain - lose
@@ -259,12 +254,10 @@ opponent - supporter
 oppose against - support
 optimist optimistic - pessimist pessimistic
 optional - mandatory required compulsory
-over - under
 overweight - underweight
 owner - renter
 parent - child
 partial - complete
-pass - fail
 passive - active
 past - future
 pause - resume continue
@@ -278,7 +271,6 @@ plus - minus
 polite - rude
 poor poverty - rich wealthy wealth
 popular - unpopular
-positive - negative
 postpaid - prepaid
 powerful - powerless
 predator - prey
@@ -304,7 +296,6 @@ scarce scarcity - abundant abundance
 sender - receiver recipient
 send - receive
 server - client
-show - hide
 sick ill - healthy
 sit - stand
 son - daughter

@@ -12,6 +12,7 @@ _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor commo
 _ARTICLES = frozenset(("a", "an", "the"))
 _THIRD = frozenset(listed("he she they him her them his hers their theirs"))
 _PEOPLE = frozenset(("people", "person"))
+_DIFFERENT = frozenset(("different", "differently"))  # British: "to" as well as "from" (New Hart's Rules)
 _PARTY = 3  # words that name one of two things
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
@@ -29,7 +30,9 @@ def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
     if not source_a and not target_a:
         return False
     source_b, target_b = _ends(b.words)
-    return bool(source_a & target_b - source_b and target_a & source_b - target_b)
+    # Not what is both, as the second of three in "from A to B to C".
+    from_a, to_a = source_a - target_a, target_a - source_a
+    return not (from_a.isdisjoint(target_b - source_b) or to_a.isdisjoint(source_b - target_b))
 
 
 def _turned(a: Parsed, b: Parsed) -> bool:
@@ -47,7 +50,7 @@ def _ways(words: tuple[Word, ...]) -> set[tuple[int, str]]:
     """Return what stands after "from" and "to", and which of the two it was."""
     found: set[tuple[int, str]] = set()
     for here, word in enumerate(words):
-        if word.role and word.form != "for":
+        if word.role and word.form != "for" and not (here and words[here - 1].form in _DIFFERENT):
             things: set[str] = set()
             _first(words, here + 1, things)
             found |= {(word.role, thing) for thing in things}
@@ -89,10 +92,10 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
     if len(odd) < 2:
         return False
-    if len(odd) > 2 and len({x[here].key for here in odd}) == 2:
+    pairs = {(x[here].key, y[here].key) for here in odd}
+    if len(odd) > 2 and len(pairs) == 2 and pairs == {(q, p) for p, q in pairs}:
         # "The cat bit my dog, who treats the dog?": the same two everywhere.
-        swapped = len({(x[here].key, y[here].key) for here in odd}) == 2
-        return swapped and all(_party(x[here]) for here in odd)
+        return all(_party(x[here]) for here in odd)
     start, end = odd[0], odd[-1] + 1
     first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
     if not first:

@@ -10,32 +10,14 @@ import msgspec
 from .lexicon import Word, look_up
 from .lists import listed
 from .literals import PLACEHOLDER, figures, fold, operators, symbols
+from .phrases import counted, settled
 from .quantities import Literal, plain, quantity
 from .units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
 from .words import COUNTED, HEDGES
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
-_UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
-# Measure phrases: "how tall" asks for the height (Huddleston & Pullum, 6.4.3; Quirk et al., 7.88).
-_MEASURES = {
-    "old": "age", "tall": "height", "high": "height", "heavy": "weight", "deep": "depth", "wide": "width",
-    "long": "length", "far": "distance", "big": "size", "large": "size", "fast": "speed", "expensive": "price",
-}  # fmt: skip
-_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(_MEASURES)})\b")
-_MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(_MEASURES)})\b")
-# Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64 to 9.67).
-_LETTERS = {"I": "1", "V": "5", "X": "10"}
-_LETTER = re.compile(rf"\b((?i:{'|'.join(sorted(COUNTED))})) ([IVX])\b(?! (?:am|have|do|did|can|should|need|want)\b)")
-_SMALL = rf"(\d{{1,4}}|{'|'.join(word for word, value in NUMBER_WORDS.items() if 0 < value < 20)})"
-_HALVED = "(hour|day|week|month|year|mile|kilo|pound|liter|litre|cup)"
-_PAST = re.compile(rf"\bhalf past {_SMALL}\b", re.IGNORECASE)
-_HALF_A = re.compile(rf"\b(?:a )?half (?:an? |of an? )?{_HALVED}\b", re.IGNORECASE)
-_A_AND_HALF = re.compile(rf"\b(?:an?|one) {_HALVED} and a half\b", re.IGNORECASE)
-_AND_HALF = re.compile(rf"\b{_SMALL} and a half\b", re.IGNORECASE)
-_WORLD_WAR = re.compile(r"\bww ?(i{1,2}|[12])\b", re.IGNORECASE)
-# A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
-_PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
+_MORE = frozenset(("more", "less", "fewer", "later", "earlier"))
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
@@ -66,27 +48,13 @@ def squash(text: str) -> str:
 @lru_cache(maxsize=2048)
 def parse(text: str) -> Parsed:
     """Return what the rules need of a text. Linear in its length; the caller bounds it."""
-    folded = fold(text)
-    if "nited " in folded or "he us" in folded:
-        folded = _UNITED.sub(lambda match: "UK" if match[1] else "USA", folded)
-    if _MEASURED_HINT.search(folded) is not None:
-        folded = _MEASURED.sub(lambda match: f"what {_MEASURES[match[1]]}", folded)
-    if "half" in folded:
-        folded = _half(folded)
-    if "WW" in folded or "ww" in folded:
-        folded = _WORLD_WAR.sub(r"world war \1", folded)
-    if "-in-law" in folded:
-        folded = folded.replace("-in-law", "inlaw")
-    if "with no " in folded:
-        folded = folded.replace("with no ", "without ")
-    if "-" in folded or "non " in folded:
-        folded = _PREFIX.sub(lambda match: match[1] or match[2], folded)
+    folded = settled(fold(text))
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
     reader = _Reader(found)
     reader.read(operators(rest, found))
-    if reader.counted and _LETTER.search(folded) is not None:
-        return parse(_LETTER.sub(lambda letter: f"{letter[1]} {_LETTERS[letter[2]]}", folded))
+    if reader.counted and (numbered := counted(folded)) != folded:
+        return parse(numbered)
     words = reader.words
     return Parsed(
         folded,
@@ -101,18 +69,6 @@ def parse(text: str) -> Parsed:
     )
 
 
-def _half(text: str) -> str:
-    """Return the text with halves in figures: "two and a half hours", "an hour and a half", "half past six"."""
-    text = _PAST.sub(lambda match: f"{_figure(match[1])}:30", text)
-    text = _HALF_A.sub(r"0.5 \1s", text)
-    text = _A_AND_HALF.sub(r"1.5 \1s", text)
-    return _AND_HALF.sub(lambda match: f"{_figure(match[1])}.5", text)
-
-
-def _figure(number: str) -> int:
-    return NUMBER_WORDS[number.lower()] if number.lower() in NUMBER_WORDS else int(number)
-
-
 def _quotes(folded: str) -> tuple[str, ...]:
     return tuple(squash((a or b).strip(" .,!?")) for a, b in _QUOTE.findall(folded))
 
@@ -121,6 +77,8 @@ def _negated(words: list[Word], negators: list[int]) -> frozenset[str]:
     """Return the keys of the first word of meaning after each negator, unless it only wraps the question."""
     keys = set()
     for place in negators:
+        if place + 1 < len(words) and words[place].form in _MORE and words[place + 1].form == "than":
+            continue  # "no more than 5" is at most 5
         for word in words[place : place + _NEGATED_WITHIN]:
             if word.open or word.frame:
                 if word.form not in HEDGES:
@@ -140,6 +98,7 @@ class _Reader:
         self.owners: set[str] = set()
         self.counted = False  # there is a word that a numeral may follow
         self._yets: list[int] = []  # places right after a "yet"
+        self._ordinals: list[tuple[int, int]] = []  # places right after a "second" or more; where it is in ``found``
         self._spelled: list[str] = []
         self._shouting: bool | None = None
 
@@ -169,6 +128,9 @@ class _Reader:
                     self._read_word(raw, start=start, named=names)
                 start = False
         self._close_number("")
+        for place, found_at in self._ordinals:  # the second largest is another one than the largest
+            if place < len(words) and words[place].form.endswith(_SUPERLATIVES):
+                self.found[found_at] = msgspec.structs.replace(self.found[found_at], soft=False)
         # "It has yet to arrive": it has not.
         self.negators += [place + 1 for place in self._yets if place < len(words) and words[place].form == "to"]
 
@@ -203,6 +165,8 @@ class _Reader:
             self._yets.append(len(words))
         elif lower in ORDINALS:
             value = str(ORDINALS[lower])
+            if lower != "first":
+                self._ordinals.append((len(words), len(self.found)))
             self.found.append(Literal("numbers", value + "th", value, soft=True))
 
     def _spells(self, word: Word) -> bool:
@@ -275,6 +239,7 @@ _MAX_KNOWN = 20_000
 _MAX_SPELLED = 12  # words of one number; more is no number, and would have no bounds
 
 _STOPS = frozenset(".!?:")
+_SUPERLATIVES = ("est", "most")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
 _LARGE = frozenset(listed("million billion trillion"))

@@ -24,10 +24,12 @@ _TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "di
 _SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
 # Bounds and whether they belong to what they bound (SQL: >=, >, <=, <).
 _BOUND = re.compile(
-    r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b|\bon\ or\ after\b
-      |\b(?:no|not)\ (?:less|fewer)\ than\b)
-    | (?P<le>\bat\ most\b|\bup\ to\b|\b(?:or|and)\ (?:less|fewer|under|below|younger|lower|earlier)\b
-      |\bon\ or\ before\b|\b(?:no|not)\ more\ than\b)
+    r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b(?!\ than)
+      |\bon\ or\ after\b|\b(?:no|not)\ (?:less|fewer)\ than\b
+      |\b(?:more|greater|higher|larger)\ than\ or\ equal\b)
+    | (?P<le>\bat\ most\b|\bup\ to\b|\b(?:or|and)\ (?:less|fewer|under|below|younger|lower|earlier)\b(?!\ than)
+      |\bon\ or\ before\b|\b(?:no|not)\ more\ than\b
+      |\b(?:less|fewer|lower|smaller)\ than\ or\ equal\b)
     | (?P<gt>\b(?:more|greater|older|higher|larger|longer)\ than\b|\b(?:over|above|exceeding)\ (?=[\d$€£]))
     | (?P<lt>\b(?:less|fewer|younger|lower|smaller|shorter)\ than\b|\b(?:under|below)\ (?=[\d$€£]))""",
     re.VERBOSE | re.IGNORECASE,
@@ -49,12 +51,13 @@ def compare(query: str, candidate: str) -> Verdict:
     only_a = [word for key, word in a.content.items() if key not in b.content]
     only_b = [word for key, word in b.content.items() if key not in a.content]
     opposed = _opposed(only_a, only_b)
-    if opposed is not None:
-        # "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out. Not where the
-        # opposite is the negation, as in "with" / "without" and "always" / "never".
-        x, y = opposed
-        denied = a.negations > x.negates, b.negations > y.negates
-        return _ACCEPT if denied[0] != denied[1] else Reject(reason="antonyms")
+    if len(opposed) > 1:
+        return Reject(reason="antonyms")
+    for x, y in opposed:
+        if not _cancelled(a, x, b, y):
+            return Reject(reason="antonyms")
+        only_a.remove(x)  # they say the same of it; what they say it of still counts
+        only_b.remove(y)
     if len(only_a) + len(only_b) <= 1 and _crosswise(a, b):
         return Reject(reason="antonyms")
     state = _switched(a)
@@ -69,7 +72,15 @@ def compare(query: str, candidate: str) -> Verdict:
     reason = asks_otherwise(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
-    return _NEGATION if _negated(a, b) else _ACCEPT
+    return _NEGATION if not opposed and _negated(a, b) else _ACCEPT
+
+
+def _cancelled(a: Parsed, x: Word, b: Parsed, y: Word) -> bool:
+    """True for "not happy" / "unhappy", "isn't right" / "wrong": the opposite and the negation cancel out.
+
+    Not where the opposite is the negation, as in "with" / "without" and "always" / "never".
+    """
+    return (a.negations > x.negates) != (b.negations > y.negates)
 
 
 def _negated(a: Parsed, b: Parsed) -> bool:
@@ -125,12 +136,16 @@ def _says(text: str, code: str) -> bool:
 
 def _bare(left: list[Literal], right: list[Literal]) -> tuple[list[Literal], list[Literal]]:
     """Take out pairs where one text leaves a unit unsaid ("aged 30", "30 years old"), if it is always the same text."""
-    for plain, full in ((left, right), (right, left)):
-        numbers = {x.value for x in plain if x.kind == "numbers"}
-        matched = {x.value for x in full if x.kind != "numbers" or x.key != x.value} & numbers
-        if matched:
-            return [x for x in left if x.value not in matched], [x for x in right if x.value not in matched]
-    return left, right
+    in_left, in_right = _unsaid_units(left, right), _unsaid_units(right, left)
+    if in_left and in_right:
+        return left, right
+    matched = in_left | in_right
+    return [x for x in left if x.value not in matched], [x for x in right if x.value not in matched]
+
+
+def _unsaid_units(plain: list[Literal], full: list[Literal]) -> set[str]:
+    numbers = {x.value for x in plain if x.kind == "numbers"}
+    return {x.value for x in full if x.kind != "numbers" or x.key != x.value} & numbers
 
 
 def _order(literal: Literal) -> tuple[bool, str, str]:
@@ -153,14 +168,26 @@ def _holds(text: Parsed, quotes: tuple[str, ...]) -> bool:
     return all(_ARTICLE.sub("", quote) in plain for quote in quotes)
 
 
-def _opposed(only_a: list[Word], only_b: list[Word]) -> tuple[Word, Word] | None:
-    """Return a word of each text of which one is the opposite of the other."""
+def _opposed(only_a: list[Word], only_b: list[Word]) -> set[tuple[Word, Word]]:
+    """Return the words of one text of which the other has an opposite, each with it."""
     keys = {y.key for y in only_b}
     roots = {root for y in only_b for root in y.roots}
-    # Opposites are listed or have a root in common: few words have to be held against all the others.
+    # Opposites are listed or have a root in common: no word has to be held against all the others.
     suspects = [x for x in only_a if not (x.opposites.isdisjoint(keys) and roots.isdisjoint(x.roots))]
+    if not suspects:
+        return set()
+    found: dict[str, list[Word]] = {}
+    for y in only_b:
+        for name in {y.key, *y.roots}:
+            found.setdefault(name, []).append(y)
     close = len(only_a) + len(only_b) <= 4
-    return next(((x, y) for x in suspects for y in only_b if _opposite(x, y, close=close)), None)
+    return {
+        (x, y)
+        for x in suspects
+        for name in {*x.opposites, *x.roots} & found.keys()
+        for y in found[name]
+        if _opposite(x, y, close=close)
+    }
 
 
 def _crosswise(a: Parsed, b: Parsed) -> bool:

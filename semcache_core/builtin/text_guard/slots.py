@@ -5,12 +5,17 @@ from __future__ import annotations
 from .lexicon import Word
 from .lists import listed
 from .parse import Parsed
+from .phrases import MEASURES
+from .units import UNITS
 from .words import AUXILIARIES, NO_ADVERBS, QUESTION_WORDS, VERB_BEFORE
 
 _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "period"))
 _DO = frozenset(("do", "does", "did"))
 _LITTLE = 1  # differing words of content beside which a name more or less still counts
 _SLOT = 3  # words that a slot may hold
+_MEASURED = frozenset(MEASURES.values())
+_PHYSICAL = frozenset(("length", "mass", "time", "calendar"))
+_MANY_NAMES = 400  # pairs of other names, beyond which the texts are no wordings of one question
 
 # Endings that derive one word from another: "engineer" / "engineering", "direct" / "direction" (Quirk et al., app. I).
 _ENDINGS = frozenset([""]) | frozenset(
@@ -25,11 +30,9 @@ _ENDINGS = frozenset([""]) | frozenset(
 
 def swapped(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> str | None:
     """Return the reason if a name, or the filler of a slot, differs between the texts."""
-    for x in only_a:
-        for y in only_b if x.sets else ():
-            shared = x.sets & y.sets
-            if shared:
-                return "dates" if shared & _CALENDAR else "entities"
+    shared = [x.sets & y.sets for x in only_a if x.sets for y in only_b if not x.sets.isdisjoint(y.sets)]
+    if shared:
+        return "dates" if any(names & _CALENDAR for names in shared) else "entities"
     if len(only_a) == 1 < len(only_b) and _abbreviated(only_a[0], b, only_b):
         return None
     if len(only_b) == 1 < len(only_a) and _abbreviated(only_b[0], a, only_a):
@@ -78,6 +81,8 @@ def _capitals(a: Parsed, b: Parsed, only_a: list[Word], only_b: list[Word]) -> b
     names_b = [word for word in only_b if word.key in b.names]
     if not names_a or not names_b:
         return False
+    if len(names_a) * len(names_b) > _MANY_NAMES:
+        return True
     return not any(related(x.form, y.form) for x in names_a for y in names_b)
 
 
@@ -126,9 +131,18 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
         return len(left) == len(right) == 1 and tail > 0 and one[0] != other[0]
     if related(one, other):  # start ups, startup
         return False
+    if _measures(fill_a, fill_b) or _measures(fill_b, fill_a):
+        return False
     if not tail and one.endswith("ed") and other.endswith("ed"):  # "how were they chosen"
         return False
     return not (_verb(x, head, fill_a[0]) or _verb(y, head, fill_b[0]))
+
+
+def _measures(x: list[Word], y: list[Word]) -> bool:
+    """True for "how long" (what length) and "how many minutes"."""
+    if len(x) != 1 or len(y) != 1 or x[0].form not in _MEASURED:
+        return False
+    return UNITS.get(y[0].form, ("",))[0] in _PHYSICAL
 
 
 def _fill(slot: tuple[Word, ...], other: Parsed) -> list[Word]:

@@ -26,7 +26,7 @@ ban prohibit forbid
 beautiful pretty
 begin start commence launch
 bike bicycle
-big large huge
+big large huge larger
 bill invoice
 boost increase improve enhance raise
 boss manager
@@ -42,6 +42,7 @@ cheap inexpensive affordable
 child kid
 choose select pick
 clever smart intelligent
+colleague coworker
 college university
 combine merge
 company firm business corporation
@@ -73,10 +74,10 @@ employ hire
 enable activate
 disable deactivate
 error mistake fault
-essential necessary required crucial vital
+essential necessary required crucial vital mandatory compulsory obligatory
 examination exam test
 exit leave quit
-fast quick rapid speedy
+fast quick rapid speedy quicker
 fee charge cost price
 film movie
 finish complete
@@ -105,6 +106,7 @@ journey trip travel
 keep retain maintain
 lawyer attorney
 learn study
+less lesser fewer
 length duration
 level rating
 lift elevator
@@ -214,7 +216,6 @@ accept approve
 operate function
 wait pending
 advertisement ad advert commercial
-tv television
 kind type sort
 view watch see
 effect affect impact influence

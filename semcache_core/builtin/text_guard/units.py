@@ -10,10 +10,11 @@ from __future__ import annotations
 from .lists import listed
 
 # dimension: one line a unit, "factor name name ...": the factor turns one of it into the dimension's base unit. Names
-# of several words are written with "_". Cups, spoons, gallons and pints are those of the US.
+# of several words are written with "_", and "μ" is the Greek letter, as ``fold`` writes the micro sign. Cups, spoons,
+# gallons and pints are those of the US.
 _TABLE: dict[str, str] = {
     "length": """1e-9 nm nanometer nanometre
-        1e-6 µm um micron micrometer micrometre
+        1e-6 μm um micron micrometer micrometre
         1e-3 mm millimeter millimetre
         1e-2 cm centimeter centimetre
         1 m meter metre
@@ -30,7 +31,7 @@ _TABLE: dict[str, str] = {
         0.09290304 ft2 sqft sq_ft square_foot square_feet
         2589988.110336 sq_mi square_mile
         4046.8564224 acre""",
-    "mass": """1e-9 µg ug mcg microgram
+    "mass": """1e-9 μg ug mcg microgram
         1e-6 mg milligram
         1e-3 g gr gram gramme
         1 kg kilo kilogram
@@ -49,7 +50,7 @@ _TABLE: dict[str, str] = {
         0.00492892159375 tsp teaspoon
         1e3 m3 cubic_meter cubic_metre""",
     "time": """1e-9 ns nanosecond
-        1e-6 µs us microsecond
+        1e-6 μs us microsecond
         1e-3 ms msec millisecond
         1 s sec second
         60 min minute

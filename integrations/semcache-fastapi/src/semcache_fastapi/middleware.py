@@ -25,7 +25,7 @@ class SemanticCacheMiddleware:
     cached; requests of the OpenAI chat protocol are recognised by themselves. ``identity`` names the caller, or returns
     None for nobody, whose requests bypass the cache; without it credentials in the headers tell callers apart.
 
-    Arguments that make no sense raise ConfigError; what is wrong in ``config`` fails the application's start-up.
+    Arguments that make no sense, and whatever is wrong in ``config``, fail the application's start-up.
     """
 
     def __init__(
@@ -38,23 +38,14 @@ class SemanticCacheMiddleware:
         methods: Sequence[str] = ("POST",),
         identity: Identity | None = None,
     ) -> None:
-        if isinstance(paths, str) or isinstance(methods, str):
-            raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
-        for path in paths:
-            if not path.startswith("/"):
-                # As a suffix, "ask" would claim "/task" as well.
-                raise ConfigError(f"paths: {path!r} does not begin with '/'; write {'/' + path!r}")
-        if identity is not None and not callable(identity):
-            raise ConfigError(
-                "identity is a function of the request; header names stand in the configuration: http.identity"
-            )
-        if cache is not None and config is not None:
-            raise ConfigError(
-                "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
-            )
         self.app = app
         self._driver: ASGIApp
         try:
+            _check(paths=paths, methods=methods, identity=identity)
+            if cache is not None and config is not None:
+                raise ConfigError(
+                    "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
+                )
             self.cache = cache or _configured(config)
         except (ConfigError, PluginError) as error:
             self._driver = _Refused(error)
@@ -68,7 +59,7 @@ class SemanticCacheMiddleware:
 
 
 class _Refused:
-    """Stands where the cache would, where its configuration is wrong, and fails the server's start-up with the reason.
+    """Stands where the cache would, where it cannot be made as asked, and fails the server's start-up with the reason.
 
     Starlette makes its middleware while the server starts. Servers take an exception there for an application without a
     start-up and go on, and then every single request is answered with a 500.
@@ -82,6 +73,19 @@ class _Refused:
             raise self._error.with_traceback(None)
         await receive()
         await send({"type": "lifespan.startup.failed", "message": f"semcache: {self._error}"})
+
+
+def _check(*, paths: Sequence[str], methods: Sequence[str], identity: Identity | None) -> None:
+    if isinstance(paths, str) or isinstance(methods, str):
+        raise ConfigError('paths and methods are lists: paths=["/ask"], methods=["POST"]')
+    for path in paths:
+        if not path.startswith("/"):
+            # As a suffix, "ask" would claim "/task" as well.
+            raise ConfigError(f"paths: {path!r} does not begin with '/'; write {'/' + path!r}")
+    if identity is not None and not callable(identity):
+        raise ConfigError(
+            "identity is a function of the request; header names stand in the configuration: http.identity"
+        )
 
 
 def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:
