@@ -1,11 +1,13 @@
-"""The order of arguments: the same words, but the one where the other was."""
+"""Who does what to whom, and from where to where: the same words, but the one where the other was."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .lexicon import FROM, Word, stem
 from .lists import listed
-from .parse import Parsed
-from .words import SYMMETRIC, WH_WORDS
+from .parse import Parsed, form_at
+from .words import OPENING_VERBS, SYMMETRIC, WH_WORDS
 
 # One of these anywhere, and the order of what is compared means nothing.
 _UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
@@ -14,15 +16,27 @@ _THIRD = frozenset(listed("he she they him her them his hers their theirs"))
 _PEOPLE = frozenset(("people", "person"))
 _DIFFERENT = frozenset(("different", "differently"))  # British: "to" as well as "from" (New Hart's Rules)
 _PARTY = 3  # words that name one of two things
+_OPENING = 5  # words within which a question has its verb
+_MINE = frozenset(("i", "we"))
+_BE = frozenset(("am", "are", "was", "were"))
+_ME = frozenset(("me", "us"))
+_ARGUMENTS = frozenset(("who", "what", "which"))
+_SUPPORT = frozenset(("do", "does", "did"))
+_PASSIVE = frozenset(("be", "get"))
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
 
 
 def reordered(a: Parsed, b: Parsed) -> str | None:
     """Return "direction" if the texts name the same things in exchanged roles: from A to B, from B to A."""
-    if _exchanged_ends(a, b) or _turned(a, b) or _transposed(a.words, b.words):
+    if _exchanged_ends(a, b) or _transposed(a.words, b.words):
         return "direction"
-    return None
+    if a.content.keys() != b.content.keys():
+        return None
+    x, y = a.words, b.words
+    return (
+        "direction" if _turned(x, y) or _of_another(x, y) or _done_otherwise(x, y) or _owned_otherwise(a, b) else None
+    )
 
 
 def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
@@ -35,11 +49,9 @@ def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
     return not (from_a.isdisjoint(target_b - source_b) or to_a.isdisjoint(source_b - target_b))
 
 
-def _turned(a: Parsed, b: Parsed) -> bool:
-    """True for "a gift from my parents" and "a gift to my parents", where nothing else differs."""
-    if a.content.keys() != b.content.keys():
-        return False
-    one, other = _ways(a.words), _ways(b.words)
+def _turned(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True for "a gift from my parents" and "a gift to my parents"."""
+    one, other = _ways(x), _ways(y)
     if len(one) != 1 or len(other) != 1:
         return False
     (role_a, thing_a), (role_b, thing_b) = *one, *other
@@ -141,3 +153,53 @@ def _same_role(x: Word, y: Word) -> bool:
 
 def _party(word: Word) -> bool:
     return _thing(word) or word.frame or word.form in _PEOPLE or bool(word.opposites)
+
+
+def _of_another(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True if one asks for the subject, "who beat them", and the other for the object, "who did they beat"
+    (Huddleston & Pullum, 10.7.2).
+    """
+    return {_argument(x), _argument(y)} == {"subject", "object"}
+
+
+def _argument(words: tuple[Word, ...]) -> str:
+    if len(words) < 3 or words[0].form not in _ARGUMENTS:
+        return ""
+    if any(word.form in _SUPPORT for word in words[1:_OPENING]):  # also "what language do they speak"
+        return "object"
+    # Not "what's the meaning", whose verb is gone with the apostrophe.
+    return "subject" if (words[1].open or words[1].frame) and OPENING_VERBS.isdisjoint([w.form for w in words]) else ""
+
+
+def _done_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
+    """True for "can I sue my neighbour" and "can my neighbour sue me"."""
+    return {_part(x), _part(y)} == {"subject", "object"}
+
+
+def _part(words: tuple[Word, ...]) -> str:
+    """Return which part those who ask have, where the question opens with an auxiliary and its subject."""
+    opened = next((here + 1 for here, word in enumerate(words[:_OPENING]) if word.form in OPENING_VERBS), 0)
+    subject = words[opened : opened + 2]
+    if not opened or not subject:
+        return ""
+    if subject[0].form in _MINE:
+        # "Am I charged by the bank", "will I be told".
+        passive = words[opened - 1].form in _BE or form_at(words, opened + 1) in _PASSIVE
+        return "" if passive else "subject"
+    named = subject[0].form != "it" and any(word.open for word in subject)
+    # "Does the bank let me": no deed, for which there is a word of content right before the "me".
+    return "object" if named and any(p.open and q.form in _ME for p, q in pairwise(words[opened + 1 :])) else ""
+
+
+def _owned_otherwise(a: Parsed, b: Parsed) -> bool:
+    """True for "can I open my husband's mail" and "can my husband open my mail"; "husbands" may lack its apostrophe."""
+    odd = a.owners ^ b.owners
+    return any(_is_subject((a if key in b.owners else b).words, key) for key in odd)
+
+
+def _is_subject(words: tuple[Word, ...], key: str) -> bool:
+    """True if "my husband" stands right after the verb that opens the question."""
+    return any(
+        word.key == key and here > 1 and words[here - 2].form in OPENING_VERBS and not word.form.endswith("s")
+        for here, word in enumerate(words)
+    )

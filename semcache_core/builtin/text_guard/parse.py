@@ -45,6 +45,11 @@ def squash(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def form_at(words: tuple[Word, ...], here: int) -> str:
+    """Return the word at a place as it is written; "" beyond the end."""
+    return words[here].form if here < len(words) else ""
+
+
 @lru_cache(maxsize=2048)
 def parse(text: str) -> Parsed:
     """Return what the rules need of a text. Linear in its length; the caller bounds it."""

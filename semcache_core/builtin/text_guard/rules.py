@@ -12,6 +12,7 @@ from .lexicon import Word, look_up
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
 from .parse import Parsed, parse, squash
+from .picked import picks_otherwise
 from .quantities import Literal
 from .slots import swapped
 
@@ -66,10 +67,8 @@ def compare(query: str, candidate: str) -> Verdict:
     reason = _bounds(a, b) or swapped(a, b, only_a, only_b)
     if reason:
         return Reject(reason=reason, certain=True)
-    reason = reordered(a, b)
-    if reason:
-        return Reject(reason=reason, certain=True)
-    reason = asks_otherwise(a, b, only_a, only_b)
+    differing = len(only_a) + len(only_b)
+    reason = reordered(a, b) or asks_otherwise(a, b, differing) or picks_otherwise(a, b, differing)
     if reason:
         return Reject(reason=reason, certain=True)
     return _NEGATION if not opposed and _negated(a, b) else _ACCEPT

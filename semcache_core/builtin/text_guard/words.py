@@ -122,6 +122,8 @@ VERB_BEFORE: frozenset[str] = frozenset(
 AUXILIARIES: frozenset[str] = frozenset(
     listed("can could do does did should would will shall may might must is are was were")
 )
+# What a question may open with: an auxiliary, a form of "be" or "have", also before its "n't".
+OPENING_VERBS: frozenset[str] = AUXILIARIES | frozenset(listed("am have has had don won"))
 QUESTION_WORDS: frozenset[str] = frozenset(listed("how why when where"))
 WH_WORDS: frozenset[str] = QUESTION_WORDS | frozenset(listed("what which who whom whose"))
 
