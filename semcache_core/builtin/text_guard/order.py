@@ -34,9 +34,8 @@ def reordered(a: Parsed, b: Parsed) -> str | None:
     if a.content.keys() != b.content.keys():
         return None
     x, y = a.words, b.words
-    return (
-        "direction" if _turned(x, y) or _of_another(x, y) or _done_otherwise(x, y) or _owned_otherwise(a, b) else None
-    )
+    recast = _turned(x, y) or _of_another(x, y) or _done_otherwise(x, y) or _owned_otherwise(a, b)
+    return "direction" if recast else None
 
 
 def _exchanged_ends(a: Parsed, b: Parsed) -> bool:

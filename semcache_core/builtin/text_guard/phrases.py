@@ -33,6 +33,7 @@ _ONE_AND_HALF = re.compile(rf"\b(?:an?|one) {_HALVED} and a half\b", re.IGNORECA
 _AND_HALF = re.compile(rf"\b{_SMALL} and a half\b", re.IGNORECASE)
 
 # "55x40 cm" is 55 x 40 cm, but 0x40 a number.
+_SIZES_HINT = re.compile("[0-9]x")
 _SIZES = re.compile(r"(?<![\w.])(?!0x)\d{1,9}(?:\.\d{1,3})?(?:x\d{1,9}(?:\.\d{1,3})?){1,3}(?!x)")
 # "8 in the evening", "eight in the evening" is 8 pm (CLDR day periods).
 _HOURS = {word: str(hour) for word, hour in NUMBER_WORDS.items() if 1 <= hour <= 12}
@@ -60,7 +61,7 @@ def settled(text: str) -> str:
         text = _in_figures(text)
     if "noon" in text or "night" in text or ("ning" in text and "in the " in text):
         text = _DAYTIME.sub(_on_the_clock, text)
-    if "x" in text:
+    if "x" in text and _SIZES_HINT.search(text) is not None:
         text = _SIZES.sub(lambda match: match[0].replace("x", " x "), text)
     if "-in-law" in text:
         text = text.replace("-in-law", "inlaw")

@@ -9,6 +9,7 @@ from semcache_core.types import Accept, Penalty, Reject, Verdict
 
 from .asked import asks_otherwise
 from .lexicon import Word, look_up
+from .lists import listed
 from .opposites import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
 from .order import reordered
 from .parse import Parsed, parse, squash
@@ -23,6 +24,12 @@ _ACCEPT = Accept()
 _PARTED = (("in", "out", "out"), ("for", "against", "against"))
 _TURN, _ENABLE, _DISABLE = (look_up(verb).key for verb in ("turn", "enable", "disable"))
 _SWITCHED = {_ENABLE: "on", _DISABLE: "off"}
+_BOUNDING = frozenset(
+    listed(
+        "than least most up more less fewer over above under below exceeding older younger higher lower later earlier "
+        "greater after before"
+    )
+)
 # Bounds and whether they belong to what they bound (SQL: >=, >, <=, <).
 _BOUND = re.compile(
     r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b(?!\ than)
@@ -111,12 +118,15 @@ def _bounds(a: Parsed, b: Parsed) -> str | None:
     """Return "numbers" if both texts set a bound and not the same one: "up to 10" and "more than 10"."""
     if not a.literals or not b.literals:
         return None
-    one, other = _bounded(a.folded), _bounded(b.folded)
+    one = _bounded(a)
+    other = _bounded(b) if one else one
     return "numbers" if one and other and one != other else None
 
 
-def _bounded(text: str) -> set[str]:
-    return {match.lastgroup or "" for match in _BOUND.finditer(text)}
+def _bounded(text: Parsed) -> set[str]:
+    if _BOUNDING.isdisjoint([word.form for word in text.words]):
+        return set()
+    return {match.lastgroup or "" for match in _BOUND.finditer(text.folded)}
 
 
 def _without(left: tuple[Literal, ...], right: tuple[Literal, ...]) -> list[Literal]:
