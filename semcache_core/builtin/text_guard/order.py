@@ -103,6 +103,9 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
     if len(odd) < 2:
         return False
+    moved = x[odd[0]].key
+    if all(y[here].key != moved for here in odd):
+        return False
     pairs = {(x[here].key, y[here].key) for here in odd}
     if len(odd) > 2 and len(pairs) == 2 and pairs == {(q, p) for p, q in pairs}:
         # "The cat bit my dog, who treats the dog?": the same two everywhere.
