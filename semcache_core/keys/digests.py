@@ -137,8 +137,11 @@ class Digests:
 
 
 def members_of(packed: bytes) -> list[tuple[str, bytes]]:
-    """Return the names and digests that ``Digests.members`` has packed."""
-    return _unpack_members(packed) if packed else []
+    """Return the names and digests that ``Digests.members`` has packed; none of anything else."""
+    try:
+        return _unpack_members(packed) if packed else []
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
 
 
 def _digest(base: Any, fields: tuple[Any, ...]) -> bytes:

@@ -192,6 +192,7 @@ def test_the_member_of_the_context_that_split_two_keys_is_named() -> None:
     other = dict(members_of(query(context={"tenant": 2, "lang": "en"}).fields))
     assert {name for name in one if one[name] != other[name]} == {"context.tenant"}
     assert query().fields == b""
+    assert members_of(b"\xff not packed") == []
     assert [name for name, _ in members_of(query(context=[1]).fields)] == ["context"]
 
 
