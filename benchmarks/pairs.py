@@ -4,7 +4,8 @@
 
 ``data/pairs.jsonl`` holds five sets of pairs, written for this without sight of the rules: in half of the first four
 one meaningful thing differs, the others say the same in other words. Each pair is a cache of its own: one text is
-stored, the other asked. A rule is general if it moves the figures of a set that was written after it.
+stored, the other asked. A rule is general if it moves the figures of a set that was written after it; what a set has
+shown is then mended, so the figures flatter the rules by and by.
 """
 
 from __future__ import annotations
