@@ -266,6 +266,8 @@ ACCEPTED = [
     ("What started WWI?", "What started World War I?"),
     ("parental leave of three months", "three months of parental leave"),
     ("how many tbsp of oil", "how many tablespoons of oil"),
+    ("coffee vs tea: which is healthier, coffee or tea?", "tea vs coffee: which is healthier, tea or coffee?"),
+    ("Rome and Bari: is Rome or Bari older?", "Bari and Rome: is Bari or Rome older?"),
     ("Will you warn me when it rains?", "Will I be warned when it rains?"),
     ("Which movies won a prize in Cannes?", "Which movie won a prize in Cannes?"),
     ("a fee for more than 10 people", "a fee for over 10 people"),

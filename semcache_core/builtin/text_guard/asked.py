@@ -9,7 +9,7 @@ from __future__ import annotations
 from .lexicon import Word
 from .lists import listed
 from .parse import Parsed, form_at
-from .phrases import MEASURES
+from .phrases import MEASURED
 from .words import HEDGES, OPENING_VERBS
 
 _ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
@@ -25,7 +25,6 @@ _OPENINGS = {"why": 1, "how": 1, "which": 1, "amount": 2}
 # "Where can I buy it?" asks for a way to buy it.
 _ALIKE = frozenset(("how", "where"))
 _OFTEN = frozenset(("often", "frequently"))
-_DEGREES = frozenset(MEASURES.values())  # "how long" has been read as "what length"
 # "How long does it take" may be "when will it come" or "how many days does it take"; never one of these.
 _OF_ANOTHER_SORT = frozenset(("how", "why", "who"))
 
@@ -85,7 +84,7 @@ def _asked_by(words: tuple[Word, ...], here: int) -> str:
         if after in _OFTEN or (after == "many" and form_at(words, here + 2) == "times"):
             return "frequency"
         return "amount" if after in _MANY else "why" if after == "come" else "how"
-    if form == "what" and form_at(words, here + 1) in _DEGREES:
+    if form == "what" and form_at(words, here + 1) in MEASURED:
         return "degree"
     return _ASKED.get(form, "")
 

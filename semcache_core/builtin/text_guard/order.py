@@ -109,7 +109,13 @@ def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
     pairs = {(x[here].key, y[here].key) for here in odd}
     if len(odd) > 2 and len(pairs) == 2 and pairs == {(q, p) for p, q in pairs}:
         # "The cat bit my dog, who treats the dog?": the same two everywhere.
-        return all(_party(x[here]) for here in odd)
+        links = [word.form for word in x[odd[0] + 1 : odd[1]] if word.form not in _ARTICLES]
+        listed_only = bool(links) and all(form in SYMMETRIC for form in links)
+        return (
+            not listed_only
+            and all(_party(x[here]) for here in odd)
+            and not any(word.form in _UNORDERED for word in x)  # "coffee vs tea: which is better, coffee or tea"
+        )
     start, end = odd[0], odd[-1] + 1
     first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
     if not first:

@@ -17,6 +17,8 @@ MEASURES = {
     "old": "age", "tall": "height", "high": "height", "heavy": "weight", "deep": "depth", "wide": "width",
     "long": "length", "far": "distance", "big": "size", "large": "size", "fast": "speed", "expensive": "price",
 }  # fmt: skip
+MEASURED = frozenset(MEASURES.values())
+"""What such a phrase asks for: "how long" is read as "what length"."""
 _MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(MEASURES)})\b")
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 

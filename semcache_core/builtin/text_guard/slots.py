@@ -5,7 +5,7 @@ from __future__ import annotations
 from .lexicon import Word
 from .lists import listed
 from .parse import Parsed
-from .phrases import MEASURES
+from .phrases import MEASURED
 from .units import UNITS
 from .words import AUXILIARIES, NO_ADVERBS, QUESTION_WORDS, VERB_BEFORE
 
@@ -13,7 +13,6 @@ _CALENDAR = frozenset(("month", "weekday", "season", "relative", "daytime", "per
 _DO = frozenset(("do", "does", "did"))
 _LITTLE = 1  # differing words of content beside which a name more or less still counts
 _SLOT = 3  # words that a slot may hold
-_MEASURED = frozenset(MEASURES.values())
 _PHYSICAL = frozenset(("length", "mass", "time", "calendar"))
 _MANY_NAMES = 400  # pairs of other names, beyond which the texts are no wordings of one question
 
@@ -140,7 +139,7 @@ def _filled_otherwise(a: Parsed, b: Parsed) -> bool:
 
 def _measures(x: list[Word], y: list[Word]) -> bool:
     """True for "how long" (what length) and "how many minutes"."""
-    if len(x) != 1 or len(y) != 1 or x[0].form not in _MEASURED:
+    if len(x) != 1 or len(y) != 1 or x[0].form not in MEASURED:
         return False
     return UNITS.get(y[0].form, ("",))[0] in _PHYSICAL
 
