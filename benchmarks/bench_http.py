@@ -112,7 +112,7 @@ def cached_app() -> Any:
     from semcache_core.config import load
     from semcache_core.http.asgi import SemanticCacheASGI
     from semcache_core.plugin import hookimpl
-    from semcache_core.registry import Registry
+    from semcache_core.runtime.registry import Registry
 
     class Observer:
         heard = 0

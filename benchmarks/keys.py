@@ -23,7 +23,7 @@ from typing import Any
 
 from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.keys.digests import Digests
-from semcache_core.keys.http import Admitted, HttpKeys
+from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
 from semcache_core.keys.python import PythonKeys
 from semcache_core.settings import HttpOptions, Policy
@@ -126,7 +126,7 @@ def main() -> None:
     digests = Digests(b"benchmark secret of many bytes")
     keys, chat, policy = HttpKeys(digests, options=HttpOptions()), OpenAIChat(), Policy()
     admitted = keys.admit(TARGET, HEADERS, now=0.0)
-    assert isinstance(admitted, Admitted)
+    assert isinstance(admitted, ResolvedCaller)
     place = ("default", "openai-chat", "POST", "http", "", PATH, b"", "https://llm.example")
 
     def key(raw: bytes) -> object:
@@ -135,7 +135,7 @@ def main() -> None:
         return keys.query(made, admitted, policy=policy)
 
     def alias(raw: bytes) -> object:
-        return keys.alias(keys.told(place, HEADERS, generic=False), raw)
+        return keys.alias(keys.canonical_head(place, HEADERS, generic=False), raw)
 
     def head(_: bytes) -> object:
         return keys.admit(TARGET, HEADERS, now=0.0)

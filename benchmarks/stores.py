@@ -123,7 +123,7 @@ async def look_up_memory() -> None:
                 asked = random.sample(ids, min(count, 10_000))
                 # Equal ids that are other objects, as digests of a request are.
                 fresh = [bytes(bytearray(id)) for id in asked]
-                rounds.append((timed(held.get, fresh), timed(lambda id: store.peek(id, now=0.0), fresh)))
+                rounds.append((timed(held.get, fresh), timed(lambda id: store.get_nowait(id, now=0.0), fresh)))
             report(f"peek in memory at {count} entries, beside dict.get", rounds, bound="under 1 us")
 
 
@@ -148,7 +148,7 @@ async def look_up_sqlite(folder: Path, count: int) -> None:
             rounds = []
             for _ in range(ROUNDS):
                 asked = random.sample(ids, count)
-                rounds.append((timed(select, asked), timed(lambda id: store.peek(id, now=0.0), asked)))
+                rounds.append((timed(select, asked), timed(lambda id: store.get_nowait(id, now=0.0), asked)))
             report(f"peek in sqlite at {count} entries, beside SELECT", rounds, bound="about 10 us")
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from semcache_core import errors, hookspecs, protocols, settings
 from semcache_core.config import describe
-from semcache_core.registry import KINDS, NOUNS, Registry
+from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -27,7 +27,7 @@ TABLES = (
     ("[http.jwt]", settings.JwtOptions),
     ("[limits]", settings.LimitOptions),
     ("[[route]]", settings.RouteOptions),
-    ("[[route]] hole = {...}", settings.Hole),
+    ("[[route]] compare = {...}", settings.Compare),
     ("[[normalise]]", settings.Normalise),
 )
 

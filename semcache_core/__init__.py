@@ -11,18 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cache import Lookup, SemanticCache
-    from .functions import DoNotCache, cached
-    from .observe import Stats
+    from semcache_core.engine.observe import Stats
+    from semcache_core.engine.payloads import DoNotCache
+    from semcache_core.library.cache import SemanticCache
+    from semcache_core.library.functions import cached
+    from semcache_core.library.lookup import Lookup
 
 __all__ = ["DoNotCache", "Lookup", "SemanticCache", "Stats", "cached"]
 
 _HOMES = {
-    "SemanticCache": "cache",
-    "Lookup": "cache",
-    "DoNotCache": "functions",
-    "cached": "functions",
-    "Stats": "observe",
+    "SemanticCache": "library.cache",
+    "Lookup": "library.lookup",
+    "DoNotCache": "engine.payloads",
+    "cached": "library.functions",
+    "Stats": "engine.observe",
 }
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from .plugin import Component
-    from .types import Event, Query, Record
+    from semcache_core.plugin import Component
+    from semcache_core.types import Event, Query, Record
 
 hookspec = pluggy.HookspecMarker("semcache")
 
@@ -76,7 +76,7 @@ def semcache_may_store(query: Query, entry: Record) -> bool | None:
     """Say whether an answer may be stored, after the core's own admission has agreed.
 
     Called once for each answer, before it is written, off the caller's path. ``query`` is what was asked (digests and
-    the hole's text), ``entry`` the record about to be written. ``False`` vetoes; ``True`` and ``None`` agree. Every
+    the slot's text), ``entry`` the record about to be written. ``False`` vetoes; ``True`` and ``None`` agree. Every
     implementation is asked until one vetoes; one that raises vetoes too, because an answer that nobody could judge is
     not stored.
     """

@@ -17,8 +17,8 @@ from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
-from .settings import Normalise, Policy, RouteOptions
-from .types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
+from semcache_core.settings import Normalise, Policy, RouteOptions
+from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,10 +145,10 @@ class ResponseStore(AsyncResource, Protocol):
 
 
 @runtime_checkable
-class SupportsPeek(Protocol):
+class SupportsGetNowait(Protocol):
     """A response store that can read one entry at once: from this process's memory, or by one key in a local file."""
 
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
         """Return what ``get`` would for one id, without waiting for anything. Raises StoreUnavailable when it would
         have to.
         """
@@ -156,23 +156,26 @@ class SupportsPeek(Protocol):
 
 
 @runtime_checkable
-class SupportsPoke(Protocol):
+class SupportsSetNowait(Protocol):
     """A response store that can write one entry at once, into this process's memory."""
 
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         """Do what ``set`` does, without waiting for anything. Raises StoreUnavailable, NotOpenError."""
         ...
 
 
 @runtime_checkable
-class SupportsStamps(Protocol):
-    """A response store that keeps stamps: its ``get`` fills ``Stored.stamp`` in the same trip.
+class SupportsInvalidation(Protocol):
+    """A response store that keeps stamps: its ``get`` fills ``Stored.invalidated_at`` in the same trip.
 
     A store without it still works: the engine then keeps stamps as entries of their own, at the price of a second trip.
     """
 
-    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
-        """Note that everything carrying one of ``tags`` and born at or before ``at`` is dead. O(1); never goes back."""
+    async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
+        """Note that everything carrying one of ``tags`` and born at or before ``before`` is dead: O(1).
+
+        A later mark is never replaced by an earlier one.
+        """
         ...
 
 
@@ -297,8 +300,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     body: bytes
     form: str = "body"
     """``body``: one canonical body that serves every mode it has the members for; ``events``: a raw event log."""
-    holds: frozenset[str] = frozenset()
-    """The members it holds, held against ``Key.needs``."""
+    offers: frozenset[str] = frozenset()
+    """The members it holds, held against ``Key.required``."""
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
@@ -348,8 +351,8 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How a stored answer is to be framed for one caller."""
 
     streamed: bool
-    needs: frozenset[str]
-    """The caller's ``Key.needs``: nothing that it did not ask for is framed, nothing is invented."""
+    required: frozenset[str]
+    """The caller's ``Key.required``: nothing that it did not ask for is framed, nothing is invented."""
     exact: bool
     """True: replay the body as stored. False (semantic): a fresh response id and ``created``, inner links kept."""
     fresh_id: str

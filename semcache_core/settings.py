@@ -219,8 +219,8 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
 
 
-class Hole(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``hole`` of a ``[[route]]``: which part of the text may be worded differently."""
+class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``compare`` of a ``[[route]]``: which part of the text may be worded differently."""
 
     after: Annotated[
         str,
@@ -244,8 +244,8 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     methods: Annotated[tuple[str, ...], Meta(description="Methods the `json` extractor claims there.")] = ("POST",)
     text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
     ignore: Annotated[tuple[str, ...], Meta(description="Members that never split keys.")] = ()
-    hole: Annotated[
-        Hole | None,
+    compare: Annotated[
+        Compare | None,
         Meta(description='Which part of the text is compared by meaning: `{ after = "Question:" }`.'),
     ] = None
     mode: Annotated[
@@ -304,8 +304,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_body: int = 4 * 1024 * 1024
     cache_control: Literal["obey", "ignore"] = "obey"
     request_cache_control: Literal["honour", "ignore"] = "honour"
-    hole_after: str | None = None
-    """The marker of the route's ``hole``."""
+    compare_after: str | None = None
+    """The marker of the route's ``compare``."""
 
     @property
     def stale_window(self) -> float:

@@ -61,7 +61,7 @@ class Stored(Struct, frozen=True):
     """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
 
     data: bytes
-    stamp: float | None = None
+    invalidated_at: float | None = None
     tags: tuple[bytes, ...] = ()
     """The tag digests it was stored with; only a scan tells them."""
 
@@ -91,18 +91,18 @@ class Bypass(Struct, frozen=True):
 class Key(Struct, frozen=True):
     """What an extractor makes of a request. The core alone turns it into digests.
 
-    ``template`` is the canonical request without the ignored fields and without the hole's text, the hole's place
-    marked out of band. Equal templates, asides and holes mean the same request; equal templates and audiences mean
-    that texts may be compared. Where the template ends in a JSON object the core can say which member split two keys;
-    a control byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
+    ``template`` is the canonical request without the ignored fields and without the slot's text; the slot's place is
+    marked out of band. Equal templates, slots and exact-only members mean the same request; equal templates and end
+    users mean that texts may be compared. Where the template ends in a JSON object, the core can say which member split
+    two keys; a control byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
     """
 
     template: bytes
-    aside: bytes = b""
+    exact_only_members: bytes = b""
     """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
-    hole: tuple[str, ...] = ()
+    slot: tuple[str, ...] = ()
     """The texts that were taken out, in order; empty where there is none."""
-    audience: bytes = b""
+    end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
     exact_only: str | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
@@ -110,7 +110,7 @@ class Key(Struct, frozen=True):
     """What single-flight separates besides the exact digest: stream mode, service tier."""
     streamed: bool = False
     """The caller asked for a stream."""
-    needs: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
     """The members an entry must hold to answer this caller in its mode, for example ``usage``."""
 
 
@@ -216,7 +216,7 @@ class Query(Address, frozen=True, dict=True):
 
     @property
     def scope(self) -> bytes:
-        """The canonical request without the hole's text, with the end-user fields."""
+        """The canonical request without the slot's text, with the end-user fields."""
         return self.nearby.scope
 
     @property
@@ -231,7 +231,7 @@ class Query(Address, frozen=True, dict=True):
 
     @property
     def text(self) -> str:
-        """The hole's text as it is embedded and compared: NFC, white space folded. Never part of a key."""
+        """The slot's text as it is embedded and compared: NFC, white space folded. Never part of a key."""
         return self.nearby.text
 
     @property
@@ -251,13 +251,13 @@ RECORD_VERSION = 1
 
 
 class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
-    """One stored answer, as the response store keeps it (see ``semcache_core.wire``)."""
+    """One stored answer, as the response store keeps it (see ``semcache_core.engine.record_codec``)."""
 
     partition: bytes
     scope: bytes
     exact: bytes
     text: str
-    """The hole's text; empty for an exact-only entry."""
+    """The slot's text; empty for an exact-only entry."""
     kind: str
     """How ``payload`` is to be read: ``str``, ``bytes``, ``json``, or ``http``."""
     payload: bytes

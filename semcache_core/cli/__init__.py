@@ -12,6 +12,6 @@ def main() -> None:
     if missing:
         sys.stderr.write(f"semcache: {' and '.join(missing)} not installed: pip install 'semcache-core[cli]'\n")
         raise SystemExit(2)
-    from .group import program
+    from semcache_core.cli.group import program
 
     program(prog_name="semcache")

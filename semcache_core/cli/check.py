@@ -11,16 +11,15 @@ import msgspec
 from msgspec import inspect
 from rich.console import Console
 
+from semcache_core.cli.entries import opened_alone
+from semcache_core.cli.group import Failed
+from semcache_core.cli.output import add_rows, console, table, value_text
 from semcache_core.config import Config, load
-from semcache_core.config.components import Assembly, Made
 from semcache_core.errors import ConfigError, SemcacheError
 from semcache_core.protocols import Embedder
-from semcache_core.registry import NOUNS, Registry
+from semcache_core.runtime.assembly import Assembly, Made
+from semcache_core.runtime.registry import NOUNS, Registry
 from semcache_core.settings import CacheOptions, Policy, Secret
-
-from .entries import opened_alone
-from .group import Failed
-from .output import add_rows, console, table, value_text
 
 _ROUTE_SHOWS = ("mode", "match", "threshold", "ttl", "stale_while_revalidate", "stale_if_error", "max_body")
 

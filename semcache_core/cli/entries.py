@@ -10,11 +10,11 @@ from typing import Any
 import click
 import msgspec
 
-from semcache_core import wire
+from semcache_core.engine import record_codec
 from semcache_core.errors import UnsupportedByStore
-from semcache_core.opening import usable
-from semcache_core.protocols import ResponseStore, SupportsNotices, SupportsScan, SupportsStamps
-from semcache_core.registry import Kind
+from semcache_core.protocols import ResponseStore, SupportsInvalidation, SupportsNotices, SupportsScan
+from semcache_core.runtime.opening import usable
+from semcache_core.runtime.registry import Kind
 from semcache_core.types import Record
 
 PAGE = 1000
@@ -45,13 +45,13 @@ class Entry(msgspec.Struct, frozen=True):
     record: Record
     size: int
     """Bytes, as stored."""
-    stamp: float | None
+    invalidated_at: float | None
     tags: tuple[bytes, ...]
 
     @property
     def is_dead(self) -> bool:
         """Whether it was invalidated: born at or before the newest stamp of its tags."""
-        return self.stamp is not None and self.record.born_at <= self.stamp
+        return self.invalidated_at is not None and self.record.born_at <= self.invalidated_at
 
     def has_expired(self, now: float) -> bool:
         """Whether its life is over; it may still be kept to be served stale."""
@@ -60,14 +60,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 async def walk(store: ResponseStore, name: str) -> AsyncIterator[Entry]:
     """Yield every entry of an open store, by id. Raises UnsupportedByStore, StoreUnavailable."""
-    if not (isinstance(store, SupportsScan) and isinstance(store, SupportsStamps)):
+    if not (isinstance(store, SupportsScan) and isinstance(store, SupportsInvalidation)):
         raise UnsupportedByStore(f"response store {name!r} cannot be walked: it is no SupportsScan with SupportsStamps")
     after = b""
     while page := await store.scan(after=after, limit=PAGE):
         for id, stored in page:
             try:
-                record = wire.decode(stored.data)
-            except (wire.Undecodable, wire.NewerVersion):
+                record = record_codec.decode(stored.data)
+            except (record_codec.Undecodable, record_codec.NewerVersion):
                 continue  # A note of a rejected answer, or an entry of another version: not for this program.
-            yield Entry(id, record, len(stored.data), stored.stamp, stored.tags)
+            yield Entry(id, record, len(stored.data), stored.invalidated_at, stored.tags)
         after = page[-1][0]

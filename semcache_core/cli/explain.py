@@ -14,20 +14,20 @@ import click
 import msgspec
 from msgspec import Meta
 
-from semcache_core import wire
+from semcache_core.cli.entries import Entry, config_option, walk
+from semcache_core.cli.group import Misused
+from semcache_core.cli.output import add_rows, console, duration_text, table
 from semcache_core.config import Config, load
+from semcache_core.engine import record_codec
 from semcache_core.errors import SemcacheError
-from semcache_core.http.exchange import Asking, Call, ask
-from semcache_core.http.site import Desk, Place, Route
+from semcache_core.http.context import DriverContext
+from semcache_core.http.exchange import CacheableRequest, RequestHead, ask
+from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.digests import members_of
-from semcache_core.opening import open_cache
-from semcache_core.protocols import SupportsScan, SupportsStamps
-from semcache_core.registry import Registry
+from semcache_core.protocols import SupportsInvalidation, SupportsScan
+from semcache_core.runtime.opening import open_cache
+from semcache_core.runtime.registry import Registry
 from semcache_core.types import Bypass, Match, Penalty, Query, Reject
-
-from .entries import Entry, config_option, walk
-from .group import Misused
-from .output import add_rows, console, duration_text, table
 
 NEIGHBOURS = 5
 _LONGEST_TEXT = 100
@@ -58,7 +58,7 @@ def explain(request: Path, file: Path | None, upstream: str, public: bool) -> No
     "..."}, "body": {...}}, as the cache sees it: the host and the credential are part of who asks.
     """
     config = load(file)
-    place = Place(upstream=upstream.rstrip("/"), anonymous=bool(upstream) and not public)
+    place = Deployment(upstream=upstream.rstrip("/"), anonymous=bool(upstream) and not public)
     rows = asyncio.run(_explained(config, read(request), place))
     out = console()
     out.print(add_rows(table("what", "is"), rows))
@@ -72,14 +72,14 @@ def read(path: Path) -> Asked:
         raise Misused(f"{path}: {error}; it holds method, path, headers and body") from error
 
 
-def call_of(asked: Asked) -> tuple[Call, bytes]:
+def call_of(asked: Asked) -> tuple[RequestHead, bytes]:
     """Return the request as a driver would have it: head and body."""
     path, _, query = asked.path.partition("?")
     headers = {name.lower(): value for name, value in asked.headers.items()}
     headers.setdefault("host", "127.0.0.1:8080")
     raw = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
     body = asked.body if isinstance(asked.body, str) else json.dumps(asked.body, ensure_ascii=False)
-    call = Call(
+    call = RequestHead(
         method=asked.method.upper(),
         scheme=asked.scheme,
         mount=asked.mount,
@@ -90,7 +90,7 @@ def call_of(asked: Asked) -> tuple[Call, bytes]:
     return call, body.encode()
 
 
-async def _explained(config: Config, asked: Asked, place: Place) -> list[Row]:
+async def _explained(config: Config, asked: Asked, place: Deployment) -> list[Row]:
     try:
         call, body = call_of(asked)
     except UnicodeEncodeError as error:
@@ -99,24 +99,24 @@ async def _explained(config: Config, asked: Asked, place: Place) -> list[Row]:
         opened = await open_cache(
             stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
         )
-        desk = opened.site.desk(place)
-        route = desk.resolve(call.method, call.path)
+        context = DriverContext(opened, place)
+        route = context.resolve(call.method, call.path)
         if route is None:
             return [("decision", "not for the cache: no key extractor claims this method and path, or mode is off")]
-        asking = ask(desk, route, call, body, now=time.time())
+        asking = ask(context, route, call, body, now=time.time())
         if asking is None:
             return [("decision", f"not for the cache: {route.protocol} does not know it after all")]
         if isinstance(asking, Bypass):
             return [("claimed by", route.protocol), ("decision", f"bypass: {asking.reason}")]
-        return await Explanation(desk, route, asking, config).rows()
+        return await Explanation(context, route, asking, config).rows()
 
 
 class Explanation:
     """Finds out about one request, step by step, in the order in which the cache decides."""
 
-    def __init__(self, desk: Desk, route: Route, asking: Asking, config: Config) -> None:
-        self._desk, self._route, self._asking, self._config = desk, route, asking, config
-        self._engine, self._query = desk.engine, asking.query
+    def __init__(self, context: DriverContext, route: Route, asking: CacheableRequest, config: Config) -> None:
+        self._context, self._route, self._asking, self._config = context, route, asking, config
+        self._engine, self._query = context.engine, asking.query
 
     async def rows(self) -> list[Row]:
         """Return what there is to say."""
@@ -162,7 +162,9 @@ class Explanation:
         rows: list[Row] = []
         for match, held in zip(matches, stored, strict=True):
             if held is not None:
-                rows.append(("nearest" if not rows else "", await self._judged(match, wire.decode(held.data).text)))
+                rows.append(
+                    ("nearest" if not rows else "", await self._judged(match, record_codec.decode(held.data).text))
+                )
         return rows or [("nearest", "no entry has this scope: nothing was asked under these settings before")]
 
     async def _judged(self, match: Match, text: str) -> str:
@@ -181,7 +183,7 @@ class Explanation:
     async def _elsewhere(self) -> list[Row]:
         """Tell of the entry of another scope that differs least."""
         responses = self._engine.parts.responses
-        if not (isinstance(responses, SupportsScan) and isinstance(responses, SupportsStamps)):
+        if not (isinstance(responses, SupportsScan) and isinstance(responses, SupportsInvalidation)):
             return [("elsewhere", "not known: this response store cannot be walked")]
         best: tuple[tuple[Any, ...], Entry, list[str]] | None = None
         async for entry in walk(responses, self._config.response_store.use):

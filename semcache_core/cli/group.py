@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from semcache_core.errors import ConfigError, PluginError, SemcacheError
-from semcache_core.refusals import core_version
-from semcache_core.registry import Offer, Registry
+from semcache_core.runtime.registry import Offer, Registry
+from semcache_core.runtime.validation import core_version
 
-_REGISTRY = "semcache_core.registry"
+_REGISTRY = "semcache_core.runtime.registry"
 
 
 class Failed(click.ClickException):

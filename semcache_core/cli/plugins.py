@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from semcache_core.registry import KINDS, Kind, Registry
-
-from .output import add_rows, console, table
+from semcache_core.cli.output import add_rows, console, table
+from semcache_core.runtime.registry import KINDS, Kind, Registry
 
 
 @click.command()

@@ -13,15 +13,15 @@ from pathlib import Path
 import click
 import msgspec
 
+from semcache_core.cli.entries import PAGE, Entry, config_option, opened_alone, walk
+from semcache_core.cli.group import Failed
 from semcache_core.config import Config, load
+from semcache_core.engine.freshness import parse_duration
 from semcache_core.errors import ConfigError, DependencyError
-from semcache_core.freshness import parse_duration
 from semcache_core.keys.digests import namespace_tag, tag_digest
-from semcache_core.opening import Opened, open_cache
-from semcache_core.registry import Registry
-
-from .entries import PAGE, Entry, config_option, opened_alone, walk
-from .group import Failed
+from semcache_core.runtime.assembly import assemble
+from semcache_core.runtime.opening import Runtime, open_cache
+from semcache_core.runtime.registry import Registry
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ def moment(text: str, *, now: float) -> float:
 
 
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
-    components = config.components(Registry.installed())
+    components = assemble(config, Registry.installed())
     held = meant = 0
     async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
@@ -107,12 +107,12 @@ async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
                 ids.append(entry.id)
         if selection.tag is not None:
             # The stamp reaches what other processes are about to write, and what they hold in memory.
-            await opened.engine.stamp((selection.tag,), at=selection.before)
+            await opened.engine.invalidate((selection.tag,), before=selection.before)
         await _delete(opened, ids)
         return held, len(ids)
 
 
-async def _opened(stack: AsyncExitStack, config: Config) -> Opened:
+async def _opened(stack: AsyncExitStack, config: Config) -> Runtime:
     """Open the cache, without its embedder where that is what fails: an answer must go, model or no model."""
     try:
         return await _entered(stack, config)
@@ -123,7 +123,7 @@ async def _opened(stack: AsyncExitStack, config: Config) -> Opened:
         return opened
 
 
-async def _entered(stack: AsyncExitStack, config: Config, **instances: None) -> Opened:
+async def _entered(stack: AsyncExitStack, config: Config, **instances: None) -> Runtime:
     async with AsyncExitStack() as trying:
         opened = await open_cache(
             trying, config, registry=Registry.installed(), clock=time.time, instances=instances, background=False
@@ -132,7 +132,7 @@ async def _entered(stack: AsyncExitStack, config: Config, **instances: None) -> 
     return opened
 
 
-async def _delete(opened: Opened, ids: Sequence[bytes]) -> None:
+async def _delete(opened: Runtime, ids: Sequence[bytes]) -> None:
     parts = opened.engine.parts
     try:
         for start in range(0, len(ids), PAGE):

@@ -15,12 +15,12 @@ from typing import Any
 import click
 import msgspec
 
+from semcache_core.cli.entries import config_option, opened_alone, walk
+from semcache_core.cli.group import Failed
+from semcache_core.cli.output import add_rows, console, table
 from semcache_core.config import Config, load
-from semcache_core.registry import Registry
-
-from .entries import config_option, opened_alone, walk
-from .group import Failed
-from .output import add_rows, console, table
+from semcache_core.runtime.assembly import assemble
+from semcache_core.runtime.registry import Registry
 
 PAGE = "/.semcache/stats"
 TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
@@ -65,7 +65,7 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
 
 
 async def _held(config: Config) -> Held:
-    components = config.components(Registry.installed())
+    components = assemble(config, Registry.installed())
     now, held = time.time(), Held()
     async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):

@@ -1,6 +1,6 @@
 """Configuration: a TOML file and the environment over it, or a mapping, made into one frozen ``Config``."""
 
-from .load import load
-from .model import Choice, Config
+from semcache_core.config.load import load
+from semcache_core.config.model import Choice, Config
 
 __all__ = ["Choice", "Config", "load"]

@@ -9,13 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from semcache_core.authoring.suggest import did_you_mean, listed, nearest
+from semcache_core.config.describe import expected, holds_secret, literals, parts, takes_never, unit_of
+from semcache_core.config.problems import Problems
+from semcache_core.engine.freshness import parse_duration
 from semcache_core.errors import ConfigError
-from semcache_core.freshness import parse_duration
 from semcache_core.settings import Secret
-from semcache_core.suggest import did_you_mean, listed, nearest
-
-from .describe import expected, holds_secret, literals, parts, takes_never, unit_of
-from .problems import Problems
 
 S = TypeVar("S", bound=msgspec.Struct)
 

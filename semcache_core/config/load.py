@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from semcache_core.authoring.json_paths import parse_path
+from semcache_core.authoring.suggest import did_you_mean, listed
+from semcache_core.config.convert import to_struct
+from semcache_core.config.model import Choice, Config
+from semcache_core.config.problems import Problems
+from semcache_core.config.sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 from semcache_core.errors import ConfigError
 from semcache_core.keys.digests import SHORTEST_SECRET
-from semcache_core.keys.paths import parse_path
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
-from semcache_core.suggest import did_you_mean, listed
-
-from .convert import to_struct
-from .model import Choice, Config
-from .problems import Problems
-from .sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -12,9 +12,6 @@ from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Norm
 
 if TYPE_CHECKING:
     from semcache_core.protocols import Embedder
-    from semcache_core.registry import Registry
-
-    from .components import Components
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +43,7 @@ class Policies(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole configuration. Only the options of components are not validated yet: ``components`` does that."""
+    """A whole configuration. The options of components are validated when they are made (``runtime.assembly``)."""
 
     label: str
     """Names the source: a file's name, ``configuration`` for a mapping, ``defaults``."""
@@ -91,12 +88,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Whether ``mode=semantic`` of a caller counts, also where ``match = "exact"``."""
         return "mode" in self.http.allow_directives
 
-    def components(self, registry: Registry) -> Components:
-        """Make every component that is chosen; opens none. Raises ConfigError, PluginError."""
-        from .components import Assembly
-
-        return Assembly(self, registry).components()
-
     def policies(self, embedder: Embedder | None) -> Policies:
         """Return every policy, resolved once. ``embedder`` and errors: see ``policy``."""
         longest_first = sorted(self.routes, key=lambda route: -len(route.path))
@@ -127,7 +118,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 and value is not msgspec.UNSET
             }
             values["route"] = route.path
-            values["hole_after"] = None if route.hole is None else route.hole.after
+            values["compare_after"] = None if route.compare is None else route.compare.after
         if embedder is None:
             values["match"] = "exact"
         compares = values["match"] == "semantic" or (embedder is not None and self.lets_callers_compare)

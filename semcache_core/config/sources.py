@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.suggest import did_you_mean, listed
+from semcache_core.config.convert import Variable
+from semcache_core.config.problems import Problems
 from semcache_core.errors import ConfigError
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Secret
-from semcache_core.suggest import did_you_mean, listed
-
-from .convert import Variable
-from .problems import Problems
 
 FILE_NAME = "semcache.toml"
 FILE_VARIABLE = "SEMCACHE_CONFIG"

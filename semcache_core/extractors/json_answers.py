@@ -48,4 +48,4 @@ class _BodyRecorder:
                 return Refused("malformed-answer", complete=False)
             if isinstance(content, dict) and content.get("error") is not None:
                 return Refused("error-member", complete=False)
-        return Answer(status=200, headers=(), body=body, holds=frozenset({"whole"}))
+        return Answer(status=200, headers=(), body=body, offers=frozenset({"whole"}))

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Self
 
 from msgspec import Meta
 
+from semcache_core.authoring.json_form import SLOT, Ambiguous, check_names, folded, in_order, parse, seal, sorted_names
+from semcache_core.authoring.json_paths import parse_path, spots
+from semcache_core.authoring.rules import Rules, drop
 from semcache_core.extractors.json_answers import JsonAnswers
-from semcache_core.extractors.rules import Rules, drop
-from semcache_core.keys.canonical import HOLE, Ambiguous, check_names, folded, in_order, parse, seal, sorted_names
-from semcache_core.keys.paths import parse_path, spots
 from semcache_core.protocols import Options
 from semcache_core.settings import Normalise, RouteOptions
 from semcache_core.types import Bypass, Key, Request
@@ -83,11 +83,11 @@ class JsonBody(JsonAnswers):
             root = [parse(request.body)]
             self._rules.rewrite(root)
             drop(root, (*self._ignore, *route.ignore))
-            hole = self._take_text(root, self._text if route.text is None else route.text)
+            slot = self._take_text(root, self._text if route.text is None else route.text)
         except Ambiguous as ambiguous:
             return Bypass(reason=ambiguous.reason)
         template = request.method.encode() + b" " + _canonical(root[0])
-        return Key(template=template, hole=hole, exact_only=None if hole else "no-text")
+        return Key(template=template, slot=slot, exact_only=None if slot else "no-text")
 
     @staticmethod
     def _take_text(root: list[Any], path: Any) -> tuple[str, ...]:
@@ -99,12 +99,12 @@ class JsonBody(JsonAnswers):
             places = [(body, name) for name in _TEXT_NAMES if type(body.get(name)) is str][:1]
         else:
             places = []
-        hole = tuple(container[key] for container, key in places if type(container[key]) is str)
-        if not hole or len(hole) != len(places):
+        slot = tuple(container[key] for container, key in places if type(container[key]) is str)
+        if not slot or len(slot) != len(places):
             return ()
         for container, key in places:
-            container[key] = HOLE
-        return hole
+            container[key] = SLOT
+        return slot
 
 
 def _canonical(body: Any) -> bytes:

@@ -11,20 +11,20 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.sse import EventStream, framed
 from semcache_core.extractors.openai_assembly import Assembly, Broken
 from semcache_core.extractors.openai_replies import reply
-from semcache_core.http.sse import EventStream, framed
 from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
 from semcache_core.settings import Policy
 from semcache_core.types import Entity, Key
 
 WHOLE = "whole"
-"""``Answer.holds``: everything a caller of the JSON mode gets from this upstream."""
+"""``Answer.offers``: everything a caller of the JSON mode gets from this upstream."""
 STREAM = "stream"
-"""``Answer.holds``: it can be framed as a stream without leaving anything out."""
+"""``Answer.offers``: it can be framed as a stream without leaving anything out."""
 USAGE = "usage"
 JSON = "json"
-"""``Key.needs``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
+"""``Key.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
 _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
@@ -127,17 +127,17 @@ class _StreamRecorder:
             self._log.clear()
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class ResolvedCaller(msgspec.Struct, frozen=True):
     """The answer may be stored. ``streamable``: it has only members that can be framed as a stream."""
 
     exact_only: bool
     streamable: bool
 
 
-_PLAIN = Admitted(exact_only=False, streamable=True)
+_PLAIN = ResolvedCaller(exact_only=False, streamable=True)
 
 
-def admit(content: object, key: Key, policy: Policy) -> Admitted | Refused:
+def admit(content: object, key: Key, policy: Policy) -> ResolvedCaller | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
@@ -152,11 +152,11 @@ def admit(content: object, key: Key, policy: Policy) -> Admitted | Refused:
         if isinstance(verdict, Refused):
             return verdict
         if verdict is not _PLAIN:
-            whole = Admitted(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
+            whole = ResolvedCaller(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
     return whole
 
 
-def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admitted | Refused:
+def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
@@ -171,13 +171,13 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admitted | Refused:
         return Refused("empty-answer")
     if calls and policy.tool_calls == "never":
         return Refused("tool-calls")
-    if JSON in key.needs and not calls and not _is_json(content):
+    if JSON in key.required and not calls and not _is_json(content):
         return Refused("invalid-json")
     strange = not message.keys() <= _STREAMABLE and _is_strange(message)
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
     if plain and not strange and not calls:
         return _PLAIN
-    return Admitted(
+    return ResolvedCaller(
         exact_only=strange or (calls and policy.tool_calls == "exact"),
         streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
@@ -222,7 +222,7 @@ def _is_json(content: object) -> bool:
 
 
 def _answer(
-    body: bytes, content: dict[str, Any], verdict: Admitted, *, whole: bool, stream: bool, form: str = "body"
+    body: bytes, content: dict[str, Any], verdict: ResolvedCaller, *, whole: bool, stream: bool, form: str = "body"
 ) -> Answer:
     usage = content.get("usage")
     return Answer(
@@ -230,7 +230,7 @@ def _answer(
         headers=(),
         body=body,
         form=form,
-        holds=_held(whole, stream, isinstance(usage, dict)),
+        offers=_held(whole, stream, isinstance(usage, dict)),
         tokens=_tokens(usage),
         exact_only=verdict.exact_only,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.http.sse import Event
+from semcache_core.authoring.sse import Event
 
 DONE = b"[DONE]"
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")

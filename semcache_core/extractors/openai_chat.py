@@ -9,13 +9,9 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from semcache_core.extractors.openai_answers import OpenAIChatAnswers
-from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
-from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
-from semcache_core.extractors.rules import Rules, drop
-from semcache_core.keys.canonical import (
+from semcache_core.authoring.json_form import (
     HASHED,
-    HOLE,
+    SLOT,
     Ambiguous,
     by_value,
     check_names,
@@ -24,7 +20,11 @@ from semcache_core.keys.canonical import (
     seal,
     sorted_names,
 )
-from semcache_core.keys.paths import parse_path
+from semcache_core.authoring.json_paths import parse_path
+from semcache_core.authoring.rules import Rules, drop
+from semcache_core.extractors.openai_answers import OpenAIChatAnswers
+from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
+from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
 from semcache_core.protocols import Options
 from semcache_core.settings import Normalise, RouteOptions
 from semcache_core.types import Bypass, Key, Request
@@ -54,7 +54,7 @@ class _Mode(msgspec.Struct, frozen=True):
     """How the answer is wanted: nothing that changes what it says."""
 
     streamed: bool
-    needs: frozenset[str]
+    required: frozenset[str]
     flight: bytes
 
 
@@ -125,7 +125,7 @@ class OpenAIChat(OpenAIChatAnswers):
         return root[0]
 
     def _key(self, body: dict[str, Any], shape: Shape, mode: _Mode) -> Key:
-        audience = _audience(body) if shape.audience else b""
+        end_user = _audience(body) if shape.end_user else b""
         for name in shape.left_out:
             del body[name]
         for name in shape.sampling:
@@ -138,19 +138,19 @@ class OpenAIChat(OpenAIChatAnswers):
         for message in messages:
             _settle(message)
         last = messages[-1]
-        hole = _take_text(last)
-        if not hole and exact_only is None:
+        slot = _take_text(last)
+        if not slot and exact_only is None:
             exact_only = "tool-result" if last.get("role") in ("tool", "function") else "no-text"
-        aside = self._set_aside(body, messages) if self._last_turn else b""
+        exact_only_members = self._set_aside(body, messages) if self._last_turn else b""
         return Key(
             template=sorted_names(body),
-            aside=aside,
-            hole=hole,
-            audience=audience,
+            exact_only_members=exact_only_members,
+            slot=slot,
+            end_user=end_user,
             exact_only=exact_only,
             flight=mode.flight,
             streamed=mode.streamed,
-            needs=mode.needs,
+            required=mode.required,
         )
 
     @staticmethod
@@ -166,13 +166,13 @@ def _mode_of(body: dict[str, Any], shape: Shape) -> _Mode:
         return _PLAIN_STREAM if body.get("stream") else _PLAIN_WHOLE
     streamed = bool(body.get("stream"))
     options = body.get("stream_options")
-    needs = set(_NOTHING if streamed else _USAGE)
+    required = set(_NOTHING if streamed else _USAGE)
     if streamed and type(options) is dict and options.get("include_usage") is True:
-        needs.add("usage")
+        required.add("usage")
     form = body.get("response_format")
     if type(form) is dict and form.get("type") in ("json_object", "json_schema"):
-        needs.add("json")
-    return _Mode(streamed, frozenset(needs), in_order([streamed, options, body.get("service_tier")]))
+        required.add("json")
+    return _Mode(streamed, frozenset(required), in_order([streamed, options, body.get("service_tier")]))
 
 
 def _why_exact(body: dict[str, Any]) -> str | None:
@@ -230,12 +230,12 @@ def _take_text(last: dict[str, Any]) -> tuple[str, ...]:
         return ()
     content = last.get("content")
     if type(content) is str:
-        last["content"] = HOLE
+        last["content"] = SLOT
         return (content,)
     if type(content) is not list:
         return ()
     texts = [part for part in content if type(part) is dict and type(part.get("text")) is str]
-    hole = tuple(part["text"] for part in texts)
+    slot = tuple(part["text"] for part in texts)
     for part in texts:
-        part["text"] = HOLE
-    return hole
+        part["text"] = SLOT
+    return slot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semcache_core.keys.canonical import folded
+from semcache_core.authoring.json_form import folded
 
 #: End-user members: out of the exact digest, in the scope and in the flight.
 AUDIENCE = frozenset({"user", "safety_identifier", "metadata"})

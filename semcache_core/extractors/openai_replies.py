@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.http.sse import EventStream, framed
+from semcache_core.authoring.sse import EventStream, framed
 from semcache_core.protocols import Answer, Framing, Reply
 
 _encode = msgspec.json.Encoder().encode
@@ -29,10 +29,10 @@ _TEXTS = ("reasoning_content", "reasoning", "content", "refusal")
 def reply(answer: Answer, framing: Framing) -> Reply | None:
     """Return the framed answer, or None where it lacks what the caller's mode needs."""
     if not framing.streamed:
-        if "whole" not in answer.holds or answer.form != "body":
+        if "whole" not in answer.offers or answer.form != "body":
             return None
         return Reply(_JSON, (_json(answer.body, framing),))
-    if "stream" not in answer.holds or ("usage" in framing.needs and "usage" not in answer.holds):
+    if "stream" not in answer.offers or ("usage" in framing.required and "usage" not in answer.offers):
         return None
     pieces = _replayed(answer.body, framing) if answer.form == "events" else _chunks(_decode(answer.body), framing)
     return Reply(_STREAM, tuple(pieces))
@@ -72,7 +72,7 @@ def _zeroed(usage: object) -> object:
 
 
 def _chunks(body: dict[str, Any], framing: Framing) -> Iterator[bytes]:
-    wants_usage = "usage" in framing.needs
+    wants_usage = "usage" in framing.required
     envelope, at_the_end = _envelope(body, framing)
     choices = [(choice.get("index", at), choice) for at, choice in enumerate(body["choices"])]
     for index, choice in choices:
@@ -162,7 +162,7 @@ def _replayed(log: bytes, framing: Framing) -> Iterator[bytes]:
         is_usage = members.get("choices") == msgspec.Raw(b"[]") and members.get("usage", b"null") != msgspec.Raw(
             b"null"
         )
-        if is_usage and "usage" not in framing.needs:
+        if is_usage and "usage" not in framing.required:
             continue
         if framing.exact and not framing.zero_usage:
             yield framed(event.data, name=event.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.json_form import check_names
 from semcache_core.extractors.openai_names import (
     AUDIENCE,
     CHOOSABLE_TOOLS,
@@ -20,7 +21,6 @@ from semcache_core.extractors.openai_names import (
     TOOL,
     TOP,
 )
-from semcache_core.keys.canonical import check_names
 from semcache_core.types import Bypass
 
 __all__ = ["CONTAINERS", "MALFORMED", "Shape", "is_on", "shape_of", "why_bypassed"]
@@ -38,7 +38,7 @@ class Shape(msgspec.Struct, frozen=True):
     others: tuple[str, ...]
     live: bool
     """Some member may make the answer depend on the world."""
-    audience: bool
+    end_user: bool
     delivery: bool
     """Some member says how the answer is delivered, besides ``stream``."""
     exact: bool
@@ -67,7 +67,7 @@ def _read(names: tuple[str, ...]) -> Shape:
         sampling=tuple(name for name in names if name in SAMPLING),
         others=tuple(name for name in names if name not in LEFT_OUT | SAMPLING | {"messages"}),
         live=not LIVE.isdisjoint(names),
-        audience=not AUDIENCE.isdisjoint(names),
+        end_user=not AUDIENCE.isdisjoint(names),
         delivery=not DELIVERY.isdisjoint(names),
         exact=not EXACT.isdisjoint(names),
     )

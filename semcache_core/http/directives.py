@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from semcache_core.decide import Directives
-from semcache_core.freshness import parse_duration
+from semcache_core.engine.decide import Directives
+from semcache_core.engine.freshness import parse_duration
 from semcache_core.http.headers import first, joined
 from semcache_core.settings import Duration, Policy
 from semcache_core.types import Bypass, Headers

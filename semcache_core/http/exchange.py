@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import msgspec
 
-from semcache_core.decide import Directives
+from semcache_core.engine.decide import Directives
 from semcache_core.http import directives as spoken
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
-from semcache_core.http.known import Head, Known, is_short
-from semcache_core.http.site import Desk, Route
+from semcache_core.http.context import DriverContext
+from semcache_core.http.known import KnownRequest, RequestProfile, is_short
+from semcache_core.http.route import Route
 from semcache_core.keys.http import Target
 from semcache_core.types import Bypass, Entity, Headers, Key, Query, Request
 
@@ -28,10 +29,10 @@ ANSWER_STRIPPED = frozenset({b"semcache-control"})
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
 _NO_DIRECTIVES = Directives()
 _UNREADABLE = Bypass(reason="request-coding")
-_PLAIN = status.Shown()
+_PLAIN = status.Disclosure()
 
 
-class Call(msgspec.Struct, frozen=True):
+class RequestHead(msgspec.Struct, frozen=True):
     """A request's head as a driver has it. ``path`` and ``query`` raw; ``headers`` in order, names in lower case."""
 
     method: str
@@ -46,14 +47,14 @@ class Call(msgspec.Struct, frozen=True):
     __repr__ = object.__repr__  # Headers hold credentials: never in a log.
 
 
-class Asking(Entity):
+class CacheableRequest(Entity):
     """A request the cache may answer: what it is known to ask, and the request itself for when it goes upstream."""
 
-    desk: Desk
-    call: Call
+    context: DriverContext
+    call: RequestHead
     body: bytes
     """As it was sent: it may be compressed."""
-    known: Known
+    known: KnownRequest
     _key: Key | None = None
     _query: Query | None = None
 
@@ -82,7 +83,7 @@ class Asking(Entity):
     @property
     def credential(self) -> bytes:
         """A digest of whatever in the headers looks like a credential."""
-        return self.desk.keys.credential(self.call.headers, generic=self.route.generic)
+        return self.context.keys.credential(self.call.headers, generic=self.route.generic)
 
     @property
     def proof(self) -> bytes:
@@ -95,9 +96,9 @@ class Asking(Entity):
         """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
         known = self.known
         if entry_id is not None and entry_id != known.entry_id:
-            return self.desk.keys.handle(known, entry_id)
+            return self.context.keys.handle(known, entry_id)
         if not known.handle:
-            msgspec.structs.force_setattr(known, "handle", self.desk.keys.handle(known, known.entry_id))
+            msgspec.structs.force_setattr(known, "handle", self.context.keys.handle(known, known.entry_id))
         return known.handle
 
     def _read(self) -> tuple[Key, Query]:
@@ -105,63 +106,69 @@ class Asking(Entity):
         key = _extract(head, self.call, self.body)
         if not isinstance(key, Key):
             raise TypeError(f"the {head.route.protocol} extractor read one request in two ways")
-        query = self.desk.keys.query(key, head.admitted, policy=head.route.policy)
+        query = self.context.keys.query(key, head.admitted, policy=head.route.policy)
         self._key, self._query = key, query
         return key, query
 
 
-def ask(desk: Desk, route: Route, call: Call, body: bytes, *, now: float) -> Asking | Bypass | None:
+def ask(
+    context: DriverContext, route: Route, call: RequestHead, body: bytes, *, now: float
+) -> CacheableRequest | Bypass | None:
     """Return what the request asks, why it is not for the cache, or None: it is not this protocol after all.
 
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
     """
     place = (route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
-    told = desk.keys.told(place, call.headers, generic=route.generic)
-    alias = desk.keys.alias(told, body)
-    known = desk.aliases.get(alias)
-    if type(known) is Known and known.head.holds(now):
-        return Asking(desk, call, body, known)
+    canonical_head = context.keys.canonical_head(place, call.headers, generic=route.generic)
+    alias = context.keys.alias(canonical_head, body)
+    known = context.aliases.get(alias)
+    if type(known) is KnownRequest and known.head.is_valid(now):
+        return CacheableRequest(context, call, body, known)
     if isinstance(known, Bypass):
         return known
-    head = _headed(desk, route, call, told, now=now)
-    return head if isinstance(head, Bypass) else _first_asked(desk, head, call, body, alias=alias)
+    head = _headed(context, route, call, canonical_head, now=now)
+    return head if isinstance(head, Bypass) else _first_asked(context, head, call, body, alias=alias)
 
 
-def _headed(desk: Desk, route: Route, call: Call, told: bytes, *, now: float) -> Head | Bypass:
+def _headed(
+    context: DriverContext, route: Route, call: RequestHead, canonical_head: bytes, *, now: float
+) -> RequestProfile | Bypass:
     """Return what the request's head says, or why it keeps the request away."""
-    digest = desk.keys.head(told)
-    head = desk.heads.get(digest)
-    if head is not None and head.holds(now):
+    digest = context.keys.head(canonical_head)
+    head = context.heads.get(digest)
+    if head is not None and head.is_valid(now):
         return head
     # Only to see which names are there: most requests have none that matters.
     names = dict(call.headers)
     directives = _NO_DIRECTIVES
     if not _DIRECTING.isdisjoint(names):
-        said = spoken.of_request(call.headers, policy=route.policy, allow=desk.allow, shared=desk.shared)
+        said = spoken.of_request(call.headers, policy=route.policy, allow=context.allow, shared=context.shared)
         if isinstance(said, Bypass):
             return said
         directives = said
         if directives.semantic and route.comparing is not None:
             route = route.comparing
-    target = _target(desk, route, call, directives.namespace or desk.namespace)
-    admitted = desk.keys.admit(target, call.headers, now=now, who=call.who)
+    target = _target(context, route, call, directives.namespace or context.namespace)
+    admitted = context.keys.admit(target, call.headers, now=now, who=call.who)
     if isinstance(admitted, Bypass):
         return admitted
-    head = Head(
+    head = RequestProfile(
         route,
         admitted,
         directives,
-        _shown(desk, call.headers),
+        _shown(context, call.headers),
         addressed=not STRIPPED.isdisjoint(names),
         coded=b"content-encoding" in names,
         short=is_short(admitted, directives),
     )
     if head.short:
-        desk.heads.put(digest, head)
+        context.heads.put(digest, head)
     return head
 
 
-def _first_asked(desk: Desk, head: Head, call: Call, body: bytes, *, alias: bytes) -> Asking | Bypass | None:
+def _first_asked(
+    context: DriverContext, head: RequestProfile, call: RequestHead, body: bytes, *, alias: bytes
+) -> CacheableRequest | Bypass | None:
     """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
     route = head.route
     try:
@@ -170,22 +177,24 @@ def _first_asked(desk: Desk, head: Head, call: Call, body: bytes, *, alias: byte
         return _UNREADABLE
     if not isinstance(key, Key):
         if key is not None:
-            desk.aliases.put(alias, key)
+            context.aliases.put(alias, key)
         return key
-    query = desk.keys.query(key, head.admitted, policy=route.policy)
-    known = Known(query.namespace, query.partition, query.exact, query.entry_id, head, key.streamed, key.needs)
+    query = context.keys.query(key, head.admitted, policy=route.policy)
+    known = KnownRequest(
+        query.namespace, query.partition, query.exact, query.entry_id, head, key.streamed, key.required
+    )
     if head.short:
-        desk.aliases.put(alias, known)
-    return Asking(desk, call, body, known, key, query)
+        context.aliases.put(alias, known)
+    return CacheableRequest(context, call, body, known, key, query)
 
 
-def _shown(desk: Desk, headers: Headers) -> status.Shown:
-    if not desk.shared and desk.debug_token is None:
+def _shown(context: DriverContext, headers: Headers) -> status.Disclosure:
+    if not context.shared and context.debug_token is None:
         return _PLAIN
-    return status.Shown(times=not desk.shared, matched=status.may_debug(headers, desk.debug_token))
+    return status.Disclosure(times=not context.shared, matched=status.may_debug(headers, context.debug_token))
 
 
-def _extract(head: Head, call: Call, body: bytes) -> Key | Bypass | None:
+def _extract(head: RequestProfile, call: RequestHead, body: bytes) -> Key | Bypass | None:
     """Return what the extractor makes of the request. Raises CannotDecode."""
     route = head.route
     if head.coded:
@@ -195,7 +204,7 @@ def _extract(head: Head, call: Call, body: bytes) -> Key | Bypass | None:
     )
 
 
-def _target(desk: Desk, route: Route, call: Call, namespace: str) -> Target:
+def _target(context: DriverContext, route: Route, call: RequestHead, namespace: str) -> Target:
     return Target(
         namespace=namespace,
         protocol=route.protocol,
@@ -204,6 +213,6 @@ def _target(desk: Desk, route: Route, call: Call, namespace: str) -> Target:
         mount=call.mount,
         path=call.path,
         query=call.query,
-        upstream=desk.place.upstream,
+        upstream=context.place.upstream,
         generic=route.generic,
     )

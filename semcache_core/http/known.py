@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from semcache_core.engine.decide import Directives
+from semcache_core.http.route import Route
+from semcache_core.http.status import Disclosure
+from semcache_core.keys.http import ResolvedCaller
 from semcache_core.types import Address
-
-if TYPE_CHECKING:
-    from semcache_core.decide import Directives
-    from semcache_core.http.site import Route
-    from semcache_core.http.status import Shown
-    from semcache_core.keys.http import Admitted
 
 _LONGEST = 1024
 """Bytes of a head that is remembered: callers choose headers and tags, and may make every one another."""
@@ -20,14 +16,14 @@ _A_FIELD = 32
 """What a field counts besides its bytes: hundreds of small ones would fit, each of them 100 bytes of objects."""
 
 
-class Head(msgspec.Struct, frozen=True):
+class RequestProfile(msgspec.Struct, frozen=True):
     """What a request's head says: who asks, and what is asked for besides the body."""
 
     route: Route
     """Who reads the request, under which policy."""
-    admitted: Admitted
+    admitted: ResolvedCaller
     directives: Directives
-    shown: Shown
+    shown: Disclosure
     addressed: bool
     """Some of its fields are meant for the cache alone."""
     coded: bool
@@ -35,23 +31,23 @@ class Head(msgspec.Struct, frozen=True):
     short: bool
     """It may be remembered, and requests with it."""
 
-    def holds(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         """Say whether the caller's credential has not ended."""
         ends = self.admitted.ends
         return ends is None or ends > now
 
 
-def is_short(admitted: Admitted, directives: Directives) -> bool:
+def is_short(admitted: ResolvedCaller, directives: Directives) -> bool:
     """Say whether a head may be remembered, and requests with it."""
     size = sum([len(name) + len(value) + _A_FIELD for name, value in admitted.keyed]) + sum(map(len, directives.tags))
     return size <= _LONGEST
 
 
-class Known(Address, frozen=True):
+class KnownRequest(Address, frozen=True):
     """What a request is known to ask: digests and mode, no text."""
 
-    head: Head
+    head: RequestProfile
     streamed: bool
-    needs: frozenset[str]
+    required: frozenset[str]
     handle: bytes = b""
     """``Semcache-Entry`` of its own entry, from its first hit on."""

@@ -10,11 +10,11 @@ from typing import cast
 
 import msgspec
 
-from semcache_core.freshness import expiry
+from semcache_core.engine.freshness import expiry
 from semcache_core.http import directives as said
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
-from semcache_core.http.exchange import Asking
+from semcache_core.http.exchange import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Record
@@ -43,7 +43,7 @@ class Kept(msgspec.Struct, frozen=True):
 class Recording(Entity):
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
-    asking: Asking
+    asking: CacheableRequest
     born_at: float
     refused: Refused | None = None
     """Why nothing will be stored, as soon as that is known."""
@@ -143,7 +143,7 @@ class Recording(Entity):
         refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
-        self._headers = rules.kept(headers, generic=route.generic, keep=asking.desk.keep)
+        self._headers = rules.kept(headers, generic=route.generic, keep=asking.context.keep)
         self._must_revalidate = route.generic and route.obeys and said.forbids_stale(headers)
         if route.generic and b"age" in names:
             self._lain = said.age(headers)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from semcache_core.decide import Found
+from semcache_core.engine.decide import Found
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import Asking
+from semcache_core.http.exchange import CacheableRequest
 from semcache_core.protocols import Answer, Framing
 
 _PIECE = 16 * 1024
@@ -25,7 +25,7 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 def replayed(
-    asking: Asking,
+    asking: CacheableRequest,
     found: Found,
     *,
     now: float,
@@ -49,7 +49,7 @@ def replayed(
         return "vary"
     framing = Framing(
         streamed=asking.known.streamed,
-        needs=asking.known.needs,
+        required=asking.known.required,
         exact=found.source == "exact",
         fresh_id=fresh_id,
         now=now,

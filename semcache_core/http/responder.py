@@ -7,14 +7,15 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from semcache_core.decide import Found
-from semcache_core.flights import Flight
+from semcache_core.engine.decide import Found
+from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import ANSWER_STRIPPED, Asking, Call, ask
-from semcache_core.http.messages import App, Incoming, Message, Receive, Scope, Send
+from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send
+from semcache_core.http.context import DriverContext
+from semcache_core.http.exchange import ANSWER_STRIPPED, CacheableRequest, RequestHead, ask
 from semcache_core.http.replay import Replay, replayed
-from semcache_core.http.site import Desk, Route
+from semcache_core.http.route import Route
 from semcache_core.http.upstream import lead, scope_without_directives
 from semcache_core.http.visit import UNPROVEN, Visit, send_replay
 from semcache_core.http.waiting import Ending, wait_for
@@ -28,10 +29,18 @@ _ONLY_IF_CACHED = (
 
 
 async def respond(
-    app: App, desk: Desk, route: Route, scope: Scope, receive: Receive, send: Send, *, path: bytes, who: str | None
+    app: App,
+    context: DriverContext,
+    route: Route,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    path: bytes,
+    who: str | None,
 ) -> None:
     """Answer one claimed request: from the cache, from an equal request's flight, or from the application."""
-    engine = desk.engine
+    engine = context.engine
     started = engine.clock()
     first = await receive()
     incoming = Incoming(receive, [first])
@@ -39,13 +48,13 @@ async def respond(
         body: bytes | None = first.get("body", b"")
     else:
         body = await incoming.rest(most=route.policy.max_body, announced=_announced(scope["headers"]))
-    asking = _asked(desk, route, scope, body, path=path, who=who, now=started)
+    asking = _asked(context, route, scope, body, path=path, who=who, now=started)
     if asking is None:
         await app(scope, incoming.receive, send)
         return
     if isinstance(asking, Bypass):
-        engine.observatory.bypassed(asking.reason, policy=route.policy, started=started, namespace=desk.namespace)
-        await _passed_by(app, desk, scope, incoming, send, asking.reason)
+        engine.observatory.bypassed(asking.reason, policy=route.policy, started=started, namespace=context.namespace)
+        await _passed_by(app, context, scope, incoming, send, asking.reason)
         return
     known, head = asking.known, asking.known.head
     policy, directives = head.route.policy, head.directives
@@ -53,8 +62,8 @@ async def respond(
     ending: Ending | None = Ending.AGAIN
     while ending is Ending.AGAIN:
         found = UNPROVEN
-        if not (desk.shared and _is_unproven(asking, started)):
-            found = engine.peek(known, policy=policy, directives=directives, now=engine.clock())
+        if not (context.shared and _is_unproven(asking, started)):
+            found = engine.find_nowait(known, policy=policy, directives=directives, now=engine.clock())
         if found.outcome == "miss":
             found = _unsearched(asking, found) or await _searched(asking, found)
         replay = None
@@ -69,18 +78,18 @@ async def respond(
                 return
         if found.outcome == "bypass":
             engine.observatory.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
-            await _passed_by(app, desk, scope, incoming, send, found.reason)
+            await _passed_by(app, context, scope, incoming, send, found.reason)
             return
         visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)
         ending = await _forwarded(visit)
 
 
 def _asked(
-    desk: Desk, route: Route, scope: Scope, body: bytes | None, *, path: bytes, who: str | None, now: float
-) -> Asking | Bypass | None:
+    context: DriverContext, route: Route, scope: Scope, body: bytes | None, *, path: bytes, who: str | None, now: float
+) -> CacheableRequest | Bypass | None:
     if body is None or len(body) > route.policy.max_body:
         return _TOO_LARGE
-    call = Call(
+    call = RequestHead(
         scope["method"],
         scope.get("scheme", "http"),
         scope.get("root_path", ""),
@@ -90,17 +99,17 @@ def _asked(
         who,
     )
     try:
-        return ask(desk, route, call, body, now=now)
+        return ask(context, route, call, body, now=now)
     except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-        desk.engine.observatory.fault("extract", error)
+        context.engine.observatory.fault("extract", error)
         return _BROKEN
 
 
-def _unsearched(asking: Asking, missed: Found) -> Found | None:
+def _unsearched(asking: CacheableRequest, missed: Found) -> Found | None:
     """Return what comes of a look-up that found nothing at hand, where that waits for nothing; None: go on looking."""
     if missed.reason == "unread":
         return None
-    engine, head = asking.desk.engine, asking.known.head
+    engine, head = asking.context.engine, asking.known.head
     try:
         # One that was known by its bytes is read only here.
         query = asking.query
@@ -112,9 +121,9 @@ def _unsearched(asking: Asking, missed: Found) -> Found | None:
     return engine.unsearched(query, missed, policy=head.route.policy, directives=head.directives)
 
 
-async def _searched(asking: Asking, missed: Found) -> Found:
+async def _searched(asking: CacheableRequest, missed: Found) -> Found:
     """Return what answers the request, where that has to be waited for."""
-    engine, known, head = asking.desk.engine, asking.known, asking.known.head
+    engine, known, head = asking.context.engine, asking.known, asking.known.head
     policy, directives = head.route.policy, head.directives
     spent = 0.0
     if missed.reason == "unread":
@@ -127,33 +136,35 @@ async def _searched(asking: Asking, missed: Found) -> Found:
     return await engine.search(asking.query, missed, policy=policy, directives=directives, spent=spent)
 
 
-def _is_unproven(asking: Asking, now: float) -> bool:
+def _is_unproven(asking: CacheableRequest, now: float) -> bool:
     """Say whether upstream would have to take the caller's credential first: under a shared identity only."""
-    desk, directives = asking.desk, asking.directives
+    context, directives = asking.context, asking.directives
     if directives.off or not directives.lookup:
         return False  # Nothing is looked up for it anyway.
-    return not desk.proofs.hold(asking.proof, now=now)
+    return not context.proofs.hold(asking.proof, now=now)
 
 
-async def _passed_by(app: App, desk: Desk, scope: Scope, incoming: Incoming, send: Send, reason: str) -> None:
+async def _passed_by(
+    app: App, context: DriverContext, scope: Scope, incoming: Incoming, send: Send, reason: str
+) -> None:
     """Forward a request that is recognised and refused: nothing of it changes but two fields that say so."""
-    marked = _Marked(send, status.bypassed(reason) if desk.options.status_headers else ()).send
+    marked = _Marked(send, status.bypassed(reason) if context.options.status_headers else ()).send
     await app(scope_without_directives(scope), incoming.receive, marked)
 
 
-def _framed(asking: Asking, found: Found, now: float) -> tuple[Replay | None, Found]:
+def _framed(asking: CacheableRequest, found: Found, now: float) -> tuple[Replay | None, Found]:
     """Return the entry as this caller gets it; where it does not fit this caller, the decision becomes a miss."""
     fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
     try:
         replay = replayed(asking, found, now=now, fresh_id=fresh_id)
     except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-        asking.desk.engine.observatory.fault("replay", error)
+        asking.context.engine.observatory.fault("replay", error)
         replay = "undecodable"
     if isinstance(replay, Replay):
         return replay, found
     if replay == "undecodable":
-        engine = asking.desk.engine
-        engine.spawn(engine.upkeep.forget(found.entry_id or asking.known.entry_id))
+        engine = asking.context.engine
+        engine.spawn(engine.maintenance.forget(found.entry_id or asking.known.entry_id))
     return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 
@@ -164,9 +175,9 @@ def _forwarded(visit: Visit) -> Coroutine[Any, Any, Ending | None]:
     if directives.only_if_cached and not visit.observed:
         return _not_cached(visit)
     if visit.observed or not directives.joins or head.route.policy.ttl == 0:
-        return lead(visit, flights.solo())
-    flight, leads = flights.board(visit.flight)
-    return lead(visit, flight) if leads else _joined(visit, flight)
+        return lead(visit, flights.alone_flight())
+    flight, is_leader = flights.join(visit.flight)
+    return lead(visit, flight) if is_leader else _joined(visit, flight)
 
 
 async def _not_cached(visit: Visit) -> None:
@@ -177,7 +188,7 @@ async def _not_cached(visit: Visit) -> None:
 async def _joined(visit: Visit, flight: Flight[Any]) -> Ending | None:
     ending = await wait_for(visit, flight)
     if ending is Ending.ALONE:
-        await lead(visit, visit.engine.flights.solo())
+        await lead(visit, visit.engine.flights.alone_flight())
     return ending
 
 

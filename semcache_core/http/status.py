@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from semcache_core.decide import Found
+from semcache_core.engine.decide import Found
 from semcache_core.types import Headers
 
 PRIVATE = (b"cache-control", b"private, no-store")
@@ -24,7 +24,7 @@ _COLLAPSED: Headers = ((_NAME, b"semcache; fwd=miss; collapsed"), _MISS_MARK)
 _OBSERVED: Headers = ((_NAME, b"semcache; fwd=miss; detail=observe"), _MISS_MARK)
 
 
-class Shown(msgspec.Struct, frozen=True):
+class Disclosure(msgspec.Struct, frozen=True):
     """What a caller may be told. In shared partitions neither age nor ttl: they tell when somebody else asked."""
 
     times: bool = True
@@ -32,7 +32,7 @@ class Shown(msgspec.Struct, frozen=True):
     """Similarity and matched text: an oracle for other callers' prompts, so only with the debug right."""
 
 
-def missed(found: Found, *, shown: Shown) -> Headers:
+def missed(found: Found, *, shown: Disclosure) -> Headers:
     """Return the fields of an answer that came from upstream after a look-up that found nothing to serve.
 
     With the debug right they say why, and how near the nearest entry was.
@@ -57,7 +57,7 @@ def bypassed(reason: str) -> Headers:
     return ((_NAME, b"semcache; fwd=bypass; detail=" + reason.encode()), _BYPASS_MARK)
 
 
-def stale_on_error(status: int | None, found_age: float, *, shown: Shown) -> Headers:
+def stale_on_error(status: int | None, found_age: float, *, shown: Disclosure) -> Headers:
     """Return the fields of an old answer that stands in for a failing upstream.
 
     ``status`` is what upstream said; None: it gave no answer at all (RFC 9211, 2.3: then there is no ``fwd-status``).
@@ -67,7 +67,7 @@ def stale_on_error(status: int | None, found_age: float, *, shown: Shown) -> Hea
     return ((_NAME, told), _STALE_MARK, *_age(found_age, shown))
 
 
-def hit(found: Found, *, handle: bytes, shown: Shown) -> list[tuple[bytes, bytes]]:
+def hit(found: Found, *, handle: bytes, shown: Disclosure) -> list[tuple[bytes, bytes]]:
     """Return the fields of an answer from the cache, ``found.outcome`` being hit or stale.
 
     ``handle`` names the entry to callers of its partition.
@@ -98,7 +98,7 @@ def may_debug(headers: Headers, token: str | None) -> bool:
     return hmac.compare_digest(said, token.encode())
 
 
-def _age(age: float, shown: Shown) -> Headers:
+def _age(age: float, shown: Disclosure) -> Headers:
     return ((b"age", b"%d" % int(age)),) if shown.times else ()
 
 

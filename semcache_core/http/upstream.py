@@ -6,20 +6,20 @@ import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from semcache_core.decide import Found
-from semcache_core.flights import Flight
+from semcache_core.engine.decide import Found
+from semcache_core.engine.single_flight import Flight
+from semcache_core.engine.writes import Job
 from semcache_core.http import headers as rules
 from semcache_core.http import status
+from semcache_core.http.asgi.messages import Message, Scope, nowhere
+from semcache_core.http.asgi.writer import ResponseWriter
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.exchange import ANSWER_STRIPPED, STRIPPED
-from semcache_core.http.messages import Message, Scope, nowhere
-from semcache_core.http.outbox import Outbox
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.types import Entity
-from semcache_core.writes import Job
 
 
 def lead(visit: Visit, flight: Flight[Any]) -> Coroutine[Any, Any, None]:
@@ -27,7 +27,9 @@ def lead(visit: Visit, flight: Flight[Any]) -> Coroutine[Any, Any, None]:
 
     What the application raises is raised here, after everybody who waits was told.
     """
-    return _Upstream(visit, flight, Outbox(visit.send, flight, visit.asking.known.head.route.policy.max_body)).run()
+    return _Upstream(
+        visit, flight, ResponseWriter(visit.send, flight, visit.asking.known.head.route.policy.max_body)
+    ).run()
 
 
 class _Upstream(Entity):
@@ -35,7 +37,7 @@ class _Upstream(Entity):
 
     _visit: Visit
     _flight: Flight[Any]
-    _outbox: Outbox
+    _outbox: ResponseWriter
     _recording: Recording | None = None
     _shares: bool = False
     _started: bool = False
@@ -130,7 +132,7 @@ class _Upstream(Entity):
                 if recording.refused is not None and self._shares:
                     # Who waits already still gets all of it; nobody else can join what is not kept.
                     self._shares = False
-                    self._flight.close_doors()
+                    self._flight.stop_joining()
                 if recording.refused is not None and not (recording.refused.complete or self._flight.waiting):
                     self._unstored(recording.refused.reason)
             except CannotDecode:
@@ -157,9 +159,9 @@ class _Upstream(Entity):
     def _begin(self, head: AnswerHead, *, trailers: bool) -> None:
         visit = self._visit
         recording = self._recording
-        desk = visit.asking.desk
-        if desk.shared and 200 <= head.status < 300:
-            desk.proofs.note(visit.asking.proof, now=visit.engine.clock())
+        context = visit.asking.context
+        if context.shared and 200 <= head.status < 300:
+            context.proofs.note(visit.asking.proof, now=visit.engine.clock())
         if recording is None:
             return
         shared = recording.begin(head, now=visit.engine.clock())
@@ -180,7 +182,7 @@ class _Upstream(Entity):
         self._ended = True
         recording, flight, visit = self._recording, self._flight, self._visit
         if recording is None:
-            flight.land()
+            flight.complete()
             return
         refused = False
         try:
@@ -201,7 +203,7 @@ class _Upstream(Entity):
             self._gave_up(error)
         if refused and visit.asking.directives.joins:
             visit.engine.flights.mark_hit_for_miss(visit.flight)
-        flight.land()
+        flight.complete()
 
     def _unstored(self, reason: str) -> None:
         """Watch the answer no more, and count why it is not stored: what was found first, else ``reason``."""
@@ -225,14 +227,14 @@ class _Upstream(Entity):
     async def _turned_away(self) -> None:
         """Upstream refused the credential: what it was answered before is no longer its to have."""
         visit = self._visit
-        desk, engine = visit.asking.desk, visit.engine
-        if desk.shared:
+        context, engine = visit.asking.context, visit.engine
+        if context.shared:
             # One caller's wrong credential must not empty everybody's cache.
-            desk.proofs.withdraw(visit.asking.proof)
+            context.proofs.withdraw(visit.asking.proof)
         elif engine.background:
-            engine.spawn(engine.stamp_partition(visit.asking.query.partition))
+            engine.spawn(engine.invalidate_partition(visit.asking.query.partition))
         else:
-            await engine.stamp_partition(visit.asking.query.partition)
+            await engine.invalidate_partition(visit.asking.query.partition)
 
     async def _stand_in(self, code: int | None) -> bool:
         """Send the stale answer that may replace a failing upstream; False where there is none that fits.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from semcache_core.decide import Found
-from semcache_core.engine import Engine
-from semcache_core.http.exchange import Asking
-from semcache_core.http.messages import App, Incoming, Scope, Send, again, nowhere
+from semcache_core.engine.decide import Found
+from semcache_core.engine.engine import Engine
+from semcache_core.http.asgi.messages import App, Incoming, Scope, Send, again, nowhere
+from semcache_core.http.exchange import CacheableRequest
 from semcache_core.http.replay import Replay
 from semcache_core.types import Entity
 
@@ -22,7 +22,7 @@ class Visit(Entity):
     scope: Scope
     send: Send
     incoming: Incoming
-    asking: Asking
+    asking: CacheableRequest
     found: Found
     started: float
     engine: Engine

@@ -8,8 +8,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
+from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
-from semcache_core.flights import Flight, FlightFailed
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.recording import Shared

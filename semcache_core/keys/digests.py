@@ -96,17 +96,17 @@ class Digests:
         """Return what single-flight shares, where that is long: 16 bytes."""
         return _digest(self._flight, fields)
 
-    def alias(self, told: bytes, body: bytes) -> bytes:
+    def alias(self, canonical_head: bytes, body: bytes) -> bytes:
         """Return the short cut from raw bytes to a key: 16 bytes. ``told`` is packed, so its end is plain."""
         hasher = self._alias.copy()
-        hasher.update(told + body)
+        hasher.update(canonical_head + body)
         digest: bytes = hasher.digest()
         return digest
 
-    def head(self, told: bytes) -> bytes:
+    def head(self, canonical_head: bytes) -> bytes:
         """Return the short cut from a raw head to who asks, and how: 16 bytes."""
         hasher = self._head.copy()
-        hasher.update(told)
+        hasher.update(canonical_head)
         digest: bytes = hasher.digest()
         return digest
 

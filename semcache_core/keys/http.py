@@ -1,8 +1,8 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
 keys = HttpKeys(Digests(secret), options=settings.http)
-told = keys.told(place, headers, generic=...)  # where it goes and the headers that count, as bytes
-alias = keys.alias(told, body)                 # a repeat of the same bytes is known by this
+canonical_head = keys.canonical_head(place, headers, generic=...)  # where it goes and the headers that count, as bytes
+alias = keys.alias(canonical_head, body)               # a repeat of the same bytes is known by this
 admitted = keys.admit(target, headers, now=now)  # Admitted, or Bypass: forward and say why
 key = extractor.extract(request)               # Key, Bypass, None
 query = keys.query(key, admitted, policy=policy)
@@ -14,24 +14,23 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from semcache_core.recent import Recent
+from semcache_core.authoring.json_form import HASHED, SLOT
+from semcache_core.keys.digests import Digests, pack, store_scope
+from semcache_core.keys.fifo import FifoCache
+from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, doubtful_path
+from semcache_core.keys.jwt import ADMITTED
+from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Address, Bypass, Key, Nearby, Query
 
-from .canonical import HASHED, HOLE
-from .digests import Digests, pack, store_scope
-from .identity import Caller, Header, IdentityRule, Target, doubtful_path
-from .jwt import ADMITTED
-from .text import EXACT_MODE, exact_only_reason, fold, split_after
-
-__all__ = ["Admitted", "HttpKeys", "Target"]
+__all__ = ["HttpKeys", "ResolvedCaller", "Target"]
 
 _SCOPES_KEPT = 1024
 _LONGEST_FLIGHT = 128
 """Bytes of a flight's name that need no digest: callers choose its end-user fields, and marks are kept by it."""
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class ResolvedCaller(msgspec.Struct, frozen=True):
     """A caller at a target: what all requests with one head have in common, reduced to digests."""
 
     namespace: str
@@ -58,7 +57,7 @@ class _Rest(msgspec.Struct, frozen=True):
     """What works out the second half of a query, if it is ever asked for."""
 
     keys: HttpKeys
-    admitted: Admitted
+    admitted: ResolvedCaller
     exact: bytes
     key: Key
     policy: Policy
@@ -67,26 +66,28 @@ class _Rest(msgspec.Struct, frozen=True):
 
     def __call__(self) -> Nearby:
         key, admitted, policy = self.key, self.admitted, self.policy
-        before, raw = split_after(key.hole, policy.hole_after)
+        before, raw = split_after(key.slot, policy.compare_after)
         text = fold(raw)
         digests = self.keys.digests
-        scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.audience, len(key.hole), before)
+        scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.end_user, len(key.slot), before)
         common = self.keys.common(scope, admitted, key)
         exact_only = key.exact_only
         if exact_only is None:
             exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
-        flight = admitted.partition + self.exact + pack((key.flight, key.audience))
+        flight = admitted.partition + self.exact + pack((key.flight, key.end_user))
         return Nearby(
             scope=scope,
             store_scope=common.store_scope,
             flight=flight if len(flight) <= _LONGEST_FLIGHT else digests.flight(flight),
             text=text,
             exact_only=exact_only,
-            fields=digests.members([("earlier turns", key.aside)], after=common.fields) if key.aside else common.fields,
+            fields=digests.members([("earlier turns", key.exact_only_members)], after=common.fields)
+            if key.exact_only_members
+            else common.fields,
         )
 
 
-_MARK = bytes(HOLE)
+_MARK = bytes(SLOT)
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -113,50 +114,52 @@ class HttpKeys:
         self.digests = digests
         self._rule = IdentityRule(options, anonymous=anonymous, by_application=by_application)
         self._everybody = IdentityRule(HttpOptions(), anonymous=True)
-        self._scopes: Recent[_Scope] = Recent(_SCOPES_KEPT)
+        self._scopes: FifoCache[_Scope] = FifoCache(_SCOPES_KEPT)
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
 
-    def told(self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, generic: bool) -> bytes:
+    def canonical_head(
+        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, generic: bool
+    ) -> bytes:
         """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
-        return pack((place, self._rule.telling(headers, generic=generic)))
+        return pack((place, self._rule.counted_headers(headers, generic=generic)))
 
-    def alias(self, told: bytes, body: bytes) -> bytes:
+    def alias(self, canonical_head: bytes, body: bytes) -> bytes:
         """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
 
         Headers count as they stand, in their order, those that say how to use the cache among them.
         """
-        return self.digests.alias(told, body)
+        return self.digests.alias(canonical_head, body)
 
-    def head(self, told: bytes) -> bytes:
+    def head(self, canonical_head: bytes) -> bytes:
         """Return the same for the head alone: 16 bytes."""
-        return self.digests.head(told)
+        return self.digests.head(canonical_head)
 
     def admit(
         self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None
-    ) -> Admitted | Bypass:
+    ) -> ResolvedCaller | Bypass:
         """Return who asks, and where, or why the request is not for the cache.
 
         Headers with lower-case names, in order. ``now``: seconds since the epoch, by which a credential may have ended.
         """
-        caller = doubtful_path(target.path) or self._rule.sift(headers, generic=target.generic, now=now, who=who)
+        caller = doubtful_path(target.path) or self._rule.classify(headers, generic=target.generic, now=now, who=who)
         if isinstance(caller, Bypass):
             return caller
         partition = self.digests.partition("http", target, caller.authority, caller.identity)
         prefix = pack(partition) + pack(caller.keyed)
-        return Admitted(target.namespace, partition, caller.keyed, self._rule.ends(caller), prefix)
+        return ResolvedCaller(target.namespace, partition, caller.keyed, self._rule.ends(caller), prefix)
 
-    def query(self, key: Key, admitted: Admitted, *, policy: Policy) -> Query:
+    def query(self, key: Key, admitted: ResolvedCaller, *, policy: Policy) -> Query:
         """Return the query of an extracted key."""
-        digest = self.digests.request(admitted.prefix + pack((key.template, key.aside, key.hole)))
+        digest = self.digests.request(admitted.prefix + pack((key.template, key.exact_only_members, key.slot)))
         exact = digest[16:]
         return Query(
             admitted.namespace, admitted.partition, exact, digest[:16], _Rest(self, admitted, exact, key, policy)
         )
 
-    def common(self, scope: bytes, admitted: Admitted, key: Key) -> _Scope:
+    def common(self, scope: bytes, admitted: ResolvedCaller, key: Key) -> _Scope:
         """Return what all requests of a scope have in common; ``key`` is that of one of them."""
         common = self._scopes.get(scope)
         if common is None:
@@ -171,7 +174,7 @@ class HttpKeys:
         Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
         ``generic``: as in ``Target``; LLM protocols take cookies for a credential only where nothing better is there.
         """
-        caller = self._everybody.sift(headers, generic=generic, now=ADMITTED)
+        caller = self._everybody.classify(headers, generic=generic, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
     def handle(self, address: Address, entry_id: bytes) -> bytes:
@@ -184,7 +187,7 @@ def _named(keyed: Sequence[Header], key: Key) -> list[tuple[str, bytes | msgspec
     found: list[tuple[str, bytes | msgspec.Raw]] = [
         (f"header {name.decode('latin-1')}", value) for name, value in keyed
     ]
-    if key.audience:
-        found.append(("end user", key.audience))
+    if key.end_user:
+        found.append(("end user", key.end_user))
     found += _members(key.template).items()
     return found

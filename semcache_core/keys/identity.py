@@ -9,11 +9,10 @@ from functools import lru_cache
 import msgspec
 
 from semcache_core.errors import ConfigError
+from semcache_core.keys.headers import Identity, Role, Roles
+from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
 from semcache_core.types import Bypass
-
-from .headers import Identity, Role, Roles
-from .jwt import Expiries, Tokens
 
 __all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
 
@@ -115,7 +114,7 @@ class IdentityRule:
             return ("http.cookies replaces the default: cookies that are not named no longer keep callers apart",)
         return ()
 
-    def telling(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
+    def counted_headers(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
         """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""
         ignored = (self._generic if generic else self._llm).ignored
         # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
@@ -131,7 +130,7 @@ class IdentityRule:
                     first = ends
         return first
 
-    def sift(
+    def classify(
         self, headers: Iterable[Header], *, generic: bool, now: float, who: str | bytes | None = None
     ) -> Caller | Bypass:
         """Return who asks and which headers belong to the request, or why it is not for the cache.
@@ -142,14 +141,14 @@ class IdentityRule:
         heads = _sorted_out(headers, self._generic if generic else self._llm)
         if isinstance(heads, Bypass):
             return heads
-        identity, somebody = heads.identity, heads.somebody
-        if heads.cookies and (generic or self._cookies_chosen or not somebody):
+        identity, has_identity = heads.identity, heads.has_identity
+        if heads.cookies and (generic or self._cookies_chosen or not has_identity):
             chosen = self._chosen(heads.cookies)
             identity += chosen
-            somebody = somebody or any(value for _, value in chosen)
+            has_identity = has_identity or any(value for _, value in chosen)
         if self._by_application and who:
             identity.append((b"", who.encode() if isinstance(who, str) else who))
-            somebody = True
+            has_identity = True
         ends = None
         if self._tokens is not None:
             header = self._tokens.header
@@ -157,8 +156,8 @@ class IdentityRule:
             if isinstance(verified, Bypass):
                 return verified
             identity = [*(each for each in identity if each[0] != header), *verified.claims]
-            somebody, ends = True, verified.ends
-        if not somebody and not self._anonymous:
+            has_identity, ends = True, verified.ends
+        if not has_identity and not self._anonymous:
             return _NO_IDENTITY
         refusal = self._refusal(identity, now)
         if refusal is not None:
@@ -188,21 +187,21 @@ class _Heads(msgspec.Struct):
     identity: list[Header]
     keyed: list[Header]
     cookies: list[Header]
-    somebody: bool
+    has_identity: bool
 
 
 def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
     """Sort the headers by their roles, in one pass over names whose roles are remembered."""
-    known, judge = roles.known, roles.of
+    known, role_of = roles.known, roles.of
     identity: list[Header] = []
     keyed: list[Header] = []
     cookies: list[Header] = []
-    authority, somebody = None, False
+    authority, has_identity = None, False
     for header in headers:
         name = header[0]
         role = known.get(name)
         if role is None:
-            role = judge(name)
+            role = role_of(name)
         if role is _IGNORED or role is _READ:
             continue
         if role is _HOST:
@@ -216,9 +215,9 @@ def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
         elif role is Role.BYPASS or role is Role.MALFORMED:
             return _REASONS.get(name, _HEADER_NAME)
         else:
-            somebody = somebody or _names_somebody(role, header[1])
+            has_identity = has_identity or _is_identity(role, header[1])
             identity.append(header)
-    return _Heads(authority or b"", identity, keyed, cookies, somebody)
+    return _Heads(authority or b"", identity, keyed, cookies, has_identity)
 
 
 def _tokens(header: Header) -> Sequence[bytes]:
@@ -231,7 +230,7 @@ def _tokens(header: Header) -> Sequence[bytes]:
     return [crumb.partition(b"=")[2].strip(b' "') for crumb in value.split(b";") if b"eyJ" in crumb]
 
 
-def _names_somebody(role: Role, value: bytes) -> bool:
+def _is_identity(role: Role, value: bytes) -> bool:
     if role is Role.CREDENTIAL:
         # A scheme without credentials is what an SDK sends when its key is empty.
         words = value.split(None, 1)

@@ -12,18 +12,26 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.json_form import sorted_names
+from semcache_core.keys.digests import Digests, pack, store_scope
+from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
 from semcache_core.settings import Policy
 from semcache_core.types import Bypass, Nearby, Query
-
-from .canonical import sorted_names
-from .digests import Digests, pack, store_scope
-from .text import EXACT_MODE, exact_only_reason, fold, split_after
 
 __all__ = ["PythonKeys", "context_bytes"]
 
 _NO_CONTEXT = b""
 _AMBIGUOUS = Bypass(reason="ambiguous-text")
 _SCALARS = (str, int, bool, type(None))
+
+
+class FunctionIdentity(msgspec.Struct, frozen=True):
+    """What names a cached function in its keys, and the threshold that belongs to it."""
+
+    module: str
+    qualname: str
+    version: str
+    threshold: float | None = None
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -47,7 +55,7 @@ class _Rest(msgspec.Struct, frozen=True):
 
     def __call__(self) -> Nearby:
         policy, digests = self.keys.policy, self.keys.digests
-        before, raw = split_after((self.prompt,), policy.hole_after)
+        before, raw = split_after((self.prompt,), policy.compare_after)
         text = fold(raw)
         partition = self.place.partition
         scope = digests.scope(partition, "python", self.context, before)

@@ -44,18 +44,18 @@ def fold(text: str) -> str:
     return " ".join(text.split())
 
 
-def split_after(hole: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:
+def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:
     """Return what stands before the text to compare, and that text: what follows the last ``marker``.
 
-    Without a marker, or where it does not occur, the whole hole is compared. The parts before belong to the scope byte
+    Without a marker, or where it does not occur, the whole text is compared. The parts before belong to the scope byte
     for byte, the marker with them.
     """
     if marker:
-        for index in range(len(hole) - 1, -1, -1):
-            before, found, after = hole[index].rpartition(marker)
+        for index in range(len(slot) - 1, -1, -1):
+            before, found, after = slot[index].rpartition(marker)
             if found:
-                return (*hole[:index], before + found), "\n".join((after, *hole[index + 1 :]))
-    return (), "\n".join(hole)
+                return (*slot[:index], before + found), "\n".join((after, *slot[index + 1 :]))
+    return (), "\n".join(slot)
 
 
 def exact_only_reason(text: str, policy: Policy) -> str | None:

@@ -37,15 +37,15 @@ pytest.register_assert_rewrite(
     )
 )
 
-from ._answers import AnswerSample  # noqa: E402
-from ._contract import ContractBroken  # noqa: E402
-from .doubles import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver  # noqa: E402
-from .embedders import EmbedderContract  # noqa: E402
-from .key_extractors import KeyExtractorContract  # noqa: E402
-from .plugins import PluginContract  # noqa: E402
-from .response_stores import ResponseStoreContract  # noqa: E402
-from .vector_stores import VectorStoreContract  # noqa: E402
-from .verifiers import VerifierContract  # noqa: E402
+from semcache_core.testing._answers import AnswerSample  # noqa: E402
+from semcache_core.testing._contract import ContractBroken  # noqa: E402
+from semcache_core.testing.doubles import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver  # noqa: E402
+from semcache_core.testing.embedders import EmbedderContract  # noqa: E402
+from semcache_core.testing.key_extractors import KeyExtractorContract  # noqa: E402
+from semcache_core.testing.plugins import PluginContract  # noqa: E402
+from semcache_core.testing.response_stores import ResponseStoreContract  # noqa: E402
+from semcache_core.testing.vector_stores import VectorStoreContract  # noqa: E402
+from semcache_core.testing.verifiers import VerifierContract  # noqa: E402
 
 __all__ = [
     "AnswerSample",

@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, given, settings
 
 from semcache_core.protocols import Answer, AnswerHead, Framing, KeyExtractor, Refused, Reply, SupportsAnswers
 from semcache_core.settings import Policy
+from semcache_core.testing._bodies import broken_copies
+from semcache_core.testing._contract import ResourceContract, promise
+from semcache_core.testing._samples import START
 from semcache_core.types import Key, Request, Struct
-
-from ._bodies import broken_copies
-from ._contract import ResourceContract, promise
-from ._samples import START
 
 STEPS = (1, 2, 3, 7, 64)
 CUTS = 200
@@ -118,7 +117,7 @@ def _recorded(answers: SupportsAnswers, key: Key, content_type: bytes, pieces: S
 
 
 def _framed(answers: SupportsAnswers, answer: Answer, key: Key, *, exact: bool) -> Reply | None:
-    framing = Framing(streamed=key.streamed, needs=key.needs, exact=exact, fresh_id="kit", now=START)
+    framing = Framing(streamed=key.streamed, required=key.required, exact=exact, fresh_id="kit", now=START)
     reply = answers.reply(answer, framing)
     assert reply is None or all(type(chunk) is bytes for chunk in reply.chunks)
     return reply

@@ -9,16 +9,15 @@ import pytest
 from semcache_core.errors import NotOpenError
 from semcache_core.protocols import (
     ResponseStore,
-    SupportsPeek,
-    SupportsPoke,
+    SupportsGetNowait,
+    SupportsInvalidation,
     SupportsScan,
     SupportsSecret,
-    SupportsStamps,
+    SupportsSetNowait,
 )
+from semcache_core.testing._contract import GuardedContract, promise
+from semcache_core.testing._samples import POWERS, START, ident
 from semcache_core.types import Stored
-
-from ._contract import GuardedContract, promise
-from ._samples import POWERS, START, ident
 
 
 class ResponseStorePowers(GuardedContract[ResponseStore]):
@@ -67,19 +66,19 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
     @promise
     async def test_get_brings_the_newest_stamp_of_any_tag(self, store: ResponseStore) -> None:
         stamps = self._stamps(store)
-        await stamps.stamp([ident("red")], at=START + 5)
+        await stamps.invalidate([ident("red")], before=START + 5)
         await self.put(store, "a", tags=("red", "green", "blue"))
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 5)
-        await stamps.stamp([ident("blue"), ident("yellow")], at=START + 9)
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 9)
+        assert await self.got(store, "a") == Stored(data=b"data", invalidated_at=START + 5)
+        await stamps.invalidate([ident("blue"), ident("yellow")], before=START + 9)
+        assert await self.got(store, "a") == Stored(data=b"data", invalidated_at=START + 9)
 
     @promise
     async def test_a_stamp_never_goes_back(self, store: ResponseStore) -> None:
         stamps = self._stamps(store)
-        await stamps.stamp([ident("red")], at=START + 9)
-        await stamps.stamp([ident("red")], at=START + 5)
+        await stamps.invalidate([ident("red")], before=START + 9)
+        await stamps.invalidate([ident("red")], before=START + 5)
         await self.put(store, "a", tags=("red",))
-        assert await self.got(store, "a") == Stored(data=b"data", stamp=START + 9)
+        assert await self.got(store, "a") == Stored(data=b"data", invalidated_at=START + 9)
 
     @promise
     async def test_a_stamp_binds_only_what_carries_its_tag(self, store: ResponseStore) -> None:
@@ -87,16 +86,16 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
         await self.put(store, "red", tags=("red",))
         await self.put(store, "green", tags=("green",))
         await self.put(store, "plain")
-        await stamps.stamp([ident("red")], at=START)
+        await stamps.invalidate([ident("red")], before=START)
         found = await store.get([ident(name) for name in ("red", "green", "plain")], now=START)
-        assert [stored and stored.stamp for stored in found] == [START, None, None]
+        assert [stored and stored.invalidated_at for stored in found] == [START, None, None]
 
     @promise
     async def test_a_set_replaces_the_tags(self, store: ResponseStore) -> None:
         stamps = self._stamps(store)
         await self.put(store, "a", tags=("red",))
         await self.put(store, "a", tags=("green",))
-        await stamps.stamp([ident("red")], at=START)
+        await stamps.invalidate([ident("red")], before=START)
         assert await self.got(store, "a") == Stored(data=b"data")
 
     @promise
@@ -126,51 +125,51 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
 
     @promise
     async def test_a_peek_tells_what_get_would(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsPeek):
+        if not isinstance(store, SupportsGetNowait):
             pytest.skip("does not promise SupportsPeek")
         await self.put(store, "a", tags=("red",), keep_until=START + 10)
-        if isinstance(store, SupportsStamps):
-            await store.stamp([ident("red")], at=START)
+        if isinstance(store, SupportsInvalidation):
+            await store.invalidate([ident("red")], before=START)
         for name, now in (("a", START + 9), ("a", START + 10), ("missing", START)):
-            assert store.peek(ident(name), now=now) == await self.got(store, name, now=now)
+            assert store.get_nowait(ident(name), now=now) == await self.got(store, name, now=now)
         await self.put(store, "a", b"new")
-        assert store.peek(ident("a"), now=START) == await self.got(store, "a")
+        assert store.get_nowait(ident("a"), now=START) == await self.got(store, "a")
 
     def test_a_peek_outside_the_block_raises_not_open(self) -> None:
         async def body() -> None:
             async with self.opened() as store:
-                if not isinstance(store, SupportsPeek):
+                if not isinstance(store, SupportsGetNowait):
                     pytest.skip("does not promise SupportsPeek")
             for unusable in (store, self.make()):
-                assert isinstance(unusable, SupportsPeek)
+                assert isinstance(unusable, SupportsGetNowait)
                 with pytest.raises(NotOpenError):
-                    unusable.peek(ident("a"), now=START)
+                    unusable.get_nowait(ident("a"), now=START)
 
         self.run(body)
 
     @promise
     async def test_a_poke_does_what_set_would(self, store: ResponseStore) -> None:
-        if not isinstance(store, SupportsPoke):
+        if not isinstance(store, SupportsSetNowait):
             pytest.skip("does not promise SupportsPoke")
         for name in ("poked", "set"):
             await self.put(store, name, b"old", keep_until=START + 1, tags=("green",))
         await self.put(store, "set", b"new", keep_until=START + 10, tags=("red",))
-        store.poke(ident("poked"), b"new", keep_until=START + 10, tags=[ident("red")])
-        if isinstance(store, SupportsStamps):
-            await store.stamp([ident("red")], at=START)
-            await store.stamp([ident("green")], at=START + 5)
+        store.set_nowait(ident("poked"), b"new", keep_until=START + 10, tags=[ident("red")])
+        if isinstance(store, SupportsInvalidation):
+            await store.invalidate([ident("red")], before=START)
+            await store.invalidate([ident("green")], before=START + 5)
         for now in (START, START + 9, START + 10):
             assert await self.got(store, "poked", now=now) == await self.got(store, "set", now=now)
 
     def test_a_poke_outside_the_block_raises_not_open(self) -> None:
         async def body() -> None:
             async with self.opened() as store:
-                if not isinstance(store, SupportsPoke):
+                if not isinstance(store, SupportsSetNowait):
                     pytest.skip("does not promise SupportsPoke")
             for unusable in (store, self.make()):
-                assert isinstance(unusable, SupportsPoke)
+                assert isinstance(unusable, SupportsSetNowait)
                 with pytest.raises(NotOpenError):
-                    unusable.poke(ident("a"), b"data", keep_until=None, tags=())
+                    unusable.set_nowait(ident("a"), b"data", keep_until=None, tags=())
 
         self.run(body)
 
@@ -191,7 +190,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
             pytest.skip("its contents live and die with one component (shared = False)")
 
     @staticmethod
-    def _stamps(store: ResponseStore) -> SupportsStamps:
-        if not isinstance(store, SupportsStamps):
+    def _stamps(store: ResponseStore) -> SupportsInvalidation:
+        if not isinstance(store, SupportsInvalidation):
             pytest.skip("does not promise SupportsStamps")
         return store

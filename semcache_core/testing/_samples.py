@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from semcache_core.protocols import (
+    SupportsGetNowait,
+    SupportsInvalidation,
     SupportsNotices,
-    SupportsPeek,
-    SupportsPoke,
     SupportsScan,
     SupportsScopes,
     SupportsSecret,
-    SupportsStamps,
+    SupportsSetNowait,
     SupportsSweep,
 )
 from semcache_core.types import Vector
@@ -28,9 +28,9 @@ START = 4_102_444_800.0
 """The kit's present: 1 January 2100. Later than any server's clock, so nothing ends but by the ``now`` it is given."""
 
 POWERS: tuple[type, ...] = (
-    SupportsPeek,
-    SupportsPoke,
-    SupportsStamps,
+    SupportsGetNowait,
+    SupportsSetNowait,
+    SupportsInvalidation,
     SupportsScopes,
     SupportsScan,
     SupportsSweep,

@@ -9,10 +9,9 @@ from typing import ClassVar, final
 import pytest
 
 from semcache_core.protocols import SupportsScopes, SupportsSweep, VectorStore
+from semcache_core.testing._contract import GuardedContract, promise
+from semcache_core.testing._samples import POWERS, START, ident, scope_of, towards
 from semcache_core.types import Match, Point, Space, Vector
-
-from ._contract import GuardedContract, promise
-from ._samples import POWERS, START, ident, scope_of, towards
 
 SCOPE = scope_of("scope")
 

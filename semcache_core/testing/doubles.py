@@ -17,9 +17,8 @@ import numpy as np
 from semcache_core.errors import EmbedderUnavailable, NotOpenError, StoreUnavailable, TextTooLong
 from semcache_core.plugin import hookimpl
 from semcache_core.protocols import Thresholds
+from semcache_core.testing._samples import START
 from semcache_core.types import Decision, Event, Fault, Notice, Vector
-
-from ._samples import START
 
 
 class FrozenClock:
@@ -122,7 +121,8 @@ class FlakyStore:
         store.delay("delete", 0.1)
         store.heal()
 
-    ``calls`` counts by method name. ``without`` hides methods: a store behind a network, for example, cannot ``peek``.
+    ``calls`` counts by method name. ``without`` hides methods: a store behind a network, for
+    example, has no ``get_nowait``.
     """
 
     def __init__(self, inner: Any, *, without: Sequence[str] = ()) -> None:

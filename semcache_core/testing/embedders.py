@@ -12,10 +12,9 @@ import pytest
 
 from semcache_core.errors import EmbedderUnavailable, TextTooLong, TextUnreadable
 from semcache_core.protocols import Embedder
+from semcache_core.testing._contract import GuardedContract, promise
+from semcache_core.testing._samples import cut_off, pulse
 from semcache_core.types import Vector
-
-from ._contract import GuardedContract, promise
-from ._samples import cut_off, pulse
 
 TEXTS = (
     "How do I reset my password?",

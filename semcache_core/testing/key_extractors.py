@@ -15,11 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from semcache_core.protocols import KeyExtractor
+from semcache_core.testing import _bodies as bodies
+from semcache_core.testing._answers import AnswerPromises
+from semcache_core.testing._contract import promise
 from semcache_core.types import Bypass, Key, Request
-
-from . import _bodies as bodies
-from ._answers import AnswerPromises
-from ._contract import promise
 
 Values = Mapping[str, Sequence[Any]]
 SENTINEL = "Wherefore does the zebra quarrel with the xylophone player"
@@ -44,9 +43,9 @@ class KeyExtractorContract(AnswerPromises):
 
     ignored: ClassVar[Values] = {}
     """Members that never split keys, each with some valid values."""
-    audience: ClassVar[Values] = {}
+    end_user: ClassVar[Values] = {}
     """End-user members, each with two valid values at least: they split scopes, but no exact keys."""
-    aside: ClassVar[Values] = {}
+    exact_only_members: ClassVar[Values] = {}
     """Members that split exact keys, but no scopes."""
 
     @abstractmethod
@@ -109,14 +108,14 @@ class KeyExtractorContract(AnswerPromises):
 
     @promise
     async def test_end_user_members_split_scopes_and_no_exact_keys(self, extractor: KeyExtractor) -> None:
-        for request, name, value, key in self._variations(extractor, self.audience):
+        for request, name, value, key in self._variations(extractor, self.end_user):
             changed = _key(extractor, request)
             assert _same_request(changed, key), f"{name} = {value!r} changes the exact key"
-            assert changed.audience != key.audience, f"{name} = {value!r} does not change the audience"
+            assert changed.end_user != key.end_user, f"{name} = {value!r} does not change the audience"
 
     @promise
     async def test_members_set_aside_split_exact_keys_and_no_scopes(self, extractor: KeyExtractor) -> None:
-        for request, name, value, key in self._variations(extractor, self.aside):
+        for request, name, value, key in self._variations(extractor, self.exact_only_members):
             changed = _key(extractor, request)
             assert _same_scope(changed, key), f"{name} = {value!r} changes the scope"
             assert not _same_request(changed, key), f"{name} = {value!r} does not change the exact key"
@@ -128,7 +127,7 @@ class KeyExtractorContract(AnswerPromises):
                 if path and not self._is_listed(path):
                     for other in bodies.other_values(value):
                         changed = bodies.encoded(sample, bodies.replaced(body, path, other))
-                        self._expect_split(extractor, changed, key, bodies.dotted(path), hole=_in_hole(value, key))
+                        self._expect_split(extractor, changed, key, bodies.dotted(path), slot=_in_hole(value, key))
 
     @promise
     async def test_a_missing_member_splits_keys(self, extractor: KeyExtractor) -> None:
@@ -137,7 +136,7 @@ class KeyExtractorContract(AnswerPromises):
                 if path and not self._is_listed(path):
                     changed = bodies.encoded(sample, bodies.removed(body, path))
                     self._expect_split(
-                        extractor, changed, key, f"without {bodies.dotted(path)}", hole=_in_hole(value, key)
+                        extractor, changed, key, f"without {bodies.dotted(path)}", slot=_in_hole(value, key)
                     )
 
     @promise
@@ -145,7 +144,7 @@ class KeyExtractorContract(AnswerPromises):
         for sample, body, key in self.json_samples(extractor):
             for value in (1, None, "text"):
                 changed = bodies.encoded(sample, {**body, "a_member_of_next_year": value})
-                self._expect_split(extractor, changed, key, "an unknown member", hole=False)
+                self._expect_split(extractor, changed, key, "an unknown member", slot=False)
 
     @promise
     async def test_white_space_and_the_order_of_members_never_split_keys(self, extractor: KeyExtractor) -> None:
@@ -159,13 +158,16 @@ class KeyExtractorContract(AnswerPromises):
     async def test_the_text_that_may_vary_is_out_of_the_template(self, extractor: KeyExtractor) -> None:
         for sample, body, key in self.json_samples(extractor):
             varying = [(path, value) for path, value in bodies.leaves(body) if _in_hole(value, key)]
-            assert bool(varying) == any(key.hole), f"what may vary is no text of the body: {key.hole}"
+            assert bool(varying) == any(key.slot), f"what may vary is no text of the body: {key.slot}"
             for path, value in varying:
-                text = value.replace(next(hole for hole in key.hole if hole in value), SENTINEL)
+                text = value.replace(next(slot for slot in key.slot if slot in value), SENTINEL)
                 changed = _key(extractor, bodies.encoded(sample, bodies.replaced(body, path, text)))
                 assert changed.template == key.template, "near texts need equal templates"
-                assert SENTINEL.encode() not in changed.template + changed.aside + changed.audience + changed.flight
-                assert any(SENTINEL in hole for hole in changed.hole)
+                assert (
+                    SENTINEL.encode()
+                    not in changed.template + changed.exact_only_members + changed.end_user + changed.flight
+                )
+                assert any(SENTINEL in slot for slot in changed.slot)
 
     # -- bodies that mean trouble -------------------------------------------------------------------------------------
 
@@ -250,15 +252,15 @@ class KeyExtractorContract(AnswerPromises):
 
     def _is_listed(self, path: bodies.Path) -> bool:
         written = bodies.dotted(path)
-        names = (*self.ignored, *self.audience, *self.aside)
+        names = (*self.ignored, *self.end_user, *self.exact_only_members)
         return any(written == name or written.startswith(name + ".") for name in names)
 
     @staticmethod
-    def _expect_split(extractor: KeyExtractor, request: Request, key: Key, what: str, *, hole: bool) -> None:
+    def _expect_split(extractor: KeyExtractor, request: Request, key: Key, what: str, *, slot: bool) -> None:
         said = extractor.extract(request)
         if isinstance(said, Key):
             assert not _same_request(said, key), f"{what}: a changed request has the same key"
-            assert hole or not _same_scope(said, key), f"{what}: a changed request has the same scope"
+            assert slot or not _same_scope(said, key), f"{what}: a changed request has the same scope"
 
 
 def _key(extractor: KeyExtractor, request: Request) -> Key:
@@ -275,15 +277,15 @@ def _expect_none(extractor: KeyExtractor, request: Request) -> None:
 
 
 def _same_request(one: Key, other: Key) -> bool:
-    return (one.template, one.aside, one.hole) == (other.template, other.aside, other.hole)
+    return (one.template, one.exact_only_members, one.slot) == (other.template, other.exact_only_members, other.slot)
 
 
 def _same_scope(one: Key, other: Key) -> bool:
-    return (one.template, one.audience) == (other.template, other.audience)
+    return (one.template, one.end_user) == (other.template, other.end_user)
 
 
 def _in_hole(value: object, key: Key) -> bool:
-    return isinstance(value, str) and any(hole and hole in value for hole in key.hole)
+    return isinstance(value, str) and any(slot and slot in value for slot in key.slot)
 
 
 def _decoded(body: bytes) -> Any:

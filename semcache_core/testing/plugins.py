@@ -18,10 +18,9 @@ import msgspec
 import pytest
 
 from semcache_core.protocols import Embedder, KeyExtractor, Options, ResponseStore, VectorStore, Verifier
-from semcache_core.refusals import refusals
-from semcache_core.registry import GROUP, KINDS, NOUNS, Kind, Registry
-
-from ._contract import Contract
+from semcache_core.runtime.registry import GROUP, KINDS, NOUNS, Kind, Registry
+from semcache_core.runtime.validation import refusals
+from semcache_core.testing._contract import Contract
 
 PROTOCOLS: dict[Kind, type] = {
     "embedders": Embedder,

@@ -11,15 +11,11 @@ from abc import abstractmethod
 
 import pytest
 
-from semcache_core.protocols import (
-    ResponseStore,
-    SupportsSweep,
-)
+from semcache_core.protocols import ResponseStore, SupportsSweep
+from semcache_core.testing._contract import promise
+from semcache_core.testing._response_powers import ResponseStorePowers
+from semcache_core.testing._samples import START, cut_off, ident, within_a_second
 from semcache_core.types import Stored
-
-from ._contract import promise
-from ._response_powers import ResponseStorePowers
-from ._samples import START, cut_off, ident, within_a_second
 
 ALL_BYTES = bytes(range(256))
 MIB = 1024 * 1024

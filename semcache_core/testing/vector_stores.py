@@ -12,11 +12,10 @@ import pytest
 
 from semcache_core.errors import DimensionMismatch
 from semcache_core.protocols import VectorStore
+from semcache_core.testing._contract import promise
+from semcache_core.testing._samples import START, cut_off, ident, random_units, scope_of, towards, within_a_second
+from semcache_core.testing._vector_powers import SCOPE, VectorStorePowers
 from semcache_core.types import Match, Point
-
-from ._contract import promise
-from ._samples import START, cut_off, ident, random_units, scope_of, towards, within_a_second
-from ._vector_powers import SCOPE, VectorStorePowers
 
 OTHER_SCOPE = scope_of("another scope")
 ROUGHLY = 0.05

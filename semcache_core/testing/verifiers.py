@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from semcache_core.errors import VerifierUnavailable
 from semcache_core.protocols import Verifier
+from semcache_core.testing._contract import ResourceContract, promise
+from semcache_core.testing._samples import cut_off
 from semcache_core.types import Accept, Penalty, Reject, Verdict
-
-from ._contract import ResourceContract, promise
-from ._samples import cut_off
 
 Pairs = Sequence[tuple[str, str]]
 

@@ -12,7 +12,7 @@ import pytest
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
-from semcache_core.registry import Registry
+from semcache_core.runtime.registry import Registry
 from semcache_core.testing import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver
 
 MEMORY = {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}
@@ -47,7 +47,7 @@ async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> A
 
 def remote_responses() -> FlakyStore:
     """Return a response store that has to be waited for, as one behind a network."""
-    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("peek",))
+    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("get_nowait",))
 
 
 def remote_vectors() -> FlakyStore:

@@ -47,8 +47,8 @@ def test_it_ships_every_file_of_its_package(installed: importlib.metadata.Distri
 
 
 def test_it_says_what_it_needs_of_the_core(installed: importlib.metadata.Distribution) -> None:
-    needs = installed.requires or []
-    assert installed.name == "semcache-core" or any(each.startswith("semcache-core") for each in needs)
+    required = installed.requires or []
+    assert installed.name == "semcache-core" or any(each.startswith("semcache-core") for each in required)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)

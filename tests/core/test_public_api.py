@@ -91,7 +91,7 @@ def test_a_call_of_the_cache_takes_what_is_promised(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lookup", "store", "get_or_call", "invalidate", "reject"])
 def test_the_calls_of_the_cache_are_async_and_their_blocking_twins_take_the_same(name: str) -> None:
-    from semcache_core.sync import BlockingCache
+    from semcache_core.library.blocking import BlockingCache
 
     assert inspect.iscoroutinefunction(getattr(SemanticCache, name))
     twin = getattr(BlockingCache, name)
@@ -101,7 +101,7 @@ def test_the_calls_of_the_cache_are_async_and_their_blocking_twins_take_the_same
 
 
 def test_the_blocking_calls_are_those_of_the_cache() -> None:
-    from semcache_core.sync import BlockingCache
+    from semcache_core.library.blocking import BlockingCache
 
     assert {name for name in vars(BlockingCache) if not name.startswith("_")} == {*CALLS, "close"}
 
@@ -148,7 +148,7 @@ def test_the_errors_are_a_tree_that_users_can_catch() -> None:
 def test_a_plugins_light_module_loads_nothing_heavy() -> None:
     code = (
         "import sys, semcache_core.plugin;"
-        "print(*({'numpy', 'msgspec', 'asyncio', 'sqlite3', 'semcache_core.cache'} & set(sys.modules)))"
+        "print(*({'numpy', 'msgspec', 'asyncio', 'sqlite3', 'semcache_core.library.cache'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -69,7 +69,7 @@ class DictVectors(Opened):
         self.check_open()
         await asyncio.sleep(0)
         self.check_query(vector)
-        living = [point for point in self.in_scope(scope, vector) if self.lives(point, now)]
+        living = [point for point in self.in_scope(scope, vector) if self.remaining(point, now)]
         found = [Match(id=point.id, similarity=self.similarity(vector, point)) for point in living]
         near = [match for match in found if self.reaches(match.similarity, floor)]
         return self.best(near, limit)
@@ -84,7 +84,7 @@ class DictVectors(Opened):
     def in_scope(self, scope: bytes, vector: Vector) -> list[Point]:
         return [point for point in self.points.values() if point.scope == scope]
 
-    def lives(self, point: Point, now: float) -> bool:
+    def remaining(self, point: Point, now: float) -> bool:
         return point.keep_until is None or point.keep_until > now
 
     def similarity(self, vector: Vector, point: Point) -> float:
@@ -108,7 +108,7 @@ class DictVectors(Opened):
         return any(point.scope == scope for point in self.points.values())
 
     async def sweep(self, *, now: float) -> int:
-        dead = [point.id for point in self.points.values() if not self.lives(point, now)]
+        dead = [point.id for point in self.points.values() if not self.remaining(point, now)]
         await self.delete(dead)
         return len(dead)
 
@@ -141,11 +141,11 @@ class DictResponses(Opened):
 
     def found(self, id: bytes, now: float) -> Stored | None:
         entry = self.entries.get(id)
-        if entry is None or not self.lives(entry[1], now):
+        if entry is None or not self.remaining(entry[1], now):
             return None
-        return Stored(data=entry[0], stamp=self.newest(entry[2]))
+        return Stored(data=entry[0], invalidated_at=self.newest(entry[2]))
 
-    def lives(self, keep_until: float | None, now: float) -> bool:
+    def remaining(self, keep_until: float | None, now: float) -> bool:
         return keep_until is None or keep_until > now
 
     def newest(self, tags: tuple[bytes, ...]) -> float | None:
@@ -164,23 +164,23 @@ class DictResponses(Opened):
         for id in ids:
             self.entries.pop(id, None)
 
-    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
+    async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
         self.check_open()
         for tag in tags:
-            self.place.stamps[tag] = max(at, self.place.stamps.get(tag, at))
+            self.place.stamps[tag] = max(before, self.place.stamps.get(tag, before))
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, Stored]]:
         return [(id, self.scanned(id)) for id in sorted(id for id in self.entries if id > after)[:limit]]
 
     def scanned(self, id: bytes) -> Stored:
         data, _, tags = self.entries[id]
-        return Stored(data=data, stamp=self.newest(tags), tags=tags)
+        return Stored(data=data, invalidated_at=self.newest(tags), tags=tags)
 
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
         self.check_open()
         return self.found(id, now)
 
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         self.check_open()
         self.put(id, data, keep_until, tuple(tags))
 
@@ -188,7 +188,7 @@ class DictResponses(Opened):
         return len(self.entries)
 
     async def sweep(self, *, now: float) -> int:
-        dead = [id for id, entry in self.entries.items() if not self.lives(entry[1], now)]
+        dead = [id for id, entry in self.entries.items() if not self.remaining(entry[1], now)]
         await self.delete(dead)
         return len(dead)
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from semcache_core.errors import StoreUnavailable
-from semcache_core.protocols import SupportsScan, SupportsStamps
-from semcache_core.registry import Registry
+from semcache_core.protocols import SupportsInvalidation, SupportsScan
+from semcache_core.runtime.registry import Registry
 from semcache_core.testing import CountingEmbedder, FlakyStore, FrozenClock, RecordingObserver
 from semcache_core.types import Decision, Fault, Notice
 
@@ -66,7 +66,7 @@ def test_a_flaky_store_has_the_powers_of_what_it_wraps() -> None:
     class Plain(DictResponses):
         scan = None
 
-    assert isinstance(flaky(), SupportsStamps)
+    assert isinstance(flaky(), SupportsInvalidation)
     assert not isinstance(FlakyStore(Plain(Shelf())), SupportsScan)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from semcache_core.keys.canonical import Ambiguous, check_names, folded, in_order, parse, sorted_names
+from semcache_core.authoring.json_form import Ambiguous, check_names, folded, in_order, parse, sorted_names
 from semcache_core.protocols import Answer, AnswerHead, Framing, KeyExtractor, Recorder, Refused, Reply
 from semcache_core.settings import Policy
 from semcache_core.testing import AnswerSample, KeyExtractorContract
@@ -42,7 +42,7 @@ class AskRecorder:
             kept = json.dumps({"say": said}).encode()
         except (ValueError, KeyError, TypeError, RecursionError):
             return Refused("malformed-answer")
-        return Answer(status=200, headers=(), body=kept, holds=frozenset({"lines" if self.is_lines else "body"}))
+        return Answer(status=200, headers=(), body=kept, offers=frozenset({"lines" if self.is_lines else "body"}))
 
     def lines(self, body: str) -> str:
         *lines, end, rest = body.split("\n")
@@ -89,11 +89,17 @@ class Ask(Opened):
         body.pop("trace", None)
         streamed = body.pop("live", False) is True
         text = body.get("text")
-        hole = (text,) if isinstance(text, str) else ()
-        if hole:
+        slot = (text,) if isinstance(text, str) else ()
+        if slot:
             body["text"] = {"\x00": 0}
-        aside, audience = self.taken(body, "note"), self.taken(body, "user")
-        return Key(template=self.template(body), hole=hole, aside=aside, audience=audience, streamed=streamed)
+        exact_only_members, end_user = self.taken(body, "note"), self.taken(body, "user")
+        return Key(
+            template=self.template(body),
+            slot=slot,
+            exact_only_members=exact_only_members,
+            end_user=end_user,
+            streamed=streamed,
+        )
 
     def taken(self, body: dict[str, Any], name: str) -> bytes:
         return sorted_names(body.pop(name)) if name in body else b""
@@ -117,8 +123,8 @@ def caught_by(*names: str) -> Any:
 
 class TestRight(KeyExtractorContract):
     ignored = {"trace": [1, "a"], "live": [True, False]}
-    audience = {"user": ["ann", "bob"]}
-    aside = {"note": ["a", "b"]}
+    end_user = {"user": ["ann", "bob"]}
+    exact_only_members = {"note": ["a", "b"]}
     extractor: ClassVar[type[Ask]] = Ask
 
     def make(self) -> KeyExtractor:
@@ -246,8 +252,8 @@ class PutsTheModelIntoTheText(Ask):
     def key(self, body: dict[str, Any]) -> Key:
         model = body.pop("model", "")
         key = super().key(body)
-        hole = tuple(f"{model}: {text}" for text in key.hole) or (str(model),)
-        return Key(template=key.template, hole=hole, aside=key.aside, audience=key.audience)
+        slot = tuple(f"{model}: {text}" for text in key.slot) or (str(model),)
+        return Key(template=key.template, slot=slot, exact_only_members=key.exact_only_members, end_user=key.end_user)
 
 
 @caught_by("test_malformed_bodies_have_no_key_and_never_raise")
@@ -341,7 +347,7 @@ class RaisesOnASecondComma(Ask):
 class LosesAWordWhenItReplaysLinesAsLines(Ask):
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
         reply = super().reply(answer, framing)
-        lossy = reply is not None and framing.streamed and "lines" in answer.holds
+        lossy = reply is not None and framing.streamed and "lines" in answer.offers
         return Reply(reply.content_type, reply.chunks[1:]) if lossy else reply
 
 
@@ -349,7 +355,7 @@ class LosesAWordWhenItReplaysLinesAsLines(Ask):
 class TellsLinesAsAnEmptyBody(Ask):
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
         reply = super().reply(answer, framing)
-        wrong = not framing.streamed and "lines" in answer.holds
+        wrong = not framing.streamed and "lines" in answer.offers
         return Reply(b"application/json", (b'{"say": ""}',)) if wrong else reply
 
 

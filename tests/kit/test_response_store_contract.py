@@ -13,11 +13,11 @@ import pytest
 from semcache_core.errors import StoreUnavailable
 from semcache_core.protocols import (
     ResponseStore,
-    SupportsPeek,
-    SupportsPoke,
+    SupportsGetNowait,
+    SupportsInvalidation,
     SupportsScan,
     SupportsSecret,
-    SupportsStamps,
+    SupportsSetNowait,
     SupportsSweep,
 )
 from semcache_core.testing import ResponseStoreContract
@@ -41,7 +41,7 @@ def caught_by(*names: str) -> Any:
 
 class TestRight(ResponseStoreContract):
     shared = True
-    promises = (SupportsPeek, SupportsPoke, SupportsStamps, SupportsScan, SupportsSweep, SupportsSecret)
+    promises = (SupportsGetNowait, SupportsSetNowait, SupportsInvalidation, SupportsScan, SupportsSweep, SupportsSecret)
     store: ClassVar[type[DictResponses]] = DictResponses
 
     @cached_property
@@ -133,7 +133,7 @@ class OnlyHidesWhatIsDeleted(DictResponses):
         self.hidden.update(ids)
 
     async def sweep(self, *, now: float) -> int:
-        dead = [id for id, entry in self.entries.items() if not self.lives(entry[1], now)]
+        dead = [id for id, entry in self.entries.items() if not self.remaining(entry[1], now)]
         await super().delete(dead)
         return len(dead)
 
@@ -176,7 +176,7 @@ class ExpiresByItsOwnClock(DictResponses):
     "test_a_sweep_deletes_what_has_expired_and_nothing_else",
 )
 class ExpiresTooLate(DictResponses):
-    def lives(self, keep_until: float | None, now: float) -> bool:
+    def remaining(self, keep_until: float | None, now: float) -> bool:
         return keep_until is None or keep_until >= now
 
 
@@ -206,8 +206,8 @@ class LosesItsEndWhenReadOften(DictResponses):
 
 @caught_by("test_an_entry_without_an_end_never_expires")
 class TakesNoEndForAYear(DictResponses):
-    def lives(self, keep_until: float | None, now: float) -> bool:
-        return super().lives(keep_until, now) and now < 4_102_444_800.0 + 365 * 86400
+    def remaining(self, keep_until: float | None, now: float) -> bool:
+        return super().remaining(keep_until, now) and now < 4_102_444_800.0 + 365 * 86400
 
 
 @caught_by("test_entries_outlive_the_component")
@@ -269,8 +269,8 @@ class BringsTheStampOfTheFirstTag(DictResponses):
 
 @caught_by("test_a_stamp_never_goes_back")
 class LetsStampsGoBack(DictResponses):
-    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
-        self.place.stamps.update(dict.fromkeys(tags, at))
+    async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
+        self.place.stamps.update(dict.fromkeys(tags, before))
 
 
 @caught_by("test_a_stamp_binds_only_what_carries_its_tag", "test_a_set_replaces_the_tags")
@@ -300,34 +300,34 @@ class ScansWithoutTags(DictResponses):
 
 @caught_by("test_a_peek_tells_what_get_would")
 class PeeksAtExpiredEntries(DictResponses):
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
-        return super().peek(id, now=now - 5)
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
+        return super().get_nowait(id, now=now - 5)
 
 
 @caught_by("test_a_peek_outside_the_block_raises_not_open")
 class PeeksAfterItWasClosed(DictResponses):
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
-        return super().peek(id, now=now) if self.is_open else None
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
+        return super().get_nowait(id, now=now) if self.is_open else None
 
 
 @caught_by("test_a_poke_does_what_set_would")
 class PokesWithoutAnEnd(DictResponses):
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
-        super().poke(id, data, keep_until=None, tags=tags)
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        super().set_nowait(id, data, keep_until=None, tags=tags)
 
 
 @caught_by("test_a_poke_does_what_set_would")
 class PokesBesideTheOldTags(DictResponses):
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         old = self.entries.get(id)
-        super().poke(id, data, keep_until=keep_until, tags=[*tags, *(old[2] if old else ())])
+        super().set_nowait(id, data, keep_until=keep_until, tags=[*tags, *(old[2] if old else ())])
 
 
 @caught_by("test_a_poke_outside_the_block_raises_not_open")
 class PokesAfterItWasClosed(DictResponses):
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if self.is_open:
-            super().poke(id, data, keep_until=keep_until, tags=tags)
+            super().set_nowait(id, data, keep_until=keep_until, tags=tags)
 
 
 @caught_by("test_a_sweep_deletes_what_has_expired_and_nothing_else")
@@ -398,9 +398,9 @@ def test_every_promise_has_a_store_that_breaks_it() -> None:
 
 def test_a_store_without_powers_skips_what_it_does_not_promise() -> None:
     class Plain(DictResponses):
-        peek = None
-        poke = None
-        stamp = None
+        get_nowait = None
+        set_nowait = None
+        invalidate = None
         scan = None
         sweep = None
         identity_secret = None

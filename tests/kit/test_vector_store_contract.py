@@ -181,9 +181,9 @@ class CountsWrites(DictVectors):
 
 @caught_by("test_a_point_expires_by_the_given_now", "test_expired_neighbours_do_not_hide_living_ones")
 class ExpiresByItsOwnClock(DictVectors):
-    def lives(self, point: Point, now: float) -> bool:
+    def remaining(self, point: Point, now: float) -> bool:
         own = time.time() if self.searching else now
-        return super().lives(point, own)
+        return super().remaining(point, own)
 
     searching = False
 
@@ -196,7 +196,7 @@ class ExpiresByItsOwnClock(DictVectors):
 
 @caught_by("test_a_point_expires_by_the_given_now", "test_a_sweep_deletes_what_has_expired_and_nothing_else")
 class ExpiresTooLate(DictVectors):
-    def lives(self, point: Point, now: float) -> bool:
+    def remaining(self, point: Point, now: float) -> bool:
         return point.keep_until is None or point.keep_until >= now
 
 
@@ -209,8 +209,8 @@ class LimitsBeforeItLooksAtExpiry(DictVectors):
 
 @caught_by("test_a_point_without_an_end_never_expires")
 class TakesNoEndForAYear(DictVectors):
-    def lives(self, point: Point, now: float) -> bool:
-        return super().lives(point, now) and now < 4_102_444_800.0 + 365 * 86400
+    def remaining(self, point: Point, now: float) -> bool:
+        return super().remaining(point, now) and now < 4_102_444_800.0 + 365 * 86400
 
 
 @caught_by("test_storing_a_vector_of_wrong_length_raises")

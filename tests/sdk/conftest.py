@@ -28,7 +28,7 @@ from semcache_proxy.loopback import Served
 PATIENCE = 20.0
 
 
-class Call(msgspec.Struct):
+class RequestHead(msgspec.Struct):
     """One request as the upstream got it."""
 
     body: dict[str, Any]
@@ -39,7 +39,7 @@ class ScriptedUpstream:
     """An OpenAI-like chat server. Without a script it answers ``answer N``, N counting its calls."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[RequestHead] = []
         self.reset()
 
     def reset(self) -> None:
@@ -84,7 +84,7 @@ class ScriptedUpstream:
     async def _complete(self, request: Request) -> Response:
         sent = await request.body()
         body = msgspec.json.decode(gzip.decompress(sent) if "content-encoding" in request.headers else sent)
-        self.calls.append(Call(body, dict(request.headers)))
+        self.calls.append(RequestHead(body, dict(request.headers)))
         number = len(self.calls)
         failure = self.failures.pop(0) if self.failures else None
         if self.hold is not None:

@@ -23,8 +23,8 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
+from semcache_core.library.cache import SemanticCache
 from semcache_fastapi import SemanticCacheMiddleware
 
 ALICE = {"authorization": "Bearer alice"}

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
+from semcache_core.library.cache import SemanticCache
 from semcache_proxy import create_app
 from semcache_proxy.loopback import Served
 from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers

@@ -1,6 +1,6 @@
 """The ``memory`` stores: everything in this process, gone with it."""
 
-from .responses import MemoryResponseStore
-from .vectors import MemoryVectorStore
+from semcache_core.builtin.memory.responses import MemoryResponseStore
+from semcache_core.builtin.memory.vectors import MemoryVectorStore
 
 __all__ = ["MemoryResponseStore", "MemoryVectorStore"]

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from semcache_core.builtin.memory.slots import MISSING, Slots
 from semcache_core.errors import DimensionMismatch
 from semcache_core.types import Match, Point, Vector
-
-from .slots import MISSING, Slots
 
 CHUNK_ROWS = (8, 128, 2048, 8192)
 """Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast, and BLAS

@@ -12,12 +12,11 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
+from semcache_core.builtin.memory.slots import MISSING, Slots
 from semcache_core.errors import NotOpenError
 from semcache_core.protocols import Options
 from semcache_core.settings import Bytes
 from semcache_core.types import Stored
-
-from .slots import MISSING, Slots
 
 ENTRY_BYTES = 300
 """What an entry costs besides its data: the id, object headers and its place in the columns."""
@@ -78,7 +77,7 @@ class MemoryResponseStore:
         self._opened = False
         self._clear()
 
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
         if not self._opened:
             raise _not_open()
         slots = self._slots
@@ -89,12 +88,12 @@ class MemoryResponseStore:
         return self._stored(slot) if self._stamps else Stored(data=self._data[slot])
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
-        return [self.peek(id, now=now) for id in ids]
+        return [self.get_nowait(id, now=now) for id in ids]
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
-        self.poke(id, data, keep_until=keep_until, tags=tags)
+        self.set_nowait(id, data, keep_until=keep_until, tags=tags)
 
-    def poke(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+    def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if not self._opened:
             raise _not_open()
         # A copy: encoders hand out bytes whose memory is as large as their buffer was, a third more than they hold.
@@ -120,11 +119,11 @@ class MemoryResponseStore:
         for id in ids:
             self._discard(id)
 
-    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
+    async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
         if not self._opened:
             raise _not_open()
         for tag in tags:
-            self._stamps[tag] = max(at, self._stamps.get(tag, at))
+            self._stamps[tag] = max(before, self._stamps.get(tag, before))
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
         if not self._opened:
@@ -165,7 +164,8 @@ class MemoryResponseStore:
         stamps = self._stamps
         if stamps and shared is not None:
             return Stored(
-                data=self._data[slot], stamp=max((stamps[tag] for tag in shared.tags if tag in stamps), default=None)
+                data=self._data[slot],
+                invalidated_at=max((stamps[tag] for tag in shared.tags if tag in stamps), default=None),
             )
         return Stored(data=self._data[slot])
 

@@ -9,12 +9,11 @@ from typing import Annotated, Self
 
 from msgspec import Meta
 
+from semcache_core.builtin.memory.index import VectorIndex
 from semcache_core.errors import NotOpenError
 from semcache_core.protocols import Options
 from semcache_core.settings import Bytes
 from semcache_core.types import Match, Point, Space, Vector
-
-from .index import VectorIndex
 
 SWEEP_BATCH = 1000
 """Points deleted before a sweep lets others run: about 2 ms."""

@@ -12,10 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from semcache_core.builtin.sqlite import schema
 from semcache_core.errors import ConfigError, StoreUnavailable
 from semcache_core.types import Struct
-
-from . import schema
 
 WRITE_PATIENCE = 2.0
 """Seconds a write waits for another process to finish its own."""

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from semcache_core.builtin.sqlite.options import SqliteResponseOptions
+from semcache_core.builtin.sqlite.shared import OnSharedFile, executed
 from semcache_core.errors import StoreUnavailable
 from semcache_core.types import Stored
-
-from .options import SqliteResponseOptions
-from .shared import OnSharedFile, executed
 
 BATCH = 500
 """Rows deleted in one transaction of a sweep."""
@@ -68,21 +67,21 @@ class SqliteResponseStore(OnSharedFile):
                 self._write_touches()
         await self._file.close()
 
-    def peek(self, id: bytes, *, now: float) -> Stored | None:
+    def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
         row = self._file.read(_GET, (id,))
         if row is None:
             return None
-        data, keep_until, used, stamp = row
+        data, keep_until, used, invalidated_at = row
         if keep_until is not None and keep_until <= now:
             return None
         # What is among the newest sixteenth needs no better place, so a busy entry is written now and then only.
         if self._newest - used > (self._newest - self._oldest) // 16 and len(self._touched) < TOUCHES:
             self._touched[id] = None
-        return Stored(data=data, stamp=stamp)
+        return Stored(data=data, invalidated_at=invalidated_at)
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
         self._file.check_open()
-        return [self.peek(id, now=now) for id in ids]
+        return [self.get_nowait(id, now=now) for id in ids]
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         row = (id, keep_until, _tag_list(tags), bytes(data))
@@ -91,12 +90,15 @@ class SqliteResponseStore(OnSharedFile):
     async def delete(self, ids: Sequence[bytes]) -> None:
         await self._file.run(executed(_DELETE, [(id,) for id in ids]), writes=True)
 
-    async def stamp(self, tags: Sequence[bytes], *, at: float) -> None:
-        await self._file.run(executed(_STAMP_TAG, [(tag.hex(), at) for tag in tags]), writes=True)
+    async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
+        await self._file.run(executed(_STAMP_TAG, [(tag.hex(), before) for tag in tags]), writes=True)
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
         rows = await self._file.run(lambda connection: connection.execute(_SCAN, (after, limit)).fetchall())
-        return [(id, Stored(data=data, stamp=stamp, tags=_read_tags(tags))) for id, data, stamp, tags in rows]
+        return [
+            (id, Stored(data=data, invalidated_at=invalidated_at, tags=_read_tags(tags)))
+            for id, data, invalidated_at, tags in rows
+        ]
 
     async def count(self) -> int:
         (rows,) = await self._file.run(

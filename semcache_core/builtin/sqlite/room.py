@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from .news import forget_tombstones
+from semcache_core.builtin.sqlite.news import forget_tombstones
 
 _BATCH = 64
 """Entries deleted in one transaction at most: other processes wait for about a millisecond."""

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from semcache_core.builtin.sqlite.file import identity, is_damage, mark_damaged, open_file, open_reader, unavailable
+from semcache_core.builtin.sqlite.options import FileOptions
+from semcache_core.builtin.sqlite.room import make_room
+from semcache_core.builtin.sqlite.worker import Worker
 from semcache_core.errors import NotOpenError, StoreUnavailable
-
-from .file import identity, is_damage, mark_damaged, open_file, open_reader, unavailable
-from .options import FileOptions
-from .room import make_room
-from .worker import Worker
 
 T = TypeVar("T")
 

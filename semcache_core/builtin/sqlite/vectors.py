@@ -14,12 +14,21 @@ from types import TracebackType
 from typing import Self
 
 from semcache_core.builtin.memory.index import VectorIndex
+from semcache_core.builtin.sqlite.news import (
+    Batch,
+    Heads,
+    News,
+    Prepared,
+    forget_tombstones,
+    prepare,
+    read_news,
+    read_scope,
+    scopes_of,
+)
+from semcache_core.builtin.sqlite.options import SqliteVectorOptions
+from semcache_core.builtin.sqlite.shared import OnSharedFile, executed
 from semcache_core.errors import NotOpenError
 from semcache_core.types import Match, Point, Space, Vector
-
-from .news import Batch, Heads, News, Prepared, forget_tombstones, prepare, read_news, read_scope, scopes_of
-from .options import SqliteVectorOptions
-from .shared import OnSharedFile, executed
 
 SWEEP_BATCH = 500
 """Rows deleted in one transaction of a sweep: other writers get their turn in between."""

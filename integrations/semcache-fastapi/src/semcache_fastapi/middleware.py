@@ -9,10 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError, PluginError
 from semcache_core.http.asgi import SemanticCacheASGI
-from semcache_core.http.site import Place
+from semcache_core.http.route import Deployment
+from semcache_core.library.cache import SemanticCache
 
 Identity = Callable[[Request], str | None]
 
@@ -50,7 +50,7 @@ class SemanticCacheMiddleware:
         except (ConfigError, PluginError) as error:
             self._driver = _Refused(error)
             return
-        place = Place(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
+        place = Deployment(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
         self._driver = SemanticCacheASGI(app, cache=self.cache, place=place, identity=_by_scope(identity))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_core.http.asgi import SemanticCacheASGI
-from semcache_core.http.site import Place
+from semcache_core.http.route import Deployment
+from semcache_core.library.cache import SemanticCache
 
 from .edge import Edge
 from .forward import Forward
@@ -24,7 +24,7 @@ class Proxy:
 
     def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
         self.cache = cache
-        place = Place(upstream=upstream.url, anonymous=loopback)
+        place = Deployment(upstream=upstream.url, anonymous=loopback)
         cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, place=place)
         self._edge = Edge(cached)
         self._pages = own_pages(cache, open_to_all=loopback)

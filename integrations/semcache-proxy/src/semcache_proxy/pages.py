@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from semcache_core.cache import SemanticCache
 from semcache_core.http.status import may_debug
+from semcache_core.library.cache import SemanticCache
 
 from .errors import error_body
 
@@ -26,7 +26,7 @@ def own_pages(cache: SemanticCache, *, open_to_all: bool) -> Starlette:
     async def stats(request: Request) -> Response:
         if not cache.is_open:
             return _refused(503, "the cache has not been opened yet", code="not_open")
-        token = cache.http.config.http.debug_token
+        token = cache.runtime.config.http.debug_token
         if not open_to_all and not may_debug(tuple(request.headers.raw), None if token is None else token.reveal()):
             return _refused(
                 403, "statistics want the debug token (http.debug_token) in Semcache-Debug", code="forbidden"

@@ -1,0 +1,1 @@
+"""Public helpers for authors of plugins: canonical JSON, JSON paths, framings, rules."""

@@ -1,0 +1,168 @@
+"""The canonical form of a JSON body: equal bytes exactly where an upstream would see the same request.
+
+Strings count by code point, numbers by literal, lists by order; null is not absent. Which objects are sorted is up to
+the caller (``seal`` keeps an object's order inside a sorted one). A body that two parsers may read differently is
+``Ambiguous``: it has no canonical form and is never looked up or stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+__all__ = [
+    "HASHED",
+    "SLOT",
+    "Ambiguous",
+    "by_value",
+    "check_names",
+    "folded",
+    "in_order",
+    "parse",
+    "seal",
+    "sorted_names",
+]
+
+MAX_DEPTH = 128
+_CONTAINERS = (dict, list)
+_EXACT = 2**53
+_INFINITE = (float("inf"), float("-inf"))
+
+SLOT = msgspec.Raw(b"\x00")
+"""Stands for a text that was taken out. No JSON text holds this byte, so no request can say it."""
+HASHED = b"\x01"
+"""Begins what stands for a value by its hash, out of band likewise."""
+
+
+class Ambiguous(Exception):
+    """Two parsers may read this body differently. ``reason`` is a reason code; the text holds nothing of the body."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _literal(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+# A float becomes its own literal: encoders write a Raw out as it is, so 1.0 stays 1.0 and 1e2 stays 1e2.
+_decode = msgspec.json.Decoder(float_hook=_literal).decode
+
+in_order = msgspec.json.Encoder().encode
+"""Encode a decoded value compactly, names in the order in which they stand."""
+
+sorted_names = msgspec.json.Encoder(order="sorted").encode
+"""Encode a decoded value compactly, names sorted at every depth except inside what was sealed."""
+
+
+def parse(body: bytes) -> Any:
+    """Decode a JSON body strictly: dict, list, str, int, bool, None, and ``msgspec.Raw`` for other number literals.
+
+    Raises Ambiguous: ``ambiguous-json`` (malformed, NaN, a BOM, invalid UTF-8, a lone surrogate), ``ambiguous-depth``
+    (more than 128 levels), ``ambiguous-duplicate`` (a name twice in one object, however it is escaped).
+    """
+    try:
+        value = _decode(body)
+    except RecursionError:
+        raise Ambiguous("ambiguous-depth") from None
+    except ValueError:
+        raise Ambiguous("ambiguous-json") from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        _check_depth(value)
+    return value if _is_faithful(value, body) else _parse_exactly(body)
+
+
+def _is_faithful(value: Any, body: bytes) -> bool:
+    """Say whether encoding the value gives the very bytes that came in, as it does for nearly every SDK.
+
+    If so, the decoder lost nothing: it keeps the last of two equal names, and reads -0 as 0.
+    """
+    try:
+        plain = in_order(value)
+    except OverflowError:
+        return False  # An integer beyond 64 bits, in some releases; the exact parser keeps it as a literal.
+    # White space between the members is lost rightly. Escaped letters never come back, so there it is not worth a try.
+    return plain == body or (b"\\u" not in body and plain == msgspec.json.format(body, indent=-1))
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]  # The containers at one depth.
+    for _ in range(MAX_DEPTH):
+        inside = (node.values() if type(node) is dict else node for node in level if type(node) in _CONTAINERS)
+        level = [child for children in inside for child in children if type(child) in _CONTAINERS]
+        if not level:
+            return
+    raise Ambiguous("ambiguous-depth")
+
+
+def _integer(text: str) -> int | msgspec.Raw:
+    # 18 digits always fit 64 bits; -0 is not 0.
+    return int(text) if len(text) <= 18 and text != "-0" else _literal(text)
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise Ambiguous("ambiguous-duplicate")
+    return found
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise Ambiguous("ambiguous-json")
+
+
+# Strings were validated by the first decoder, which refuses lone surrogates and invalid UTF-8; this one would not.
+_exact = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_literal, parse_int=_integer, parse_constant=_no_constant
+).decode
+
+
+def _parse_exactly(body: bytes) -> Any:
+    try:
+        return _exact(body.decode())
+    except RecursionError:
+        raise Ambiguous("ambiguous-depth") from None
+    except ValueError:
+        raise Ambiguous("ambiguous-json") from None
+
+
+def seal(value: Any) -> msgspec.Raw:
+    """Fix a value's bytes with its names in order, so that sorting what holds it leaves it alone."""
+    return msgspec.Raw(in_order(value))
+
+
+def by_value(value: Any) -> Any:
+    """Return the form in which a number compares by value (1, 1.0 and 1e0 are one); anything else as it is.
+
+    ``value`` comes from ``parse``: a Raw in it is always the literal of a number.
+    """
+    kind = type(value)
+    if kind is msgspec.Raw:
+        number = float(bytes(value))
+    elif kind is int and -_EXACT < value < _EXACT:
+        number = float(value)
+    else:
+        return value
+    return value if number in _INFINITE else number + 0.0  # -0.0 + 0.0 is 0.0
+
+
+def folded(names: Iterable[str]) -> Mapping[str, str]:
+    """Return known names by their case-folded form, for ``check_names``."""
+    return {name.casefold(): name for name in names}
+
+
+def check_names(names: Collection[str], known: Mapping[str, str]) -> None:
+    """Raise Ambiguous (``ambiguous-case``) if a name differs only in case from a known one, or from another one.
+
+    Case folding, not lower-casing: U+212A (the Kelvin sign) folds to ``k``, and some parsers take it for one.
+    """
+    seen = set()
+    for name in names:
+        fold = name.casefold()
+        if fold in seen or known.get(fold, name) != name:
+            raise Ambiguous("ambiguous-case")
+        seen.add(fold)

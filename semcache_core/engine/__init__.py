@@ -1,0 +1,1 @@
+"""Finds, writes and invalidates entries: queries and records in, decisions out."""

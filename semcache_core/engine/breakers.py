@@ -1,0 +1,159 @@
+"""Deadlines and breakers around whatever may hang or die behind the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
+
+T = TypeVar("T")
+
+_FAILURES_BEFORE_OPEN = 5
+
+
+class BreakerOpen(DependencyError):
+    """The dependency failed a moment ago and is left alone for now."""
+
+
+class Resumed:
+    """Awaits the rest of a coroutine that has already been driven to its first suspension."""
+
+    __slots__ = ("_coroutine", "_yielded")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], yielded: Any) -> None:
+        self._coroutine = coroutine
+        self._yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yielded = self._yielded
+        while True:
+            try:
+                try:
+                    sent = yield yielded
+                except BaseException as error:  # noqa: BLE001  whatever is thrown in, a cancellation above all, is the coroutine's to see
+                    yielded = self._coroutine.throw(error)
+                else:
+                    yielded = self._coroutine.send(sent)
+            except StopIteration as done:
+                return done.value
+
+
+async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Return what the coroutine returns; raise TimeoutError if that takes longer than ``seconds``.
+
+    The timer is armed only if the coroutine suspends: a call that is answered from memory pays nothing for its
+    deadline.
+    """
+    try:
+        yielded = coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    return await _rest_within(coroutine, yielded, seconds)
+
+
+async def _rest_within(coroutine: Coroutine[Any, Any, T], yielded: Any, seconds: float) -> T:
+    async with asyncio.timeout(seconds):
+        rest: T = await Resumed(coroutine, yielded)
+        return rest
+
+
+class Breaker:
+    """Leaves a failing dependency alone for a while, then lets one probe through. Pure: time is passed in.
+
+    A timeout opens it at once, so a dead dependency costs one deadline; other failures do after five in a row.
+    """
+
+    __slots__ = ("_failures", "_open_for", "_open_until", "_probing", "is_untroubled")
+
+    def __init__(self, *, open_for: float) -> None:
+        self.is_untroubled = True
+        """True while nothing failed since the last success: calls pass and need not be told of."""
+        self._open_for = open_for
+        self._open_until: float | None = None
+        self._failures = 0
+        self._probing = False
+
+    def lets_through(self, now: float) -> bool:
+        """Say whether a call may be made; after the pause exactly one may, until its end is told."""
+        if self._open_until is None:
+            return True
+        if now < self._open_until or self._probing:
+            return False
+        self._probing = True
+        return True
+
+    def succeeded(self) -> None:
+        """Tell that a call came back."""
+        self._failures = 0
+        self._open_until = None
+        self._probing = False
+        self.is_untroubled = True
+
+    def failed(self, now: float, *, timed_out: bool = False) -> None:
+        """Tell that a call failed."""
+        self._failures += 1
+        self.is_untroubled = False
+        if timed_out or self._probing or self._failures >= _FAILURES_BEFORE_OPEN:
+            self._open_until = now + self._open_for
+        self._probing = False
+
+    def abandoned(self) -> None:
+        """Tell that a call ended without saying anything about the dependency: its caller left."""
+        self._probing = False
+
+
+class Guard:
+    """One thing behind the cache: every call to it has a deadline and passes its breaker.
+
+    Every failure leaves as a DependencyError, whatever the plugin raised; ``on_fault`` hears of it first.
+    """
+
+    __slots__ = ("_breaker", "_clock", "_deadline", "_on_fault", "stage")
+
+    def __init__(
+        self,
+        stage: str,
+        *,
+        deadline: float,
+        open_for: float,
+        clock: Callable[[], float],
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self.stage = stage
+        self._deadline = deadline
+        self._clock = clock
+        self._on_fault = on_fault
+        self._breaker = Breaker(open_for=open_for)
+
+    async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await the coroutine under the deadline. Raises DependencyError, never anything else of the plugin's."""
+        breaker = self._breaker
+        if not breaker.is_untroubled and not breaker.lets_through(self._clock()):
+            coroutine.close()
+            raise BreakerOpen(self.stage)
+        try:
+            # ``within`` written out: an answer from memory comes back from the first step and costs one frame less.
+            try:
+                yielded = coroutine.send(None)
+            except StopIteration as done:
+                result: T = done.value
+            else:
+                result = await _rest_within(coroutine, yielded, self._deadline)
+        except asyncio.CancelledError:
+            breaker.abandoned()
+            raise
+        except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
+            breaker.succeeded()
+            raise
+        except Exception as error:  # the edge to plugin code: whatever it raises is a fault of that dependency
+            breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
+            self._on_fault(self.stage, error)
+            if isinstance(error, DependencyError):
+                raise
+            raise DependencyError(f"{self.stage}: {type(error).__name__}") from error
+        if not breaker.is_untroubled:
+            breaker.succeeded()
+        return result

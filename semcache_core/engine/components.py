@@ -1,0 +1,100 @@
+"""What an open cache is made of: the components, opened and checked, as the engine uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from semcache_core.engine.breakers import Guard
+from semcache_core.engine.invalidation import InvalidationByEntries
+from semcache_core.protocols import (
+    Embedder,
+    ResponseStore,
+    SupportsGetNowait,
+    SupportsInvalidation,
+    SupportsNotices,
+    SupportsScopes,
+    SupportsSetNowait,
+    SupportsSweep,
+    VectorStore,
+    Verifier,
+)
+from semcache_core.settings import LimitOptions
+from semcache_core.types import Query, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenComponents:
+    """The opened components of one cache; the extra powers of each were looked for once, when this was made."""
+
+    embedder: Embedder | None
+    vectors: VectorStore
+    responses: ResponseStore
+    invalidation: SupportsInvalidation
+    get_nowait: SupportsGetNowait | None
+    set_nowait: SupportsSetNowait | None
+    scopes: SupportsScopes | None
+    sweepers: Sequence[SupportsSweep]
+    tellers: Sequence[SupportsNotices]
+    """Stores that may have something to tell while they run, too."""
+    verifiers: Sequence[Verifier] = ()
+    vetoes: Sequence[Callable[[Query, Record], object]] = field(default=())
+    """Implementations of ``semcache_may_store``."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        embedder: Embedder | None,
+        vectors: VectorStore,
+        responses: ResponseStore,
+        verifiers: Sequence[Verifier] = (),
+        vetoes: Sequence[Callable[[Query, Record], object]] = (),
+    ) -> OpenComponents:
+        """Look for the extra powers of opened components and return them all."""
+        stamped = responses if isinstance(responses, SupportsInvalidation) else InvalidationByEntries(responses)
+        return cls(
+            embedder=embedder,
+            vectors=vectors,
+            responses=stamped,
+            invalidation=stamped,
+            get_nowait=stamped if isinstance(stamped, SupportsGetNowait) else None,
+            set_nowait=stamped if isinstance(stamped, SupportsSetNowait) else None,
+            scopes=vectors if isinstance(vectors, SupportsScopes) else None,
+            sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
+            tellers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsNotices)),
+            verifiers=verifiers,
+            vetoes=vetoes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """Deadline and breaker of all that is behind the cache. Writes have their own: a full disk stops no reads."""
+
+    responses: Guard
+    vectors: Guard
+    embed: Guard
+    judges: Guard
+    write_responses: Guard
+    write_vectors: Guard
+
+    @classmethod
+    def of(
+        cls, limits: LimitOptions, *, clock: Callable[[], float], on_fault: Callable[[str, BaseException], None]
+    ) -> Guards:
+        """Return one for each stage, as ``limits`` says."""
+        deadlines = {
+            "responses": limits.response_deadline,
+            "vectors": limits.vector_deadline,
+            "embed": limits.embed_deadline,
+            "judges": limits.judge_deadline,
+            "write_responses": limits.response_deadline,
+            "write_vectors": limits.vector_deadline,
+        }
+        return cls(
+            **{
+                stage: Guard(stage, deadline=deadline, open_for=limits.breaker_open, clock=clock, on_fault=on_fault)
+                for stage, deadline in deadlines.items()
+            }
+        )

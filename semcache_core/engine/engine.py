@@ -1,0 +1,363 @@
+"""The engine: looks answers up, writes them, makes them dead. It knows queries and records, not HTTP or Python values.
+
+It walks the decision in its fixed order and fails open: whatever breaks behind it ends as a miss with a reason code.
+What must fail closed (a record of another partition, an undecodable one, a verifier that raises) is a miss as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from semcache_core.engine import freshness, record_codec
+from semcache_core.engine.breakers import within
+from semcache_core.engine.components import Guards, OpenComponents
+from semcache_core.engine.decide import Directives, Found, serves
+from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.maintenance import Maintenance
+from semcache_core.engine.observe import Observatory
+from semcache_core.engine.semantic import Asked, SemanticSearch
+from semcache_core.engine.single_flight import Flights
+from semcache_core.engine.writes import Job, Writes
+from semcache_core.errors import DependencyError
+from semcache_core.keys.digests import own_tags, partition_tag, tag_digest, veto_id
+from semcache_core.keys.text import EXACT_MODE
+from semcache_core.protocols import Refused
+from semcache_core.settings import LimitOptions, Policy
+from semcache_core.types import Address, Query, Record, Stored, Vector
+
+_PLAIN = Directives()
+_EXACT = Directives(exact_only=True)
+_OFF = Found(outcome="bypass", reason="off")
+_NO_CACHE = Found(outcome="miss", reason="no-cache")
+_ABSENT = Found(outcome="miss", reason="absent")
+_MISMATCH = Found(outcome="miss", reason="mismatch")
+_UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
+_UNREAD = Found(outcome="miss", reason="unread")
+_INVALIDATED = Refused("invalidated", complete=False)
+_VETOED = Refused("vetoed")
+_VETO = b"\x00veto"
+_VETO_TTL = 365 * 86400.0
+_INVALIDATIONS_KEPT = 10_000
+
+
+class Engine:
+    """One open cache. Belongs to the event loop that opened it.
+
+    ``background=False``: nothing may outlive a request, so writes run on the caller's path.
+    """
+
+    def __init__(
+        self,
+        parts: OpenComponents,
+        *,
+        limits: LimitOptions,
+        observatory: Observatory,
+        clock: Callable[[], float],
+        background: bool = True,
+    ) -> None:
+        self.parts, self.limits, self.observatory, self.clock, self.background = (
+            parts, limits, observatory, clock, background,
+        )  # fmt: skip
+        self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
+        self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
+        self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
+        self._embeddings = (
+            None
+            if parts.embedder is None
+            else Embeddings(parts.embedder, behind.embed, capacity=limits.embedding_cache)
+        )
+        self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
+        self._waiting = self._writes.queued
+        self.maintenance = Maintenance(parts, behind, self._writes, observatory, background=background)
+        self._semantic = (
+            None
+            if self._embeddings is None
+            else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
+        )
+        self._invalidated: dict[bytes, float] = {}
+        self._forgotten: dict[bytes, float] = {}
+
+    async def close(self) -> None:
+        """Write what waits, within the drain time, and end every task."""
+        await self._writes.drain(self.limits.drain)
+        await self.maintenance.close()
+        if self._embeddings is not None:
+            await self._embeddings.close()
+
+    # -- looking up -----------------------------------------------------------------------------------------------
+
+    def find_nowait(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN, now: float) -> Found:
+        """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
+
+        Otherwise a bypass, or a miss: ``find`` goes on from there. It is ``unread`` where the store has to be waited
+        for. Never raises for anything that fails behind the cache.
+        """
+        if policy.mode == "off" or directives.off:
+            return _OFF
+        if not directives.lookup:
+            return _NO_CACHE
+        job = self._waiting(address.entry_id)
+        if job is not None:
+            return serves(
+                job.record, now=now, invalidated_at=None, policy=policy, directives=directives, source="exact"
+            )
+        if self._get_nowait is None:
+            return _UNREAD
+        try:
+            stored = self._get_nowait(address.entry_id, now=now)
+            return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be read is a miss
+            self.observatory.fault("responses", error)
+            return _UNAVAILABLE
+
+    async def read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+        """Return what ``find_nowait`` would if the store could be read without waiting, after the miss ``unread``."""
+        now = self.clock()
+        try:
+            (stored,) = await self._behind.responses.call(self.parts.responses.get((address.entry_id,), now=now))
+            return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
+        except DependencyError:
+            return _UNAVAILABLE
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what answers nonsense cannot be read
+            self.observatory.fault("responses", error)
+            return _UNAVAILABLE
+
+    async def find(
+        self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, known: Found | None = None
+    ) -> Found:
+        """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
+
+        ``known``: what ``find_nowait`` or ``read`` has just returned for it. Never raises for anything that fails
+        behind the cache.
+        """
+        found = known or self.find_nowait(query, policy=policy, directives=directives, now=self.clock())
+        spent = 0.0
+        if found.reason == "unread":
+            began = time.monotonic()
+            found = await self.read(query, policy=policy, directives=directives)
+            spent = time.monotonic() - began
+        unsearched = self.unsearched(query, found, policy=policy, directives=directives)
+        return unsearched or await self.search(query, found, policy=policy, directives=directives, spent=spent)
+
+    def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
+        """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
+        if found.outcome != "miss" or found.reason == "no-cache":
+            return found
+        why_not = self._why_not_near(query, policy, directives)
+        if why_not is None:
+            return None
+        if why_not == EXACT_MODE or found.reason != "absent":
+            return found
+        return msgspec.structs.replace(found, reason=why_not)
+
+    async def search(
+        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float = 0.0
+    ) -> Found:
+        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open.
+
+        ``spent``: seconds that the look-up took so far; the deadline is that of the whole.
+        """
+        semantic = cast("SemanticSearch", self._semantic)
+        try:
+            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
+            found = await within(semantic.find(asked), max(0.0, self.limits.lookup_deadline - spent))
+        except TimeoutError as error:
+            self.observatory.fault("lookup", error)
+            found = Found(outcome="miss", reason="lookup-deadline")
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: a store that answers nonsense is a miss
+            self.observatory.fault("lookup", error)
+            found = Found(outcome="miss", reason="store-unavailable")
+        if found.outcome == "miss" and missed.fallback is not None:
+            return msgspec.structs.replace(found, reason=missed.reason, fallback=missed.fallback, now=missed.now)
+        return found
+
+    async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
+        """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
+        found = await self.find(query, policy=policy, directives=_EXACT)
+        return found.record or found.fallback
+
+    def _weighed(self, address: Address, stored: Stored, now: float, policy: Policy, directives: Directives) -> Found:
+        """Say whether what is stored under the address's id is its answer, and may still be served."""
+        try:
+            record = record_codec.decode(stored.data)
+        except (record_codec.NewerVersion, record_codec.Undecodable) as error:
+            return Found(outcome="miss", reason=self.maintenance.unreadable(address.entry_id, error))
+        if record.exact != address.exact or record.partition != address.partition:
+            return _MISMATCH
+        return serves(
+            record, now=now, invalidated_at=stored.invalidated_at, policy=policy, directives=directives, source="exact"
+        )
+
+    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
+        if self._semantic is None or policy.match == "exact" or directives.exact_only:
+            return EXACT_MODE
+        nearby = query.nearby
+        if nearby.exact_only is not None:
+            return nearby.exact_only
+        return "empty-scope" if self._is_empty(nearby.store_scope) else None
+
+    def _is_empty(self, store_scope: bytes) -> bool:
+        if self.parts.scopes is None:
+            return False
+        try:
+            return not self.parts.scopes.has_scope(store_scope) and not self._writes.beside(store_scope)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
+            self.observatory.fault("vectors", error)
+            return False
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    async def keep(
+        self,
+        query: Query,
+        record: Record,
+        *,
+        policy: Policy,
+        tags: Sequence[str] = (),
+        vector: Vector | None = None,
+        refreshes: bool = False,
+    ) -> Refused | None:
+        """Store ``record`` as the answer of ``query``; return why it may not be stored, None where it may.
+
+        Off the caller's path, unless nothing may outlive the request, or the store writes at once.
+        """
+        job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
+        if isinstance(job, Refused):
+            return job
+        if self.background:
+            self.write_later(job)
+        else:
+            await self.write(job)
+        return None
+
+    def job_of(
+        self,
+        query: Query,
+        record: Record,
+        *,
+        policy: Policy,
+        tags: Sequence[str] = (),
+        vector: Vector | None = None,
+        refreshes: bool = False,
+    ) -> Job | Refused:
+        """Return the write of ``record`` as the answer of ``query``, or why it may not be stored.
+
+        ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
+        replace it.
+        """
+        all_tags = self._tags(query, tags)
+        if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
+            self.observatory.count_unstored("invalidated")
+            return _INVALIDATED
+        if self.parts.vetoes and not self._may_store(query, record):
+            self.observatory.count_unstored("vetoed")
+            return _VETOED
+        if refreshes:
+            _remember(self._forgotten, query.entry_id, record.born_at)
+        return Job(
+            query,
+            record,
+            record_codec.encode(record),
+            freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
+            all_tags,
+            policy.match == "semantic" and self._embeddings is not None and bool(record.text) and not record.exact_only,
+            vector,
+        )
+
+    async def write(self, job: Job) -> bool:
+        """Write now; return False if that failed."""
+        return await self._writes.write_now(job)
+
+    def write_later(self, job: Job) -> None:
+        """Write off the caller's path. Its own process has it at once."""
+        self._writes.queue(job)
+
+    def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
+        own = own_tags(query.namespace, query.partition)
+        return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
+
+    def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
+        """Say whether something was made dead, or asked for anew, after this answer was asked for."""
+        if self._invalidated and any(record.born_at <= self._invalidated.get(tag, float("-inf")) for tag in tags):
+            return True
+        return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
+
+    def _may_store(self, query: Query, record: Record) -> bool:
+        for may_store in self.parts.vetoes:
+            try:
+                if may_store(query, record) is False:
+                    return False
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: what nobody could judge is not stored
+                self.observatory.fault("may-store", error)
+                return False
+        return True
+
+    # -- forgetting -----------------------------------------------------------------------------------------------
+
+    async def forget(self, entry_id: bytes) -> None:
+        """Delete one entry; no answer that was asked for before takes its place. Raises DependencyError."""
+        self.flights.detach_all()
+        _remember(self._forgotten, entry_id, self.clock())
+        await self.maintenance.forget(entry_id)
+
+    async def reject(self, query: Query, entry_id: bytes) -> None:
+        """Let the entry never again answer this text. Raises DependencyError.
+
+        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve. That is
+        so, too, where the text was written otherwise (white space): an equal request would be answered with it unasked.
+        """
+        if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
+            await self.forget(entry_id)
+            return
+        self.flights.detach_all()
+        until = self.clock() + _VETO_TTL
+        await self._behind.write_responses.call(
+            self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
+        )
+
+    async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
+        job = self._waiting(entry_id)
+        if job is not None:
+            return job.record.text == query.text
+        (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
+        try:
+            return stored is not None and record_codec.decode(stored.data).text == query.text
+        except (record_codec.NewerVersion, record_codec.Undecodable):
+            return False
+
+    async def invalidate(self, tags: Sequence[bytes], *, before: float | None = None) -> None:
+        """Make everything dead that carries one of ``tags`` and was born at or before ``before`` (now). Raises
+        DependencyError.
+        """
+        at = self.clock() if before is None else before
+        self.flights.detach_all()
+        for tag in tags:
+            _remember(self._invalidated, tag, at)
+        self._writes.forget_invalidated(frozenset(tags), at)
+        await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
+
+    async def invalidate_partition(self, partition: bytes) -> None:
+        """Make everything in a partition dead: the upstream turned its credential away. Never raises."""
+        try:
+            await self.invalidate((partition_tag(partition),))
+        except DependencyError:
+            return
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run ``work`` in the background if anything may outlive the request."""
+        self.maintenance.spawn(work)
+
+    def adopt(self, task: asyncio.Future[Any]) -> None:
+        """Keep hold of a task that outlives the request it began in."""
+        self.maintenance.adopt(task)
+
+
+def _remember(times: dict[bytes, float], id: bytes, at: float) -> None:
+    times[id] = max(at, times.get(id, at))
+    while len(times) > _INVALIDATIONS_KEPT:
+        del times[next(iter(times))]

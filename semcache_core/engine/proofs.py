@@ -1,0 +1,33 @@
+"""Credentials that the upstream has lately accepted: what ``identity = "shared"`` asks before it answers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+_PROOFS_KEPT = 65_536
+_PROOF_LASTS = 3600.0
+"""Under ``identity = "shared"``: seconds for which an upstream's 2xx proves a credential."""
+
+
+class Proofs:
+    """Which credentials the upstream has lately accepted, and where: under ``identity = "shared"`` only these are
+    answered, and only there.
+    """
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+
+    def note(self, proof: bytes, *, now: float) -> None:
+        """Note that the upstream has just answered a credential with 2xx; ``proof`` names both it and the place."""
+        self._until.pop(proof, None)
+        if len(self._until) >= _PROOFS_KEPT:
+            self._until.popitem(last=False)
+        self._until[proof] = now + _PROOF_LASTS
+
+    def withdraw(self, proof: bytes) -> None:
+        """Note that the upstream has turned this credential away there."""
+        self._until.pop(proof, None)
+
+    def hold(self, proof: bytes, *, now: float) -> bool:
+        """Say whether the credential was accepted there within the last hour."""
+        return self._until.get(proof, 0.0) > now

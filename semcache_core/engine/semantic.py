@@ -1,0 +1,207 @@
+"""The semantic half of a lookup: embed, search the scope, read the candidates, verify, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import msgspec
+
+from semcache_core.engine import record_codec
+from semcache_core.engine.components import Guards, OpenComponents
+from semcache_core.engine.decide import CandidateBar, Directives, Found, is_dead, serves
+from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.maintenance import Maintenance
+from semcache_core.engine.writes import Job, Writes
+from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
+from semcache_core.keys.digests import veto_id
+from semcache_core.settings import Policy
+from semcache_core.types import Match, Query, Record, Stored, Struct, Vector
+
+NEIGHBOURS = 5
+"""How many candidates a search returns: a verifier may turn the first ones down."""
+MOST_WAITING = 64
+"""How many of a scope's waiting writes are compared, the newest ones: more wait only where a store is in trouble."""
+
+_similarity = attrgetter("similarity")
+_LARGEST_COSINE = 1.01
+"""A similarity beyond it is no cosine, even of vectors kept in half precision."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """One question as it is compared: what is asked, under which rules, and when."""
+
+    query: Query
+    policy: Policy
+    directives: Directives
+    now: float
+
+    @property
+    def threshold(self) -> float:
+        """The route's threshold, or the caller's where that is higher."""
+        return max(self.policy.threshold, self.directives.threshold or 0.0)
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """An entry near enough to be considered."""
+
+    entry_id: bytes
+    similarity: float
+    record: Record
+    invalidated_at: float | None
+    vetoed: bool
+
+
+class SemanticSearch:
+    """Finds the entry that was made for the same question in other words, if there is one."""
+
+    def __init__(
+        self,
+        parts: OpenComponents,
+        dependencies: Guards,
+        embeddings: Embeddings,
+        writes: Writes,
+        maintenance: Maintenance,
+    ) -> None:
+        self._parts, self._dependencies = parts, dependencies
+        self._embeddings, self._writes, self._maintenance = embeddings, writes, maintenance
+
+    async def find(self, asked: Asked) -> Found:
+        """Return the nearest entry that may answer, or why none may. Never raises for what fails behind the cache."""
+        query = asked.query
+        try:
+            vector = await self._embeddings.of(query.partition, query.text)
+        except TextTooLong:
+            return Found(outcome="miss", reason="long-text")
+        except TextUnreadable:
+            return Found(outcome="miss", reason="unreadable-text")
+        except DependencyError:
+            return Found(outcome="miss", reason="embedder-unavailable")
+        try:
+            ranked = await self._ranked(asked, vector)
+            found = await self._best(asked, ranked)
+        except DependencyError:
+            return Found(outcome="miss", reason="store-unavailable", vector=vector)
+        return msgspec.structs.replace(found, vector=vector) if found.outcome == "miss" else found
+
+    async def _ranked(self, asked: Asked, vector: Vector) -> Sequence[Match]:
+        """Search the store and the answers that wait to be written: in their own process these are visible."""
+        threshold, scope = asked.threshold, asked.query.store_scope
+        found = await self._dependencies.vectors.call(
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=threshold, now=asked.now)
+        )
+        waiting = self._writes.beside(scope)
+        if waiting:
+            found = await self._among(waiting[-MOST_WAITING:], found, vector=vector, threshold=threshold)
+        # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
+        cosines = [match for match in found if threshold <= match.similarity <= _LARGEST_COSINE]
+        return sorted(cosines, key=_similarity, reverse=True)[:NEIGHBOURS] if len(cosines) > 1 else cosines
+
+    async def _among(
+        self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector, threshold: float
+    ) -> Sequence[Match]:
+        """Return what was found and what waits to be written, in which an entry may be found in both."""
+        matches = {match.id: match for match in found}
+        for job in waiting:
+            other = await self._writes.vector_of(job)
+            if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
+                matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)
+        return tuple(matches.values())
+
+    async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
+        if not ranked:
+            return Found(outcome="miss", reason="below-threshold")
+        ladder = CandidateBar(asked.threshold)
+        # Behind a network all candidates are read in one trip; here one at a time, as the first one mostly answers.
+        trips = [ranked] if self._parts.get_nowait is None else [[match] for match in ranked]
+        for trip in trips:
+            if not ladder.reaches(trip[0].similarity):
+                break
+            found = await self._first_fit(asked, await self._candidates(asked, trip), ladder)
+            if found is not None:
+                return found
+        return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
+
+    async def _first_fit(self, asked: Asked, candidates: Sequence[Candidate], ladder: CandidateBar) -> Found | None:
+        for candidate in candidates:
+            if not ladder.reaches(candidate.similarity):
+                break
+            if candidate.vetoed:
+                ladder.turned_down("vetoed")
+                continue
+            found = serves(
+                candidate.record,
+                now=asked.now,
+                invalidated_at=candidate.invalidated_at,
+                policy=asked.policy,
+                directives=asked.directives,
+                source="semantic",
+            )
+            if found.record is None:
+                ladder.passed_over(found.reason)
+            elif await self._is_verified(asked.query.text, candidate, ladder):
+                return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
+        return None
+
+    async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
+        """Read the candidates and this text's vetoes of them, in one trip; what is not of this scope is left out."""
+        query, ids = asked.query, [match.id for match in ranked]
+        vetoes = [veto_id(query, id) for id in ids]
+        # Before the read: a write that ends while it runs may be too late for it, and is no longer waiting after it.
+        waiting = [self._writes.queued(id) for id in ids]
+        stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
+        candidates, orphans, dead = [], [], []
+        for match, job, entry, veto in zip(ranked, waiting, stored[: len(ids)], stored[len(ids) :], strict=True):
+            job = self._writes.queued(match.id) or job
+            if job is None and entry is None:
+                orphans.append(match.id)
+                continue
+            record = job.record if job is not None else self._decoded(match.id, entry)
+            if (
+                record is not None
+                and not record.exact_only
+                and record.partition == query.partition
+                and record.scope == query.scope
+            ):
+                invalidated_at = entry.invalidated_at if job is None and entry is not None else None
+                if is_dead(record, invalidated_at=invalidated_at) and match.id != query.entry_id:
+                    dead.append(match.id)  # Not the caller's own: its new answer takes the place.
+                candidates.append(
+                    Candidate(
+                        entry_id=match.id,
+                        similarity=match.similarity,
+                        record=record,
+                        invalidated_at=invalidated_at,
+                        vetoed=veto is not None,
+                    )
+                )
+        if orphans:
+            self._maintenance.prune(orphans)
+        if dead:
+            self._maintenance.bury(dead, now=asked.now)
+        return candidates
+
+    def _decoded(self, entry_id: bytes, entry: Stored | None) -> Record | None:
+        try:
+            return None if entry is None else record_codec.decode(entry.data)
+        except (record_codec.NewerVersion, record_codec.Undecodable) as error:
+            self._maintenance.unreadable(entry_id, error)
+            return None
+
+    async def _is_verified(self, text: str, candidate: Candidate, ladder: CandidateBar) -> bool:
+        """Ask every verifier in turn; a verifier that fails or takes too long rejects."""
+        similarity = candidate.similarity
+        for verifier in self._parts.verifiers:
+            if verifier.costly and not ladder.is_doubtful(similarity):
+                continue
+            call = verifier.verify(text, candidate.record.text)
+            try:
+                verdict = await (self._dependencies.judges.call(call) if verifier.costly else call)
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: an error is a reject
+                self._maintenance.fault("verify", error)
+                ladder.turned_down("verifier-error")
+                return False
+            similarity = ladder.weigh(verdict, similarity)
+            if similarity < 0:
+                return False
+        return True

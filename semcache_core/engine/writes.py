@@ -1,0 +1,207 @@
+"""Writes off the caller's path: a bounded queue whose content is already visible in its own process.
+
+What has no vector to be made, and goes to a store that writes at once, does not wait here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from semcache_core.engine.components import Guards, OpenComponents
+from semcache_core.engine.embeddings import Embeddings
+from semcache_core.errors import DependencyError
+from semcache_core.settings import LimitOptions
+from semcache_core.types import Entity, Point, Query, Record, Vector
+
+_BATCH = 64
+
+
+class Job(Entity):
+    """One answer to be written."""
+
+    query: Query
+    record: Record
+    data: bytes
+    keep_until: float | None
+    tags: Sequence[bytes]
+    semantic: bool
+    vector: Vector | None = None
+
+
+class Writes:
+    """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
+
+    What waits here answers lookups already (``queued``, ``beside``). Past the bounds new writes are dropped and
+    counted: a slow store costs hits, never memory or a request.
+    """
+
+    def __init__(
+        self,
+        parts: OpenComponents,
+        dependencies: Guards,
+        embeddings: Embeddings | None,
+        *,
+        limits: LimitOptions,
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self._parts, self._dependencies, self._embeddings = parts, dependencies, embeddings
+        self._on_fault = on_fault
+        self._set_nowait = None if parts.set_nowait is None else parts.set_nowait.set_nowait
+        self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
+        self._waiting: dict[bytes, Job] = {}
+        self.queued: Callable[[bytes], Job | None] = self._waiting.get
+        """Return the write that waits for this entry, if any."""
+        self._by_scope: dict[bytes, dict[bytes, Job]] = {}
+        self._bytes = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._under_way: dict[bytes, asyncio.Future[None]] = {}
+
+    # -- what waits, as lookups see it ----------------------------------------------------------------------------
+
+    def beside(self, store_scope: bytes) -> Sequence[Job]:
+        """Return the waiting writes whose texts may be compared within this scope."""
+        jobs = self._by_scope.get(store_scope)
+        return () if jobs is None else tuple(jobs.values())
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def queue(self, job: Job) -> None:
+        """Write ``job`` in the background, or at once where that waits for nothing."""
+        entry_id = job.query.entry_id
+        if (
+            self._set_nowait is not None
+            and not job.semantic
+            and not (entry_id in self._waiting or entry_id in self._under_way)
+        ):
+            try:
+                self._set_nowait(entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be written costs a hit
+                self._on_fault("write_responses", error)
+            return
+        if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
+            self._on_fault("write-queue", asyncio.QueueFull())
+            return
+        self._enter(job)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="semcache-writes")
+
+    def _enter(self, job: Job) -> None:
+        self.forget(job.query.entry_id)
+        job.query = job.query.settled()  # What waits is bounded in bytes of answers; requests may be far longer.
+        self._waiting[job.query.entry_id] = job
+        self._bytes += len(job.data)
+        if job.semantic:
+            self._by_scope.setdefault(job.query.store_scope, {})[job.query.entry_id] = job
+
+    def forget(self, entry_id: bytes) -> None:
+        """Drop a write that waits: it was written, replaced or invalidated."""
+        job = self._waiting.pop(entry_id, None)
+        if job is None:
+            return
+        self._bytes -= len(job.data)
+        scope = job.query.store_scope
+        jobs = self._by_scope.get(scope)
+        if jobs is not None and jobs.pop(entry_id, None) is not None and not jobs:
+            del self._by_scope[scope]
+
+    async def write_now(self, job: Job) -> bool:
+        """Write ``job`` on the caller's path; return False if it could not be written whole."""
+        # It takes the place of a write that waits: to drop that one alone would bring an older answer back meanwhile.
+        self._enter(job)
+        try:
+            await self.landed((job.query.entry_id,))
+            return await self._write((job,))
+        finally:
+            if self._still_waits(job):
+                self.forget(job.query.entry_id)
+
+    async def landed(self, ids: Sequence[bytes]) -> None:
+        """Wait until no write of these entries is under way, so that what is done next has the last word."""
+        while under_way := {self._under_way[id] for id in ids if id in self._under_way}:
+            await asyncio.wait(under_way)
+
+    async def _write(self, jobs: Sequence[Job]) -> bool:
+        landing = asyncio.get_running_loop().create_future()
+        ids = [job.query.entry_id for job in jobs]
+        self._under_way.update(dict.fromkeys(ids, landing))
+        try:
+            written = (
+                await asyncio.gather(*(self._write_response(job) for job in jobs))
+                if len(jobs) > 1
+                else [await self._write_response(job) for job in jobs]
+            )
+            semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
+            return await self._index(semantic) and all(written)
+        finally:
+            for id in ids:
+                del self._under_way[id]
+            landing.set_result(None)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the queue to empty, ``seconds`` at most; what is left then is lost."""
+        worker = self._worker
+        if worker is None:
+            return
+        done, _ = await asyncio.wait((worker,), timeout=seconds)
+        if not done:
+            self._on_fault("write-drain", TimeoutError())
+            worker.cancel()
+            await asyncio.wait((worker,))
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                batch = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
+                await self.landed([job.query.entry_id for job in batch])
+                # Meanwhile some may have been replaced or invalidated.
+                jobs = [job for job in batch if self._still_waits(job)]
+                await self._write(jobs)
+                for job in jobs:
+                    if self._still_waits(job):
+                        self.forget(job.query.entry_id)
+        finally:
+            self._worker = None
+
+    def _still_waits(self, job: Job) -> bool:
+        return self._waiting.get(job.query.entry_id) is job
+
+    async def _write_response(self, job: Job) -> bool:
+        try:
+            await self._dependencies.write_responses.call(
+                self._parts.responses.set(job.query.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+            )
+        except DependencyError:
+            return False
+        return True
+
+    async def _index(self, jobs: Sequence[Job]) -> bool:
+        points = [point for job in jobs if (point := await self._point(job)) is not None]
+        if not points:
+            return not jobs
+        try:
+            await self._dependencies.write_vectors.call(self._parts.vectors.upsert(points))
+        except DependencyError:
+            return False
+        return len(points) == len(jobs)
+
+    async def _point(self, job: Job) -> Point | None:
+        vector = await self.vector_of(job)
+        if vector is None:
+            return None
+        return Point(id=job.query.entry_id, scope=job.query.store_scope, vector=vector, keep_until=job.keep_until)
+
+    async def vector_of(self, job: Job) -> Vector | None:
+        """Return the vector of the job's text, embedding it if nobody has; None where that cannot be had."""
+        if job.vector is None and self._embeddings is not None:
+            try:
+                job.vector = await self._embeddings.of(job.query.partition, job.query.text)
+            except DependencyError:
+                return None
+        return job.vector
+
+    def forget_invalidated(self, tags: frozenset[bytes], at: float) -> None:
+        """Drop every write that waits, carries one of ``tags`` and was born at or before ``at``."""
+        for entry_id, job in tuple(self._waiting.items()):
+            if job.record.born_at <= at and not tags.isdisjoint(job.tags):
+                self.forget(entry_id)

@@ -1,0 +1,40 @@
+"""Where a driver stands, and what holds for the requests of one method and path."""
+
+from __future__ import annotations
+
+import msgspec
+
+from semcache_core.protocols import KeyExtractor, SupportsAnswers
+from semcache_core.settings import Policy
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a driver stands."""
+
+    upstream: str = ""
+    """Base URL that a proxy forwards to; empty in middleware, which wraps the application itself."""
+    anonymous: bool = False
+    """A request without identity may use the cache: for a proxy that only this machine can reach."""
+    by_application: bool = False
+    """The application names the caller; no header does."""
+    paths: tuple[str, ...] = ()
+    """Further path suffixes that the ``json`` extractor claims."""
+    methods: tuple[str, ...] = ("POST",)
+    """The methods it claims there."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Who reads requests of one method and path, and what holds for them."""
+
+    protocol: str
+    """The extractor's name."""
+    extractor: KeyExtractor
+    answers: SupportsAnswers
+    policy: Policy
+    generic: bool
+    obeys: bool
+    """Whether the Cache-Control of answers counts here."""
+    zero_usage: bool
+    """Whether hits report no usage."""
+    comparing: Route | None = None
+    """The same for a caller who has near texts compared where only equal ones would be; None where nobody may."""

@@ -1,0 +1,33 @@
+"""A bounded memory of what was worked out lately."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class FifoCache(Generic[T]):
+    """Remembers values by digest, the oldest forgotten first once ``capacity`` is reached."""
+
+    __slots__ = ("_capacity", "_known", "get")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        # Not a plain dict: finding its first key means passing over all that were deleted before it.
+        self._known: OrderedDict[bytes, T] = OrderedDict()
+        self.get: Callable[[bytes], T | None] = self._known.get
+        """Return what is known under a digest, or None."""
+
+    def put(self, digest: bytes, value: T) -> None:
+        """Remember a value."""
+        if self._capacity <= 0:
+            return
+        while len(self._known) >= self._capacity:
+            self._known.popitem(last=False)
+        self._known[digest] = value
+
+    def __len__(self) -> int:
+        return len(self._known)

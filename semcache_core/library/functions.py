@@ -1,0 +1,243 @@
+"""``@cached``: a function whose answers come from the cache.
+
+The key of a cached function holds its module, its qualified name and ``version=``, so two functions never share an
+answer. One parameter is the prompt, which may be worded differently; every other argument is context and must be
+equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
+
+import msgspec
+
+from semcache_core.engine.decide import check_threshold
+from semcache_core.engine.freshness import check_tags, parse_duration
+from semcache_core.engine.payloads import DoNotCache
+from semcache_core.keys.python import FunctionIdentity
+from semcache_core.library.cache import SemanticCache
+from semcache_core.settings import Duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_USUAL_PROMPTS = ("prompt", "query", "question")
+
+KeyFunction = Callable[..., str | tuple[str, object]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Called:
+    """One call of a cached function, as the cache is asked for it."""
+
+    prompt: str
+    context: object
+
+
+def cached(
+    cache: SemanticCache,
+    *,
+    ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
+    threshold: float | None = None,
+    namespace: str | None = None,
+    key: str | KeyFunction | None = None,
+    tags: Sequence[str] = (),
+    version: str | int | None = None,
+    enabled: bool | Callable[[], bool] = True,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Answer calls of a sync or async function from ``cache``.
+
+    The prompt is the parameter that ``key`` names, else ``prompt``, ``query`` or ``question``, else the only parameter
+    annotated ``str``. A ``key`` function is given the call's arguments and returns the prompt, or (prompt, context): it
+    then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
+    lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
+    factory makes have one name, so tell them apart by it.
+
+    Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
+    for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
+    key. Raises ValueError for a ``ttl`` or a ``threshold`` that cannot be.
+    """
+    if inspect.isroutine(cache):
+        raise TypeError("@cached takes the cache: write @cached(cache)")
+    check_tags(tags)
+    if ttl is not None and not isinstance(ttl, msgspec.UnsetType):
+        parse_duration(ttl)
+    if threshold is not None:
+        check_threshold(threshold)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        _refuse_nameless(function, version)
+        caller = _Caller(function, key=key)
+        named = FunctionIdentity(
+            _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
+        )
+        options: dict[str, Any] = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
+
+        def is_on() -> bool:
+            return enabled() if callable(enabled) else enabled
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def answer_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                if not is_on():
+                    return _without_signal(await _catching_async(function, args, kwargs))
+                called = caller.read(args, kwargs)
+                turn = await cache.begin(called.prompt, context=called.context, **options)
+                return await turn.run(functools.partial(function, *args, **kwargs))
+
+            return cast("Callable[P, R]", answer_async)
+
+        @functools.wraps(function)
+        def answer(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if not is_on():
+                return _without_signal(_catching(function, args, kwargs))
+            called = caller.read(args, kwargs)
+            return cache.sync.get_or_call(
+                called.prompt, functools.partial(function, *args, **kwargs), context=called.context, **options
+            )
+
+        return cast("Callable[P, R]", answer)
+
+    return decorate
+
+
+def _refuse_nameless(function: Callable[..., Any], version: object) -> None:
+    """Raise TypeError for what has no name of its own: its answers would be another one's, too."""
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        raise TypeError(f"@cached: a {type(function).__name__} has no name to be known by; write a function around it")
+    if name.endswith("<lambda>") and version is None:
+        raise TypeError("@cached: all lambdas of a module have one name; use def, or tell them apart by version=")
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """Return the function's module. ``__main__`` is another one in every program, so what was started names it."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    return "__main__" if file is None else f"__main__ {os.path.abspath(file)}"
+
+
+class _Caller:
+    """Reads prompt and context off the calls of one function."""
+
+    def __init__(self, function: Callable[..., Any], *, key: str | KeyFunction | None) -> None:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"@cached: {function.__qualname__} is a generator; cache a function that returns its answer whole"
+            )
+        self._signature = inspect.signature(function)
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        # A bound method has no parameter for what it is bound to, which tells two calls apart all the same.
+        self._owner = (function.__self__,) if inspect.ismethod(function) else ()
+        self._compute = key if callable(key) else None
+        self._prompt = "" if self._compute is not None else _prompt_parameter(self._signature, function, key)
+
+    def read(self, args: Sequence[object], kwargs: Mapping[str, object]) -> Called:
+        """Return the prompt and the context of one call. Raises TypeError."""
+        if self._compute is not None:
+            computed = self._compute(*args, **kwargs)
+            prompt, extra = computed if isinstance(computed, tuple) else (computed, None)
+            return Called(prompt, extra)
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = {name: self._part(name, value) for name, value in bound.arguments.items() if name != self._prompt}
+        arguments.update(("__self__", self._part("self", owner)) for owner in self._owner)
+        prompt = bound.arguments[self._prompt]
+        if type(prompt) is not str:
+            raise TypeError(
+                f"@cached: the prompt {self._prompt!r} of {self._name} is {type(prompt).__name__}, not str; "
+                "say with key= what the prompt is"
+            )
+        return Called(prompt, arguments)
+
+    def _part(self, name: str, value: object) -> object:
+        part = _as_key_part(value)
+        try:
+            msgspec.json.encode(part)
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            raise TypeError(
+                f"@cached: argument {name!r} of {self._name} is {type(value).__name__}, which is no JSON and cannot be "
+                "part of a key; give it a __semcache_key__() method, or say with key= what tells two calls apart"
+            ) from error
+        return part
+
+
+def _prompt_parameter(signature: inspect.Signature, function: Callable[..., Any], key: str | KeyFunction | None) -> str:
+    names = list(signature.parameters)
+    if isinstance(key, str):
+        if key in names:
+            return key
+        raise TypeError(f"@cached: key={key!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}")
+    for usual in _USUAL_PROMPTS:
+        if usual in names:
+            return usual
+    texts = [name for name, parameter in signature.parameters.items() if parameter.annotation in (str, "str")]
+    if len(texts) == 1:
+        return texts[0]
+    raise TypeError(
+        f"@cached: cannot tell which parameter of {function.__qualname__} is the prompt: none is called prompt, query "
+        f"or question, and {len(texts)} are annotated str; name it with key="
+    )
+
+
+def _as_key_part(value: object) -> object:
+    """Return JSON that stands for ``value`` and for nothing of another type; what has none becomes ``_Unkeyable``."""
+    own_key = getattr(type(value), "__semcache_key__", None)
+    if own_key is not None:
+        return {"type": _type_name(value), "key": own_key(value)}
+    if value is None or type(value) in (str, int, bool):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else _Unkeyable
+    if type(value) is list:
+        return [_as_key_part(item) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [_as_key_part(item) for item in value]}
+    if isinstance(value, Mapping) and all(type(name) is str for name in value):
+        return {"mapping": {name: _as_key_part(item) for name, item in value.items()}}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_frozen(value):
+        fields = {field.name: _as_key_part(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": _type_name(value), "fields": fields}
+    return _Unkeyable
+
+
+def _is_frozen(value: object) -> bool:
+    return bool(type(value).__dataclass_params__.frozen)  # type: ignore[attr-defined]
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+class _Unkeyable:
+    """Stands for what has no JSON form; encoding it raises TypeError."""
+
+
+def _catching(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except DoNotCache as signal:
+        return signal
+
+
+async def _catching_async(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    try:
+        return await function(*args, **kwargs)
+    except DoNotCache as signal:
+        return signal
+
+
+def _without_signal(answer: Any) -> Any:
+    return answer.value if isinstance(answer, DoNotCache) else answer

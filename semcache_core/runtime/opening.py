@@ -1,0 +1,170 @@
+"""From a configuration to an open cache: components chosen, made, opened in order, and checked against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from semcache_core.authoring.suggest import listed
+from semcache_core.config import Config
+from semcache_core.config.model import Policies
+from semcache_core.config.problems import Problems
+from semcache_core.engine.components import OpenComponents
+from semcache_core.engine.engine import Engine
+from semcache_core.engine.observe import Observatory
+from semcache_core.engine.proofs import Proofs
+from semcache_core.errors import ConfigError, DependencyError, PluginError, SemcacheError
+from semcache_core.keys.digests import Digests
+from semcache_core.keys.python import FunctionIdentity, PythonKeys
+from semcache_core.protocols import Embedder, KeyExtractor, ResponseStore, SupportsNotices, VectorStore, Verifier
+from semcache_core.runtime.assembly import Components, assemble, check_shared_store
+from semcache_core.runtime.registry import NOUNS, Kind, Registry
+from semcache_core.types import Space
+
+_PROTOCOLS: dict[Kind, type] = {
+    "embedders": Embedder,
+    "vector_stores": VectorStore,
+    "response_stores": ResponseStore,
+    "key_extractors": KeyExtractor,
+    "verifiers": Verifier,
+}
+
+OPENING = "while opening"
+"""Begins the note that says which component an exception came from."""
+
+
+class Runtime:
+    """What an open cache works with."""
+
+    __slots__ = ("_functions", "config", "digests", "engine", "extractors", "keys", "policies", "policy", "proofs")
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        engine: Engine,
+        digests: Digests,
+        policies: Policies,
+        extractors: Mapping[str, KeyExtractor],
+    ) -> None:
+        self.config, self.engine, self.digests, self.extractors = config, engine, digests, extractors
+        self.policies, self.policy = policies, policies.base
+        self.keys = PythonKeys(digests, policy=policies.base, namespace=config.cache.namespace)
+        self.proofs = Proofs()
+        self._functions: dict[FunctionIdentity, PythonKeys] = {}
+
+    def keys_of(self, function: FunctionIdentity) -> PythonKeys:
+        """Return the keys of a cached function: two functions never share an answer."""
+        keys = self._functions.get(function)
+        if keys is None:
+            keys = self._functions[function] = self.keys.function(function.module, function.qualname, function.version)
+        return keys
+
+
+async def open_cache(
+    stack: AsyncExitStack,
+    config: Config,
+    *,
+    registry: Registry,
+    clock: Callable[[], float],
+    instances: Mapping[str, Any],
+    background: bool = True,
+) -> Runtime:
+    """Open everything ``config`` names on ``stack``; ``instances`` stand in for components of the same name.
+
+    ``background=False``: nothing may outlive the call that began it. Raises ConfigError, PluginError, DependencyError.
+    """
+    observatory = Observatory(registry.observers(), clock=clock)
+    chosen = dataclasses.replace(assemble(config, registry), **instances)
+    if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
+        _check_instance(chosen.response_store, config)
+
+    responses = await _entered(stack, chosen.response_store, "response_stores", observatory)
+    vectors = await _entered(stack, chosen.vector_store, "vector_stores", observatory)
+    embedder = await _embedder(stack, chosen, observatory)
+    if embedder is not None:
+        await vectors.prepare(Space(fingerprint=embedder.fingerprint, dimensions=embedder.dimensions))
+    verifiers = [await _entered(stack, verifier, "verifiers", observatory) for verifier in chosen.verifiers]
+    extractors = [
+        await _entered(stack, extractor, "key_extractors", observatory) for extractor in chosen.key_extractors
+    ]
+    # Not before: while a store is down this is tried again and again.
+    for message in chosen.notices:
+        observatory.notice("configuration", message)
+
+    parts = OpenComponents.of(
+        embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()
+    )
+    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
+    stack.push_async_callback(engine.close)
+    engine.spawn(engine.maintenance.sweep(clock=clock))
+
+    return Runtime(
+        config=config,
+        engine=engine,
+        digests=Digests(_identity_secret(config, responses)),
+        policies=config.policies(embedder),
+        extractors=dict(zip(chosen.extractor_names, extractors, strict=True)),
+    )
+
+
+async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Observatory) -> Embedder | None:
+    if chosen.embedder is None:
+        return None
+    try:
+        opened: Embedder = await _entered(stack, chosen.embedder, "embedders", observatory)
+    except (ConfigError, DependencyError) as error:
+        # Nobody asked for this embedder by name: that it cannot run must not stop a cache that can match exactly.
+        if not chosen.embedder_is_implied:
+            raise
+        observatory.notice("exact-only", f"{error} Until then only equal requests are answered from the cache.")
+        return None
+    return opened
+
+
+async def _entered(stack: AsyncExitStack, component: Any, kind: Kind, observatory: Observatory) -> Any:
+    try:
+        entered = await stack.enter_async_context(component)
+    except SemcacheError:
+        raise
+    except Exception as error:
+        # What a library raises does not say whose call it was.
+        error.add_note(f"{OPENING} the {NOUNS[kind]} {_owner(component)}")
+        raise
+    opened = usable(component, entered, kind)
+    if isinstance(opened, SupportsNotices):
+        observatory.told_by(opened)
+    return opened
+
+
+def usable(component: Any, opened: Any, kind: Kind) -> Any:
+    """Return what a component opened as. Raises PluginError where that is nothing, or lacks what its
+    protocol asks for: later nobody could say whose it was, or it would be noticed only while it serves.
+    """
+    owner = _owner(component)
+    if opened is None:
+        raise PluginError(f"{owner}: __aenter__ returns None; end it with 'return self'")
+    protocol = _PROTOCOLS[kind]
+    missing = [name for name in dir(protocol) if not name.startswith("_") and not hasattr(opened, name)]
+    if missing:
+        raise PluginError(f"{owner} has no {listed(missing)}: see {protocol.__module__}.{protocol.__name__}")
+    return opened
+
+
+def _owner(component: object) -> str:
+    return f"{type(component).__module__}.{type(component).__qualname__}"
+
+
+def _check_instance(store: object, config: Config) -> None:
+    problems = Problems(config.place_of)
+    check_shared_store(store, config, name=type(store).__name__, problems=problems)
+    problems.raise_any()
+
+
+def _identity_secret(config: Config, responses: Any) -> bytes:
+    """Return the secret that hides identities: the configured one, or the one that a checked store keeps."""
+    secret = config.http.identity_secret
+    kept: bytes = responses.identity_secret() if secret is None else secret.reveal().encode()
+    return kept

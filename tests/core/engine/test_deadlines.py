@@ -1,0 +1,157 @@
+"""Deadlines that cost nothing until a call suspends, and breakers."""
+
+import asyncio
+
+import pytest
+
+from semcache_core.engine.breakers import Breaker, BreakerOpen, Guard, within
+from semcache_core.errors import DependencyError, EmbedderUnavailable, StoreUnavailable, TextTooLong, TextUnreadable
+
+
+async def answer_at_once() -> str:
+    return "x"
+
+
+async def answer_after(seconds: float) -> str:
+    await asyncio.sleep(0)
+    await asyncio.sleep(seconds)
+    return "late"
+
+
+def dependency(now: list[float], faults: list[str]) -> Guard:
+    return Guard(
+        "read",
+        deadline=0.02,
+        open_for=10.0,
+        clock=lambda: now[0],
+        on_fault=lambda stage, error: faults.append(f"{stage}: {type(error).__name__}"),
+    )
+
+
+def test_a_call_that_never_suspends_needs_no_event_loop_timer() -> None:
+    coroutine = within(answer_at_once(), 1.0)
+    with pytest.raises(StopIteration) as done:
+        coroutine.send(None)
+    assert done.value.value == "x"
+
+
+def test_a_call_within_its_deadline_returns_its_answer() -> None:
+    assert asyncio.run(within(answer_after(0.001), 5.0)) == "late"
+
+
+def test_a_call_past_its_deadline_is_cancelled() -> None:
+    ended = []
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(within(hang(), 0.01))
+    assert ended == [True]
+
+
+def test_what_is_thrown_in_reaches_the_call() -> None:
+    seen = []
+
+    async def scenario() -> None:
+        async def call() -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        task = asyncio.create_task(within(call(), 60))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    assert seen == ["cancelled"]
+
+
+def test_a_dead_dependency_costs_one_deadline_and_not_one_a_caller() -> None:
+    async def scenario() -> None:
+        now, faults = [0.0], []
+        dead = dependency(now, faults)
+        with pytest.raises(DependencyError):
+            await dead.call(answer_after(60))
+        for _ in range(20):
+            with pytest.raises(BreakerOpen):
+                await dead.call(answer_after(60))
+        assert faults == ["read: TimeoutError"]
+
+    asyncio.run(scenario())
+
+
+def test_after_its_pause_an_open_breaker_lets_one_probe_through() -> None:
+    breaker = Breaker(open_for=10.0)
+    breaker.failed(0.0, timed_out=True)
+    assert not breaker.lets_through(9.9)
+    assert breaker.lets_through(10.0)
+    assert not breaker.lets_through(10.0)
+    breaker.succeeded()
+    assert breaker.lets_through(10.0)
+
+
+def test_a_probe_that_fails_opens_the_breaker_again() -> None:
+    breaker = Breaker(open_for=10.0)
+    breaker.failed(0.0, timed_out=True)
+    breaker.lets_through(10.0)
+    breaker.failed(10.0)
+    assert not breaker.lets_through(19.9)
+    assert breaker.lets_through(20.0)
+
+
+def test_one_failure_that_is_no_timeout_leaves_the_breaker_closed() -> None:
+    breaker = Breaker(open_for=10.0)
+    breaker.failed(0.0)
+    assert breaker.lets_through(0.0)
+
+
+def test_a_probe_whose_caller_leaves_makes_room_for_another() -> None:
+    breaker = Breaker(open_for=10.0)
+    breaker.failed(0.0, timed_out=True)
+    breaker.lets_through(10.0)
+    breaker.abandoned()
+    assert breaker.lets_through(10.0)
+
+
+def test_whatever_a_plugin_raises_leaves_as_a_dependency_error_with_its_cause() -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError("a prompt could stand here")
+
+    with pytest.raises(DependencyError) as caught:
+        asyncio.run(dependency([0.0], []).call(broken()))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "prompt" not in str(caught.value)
+
+
+def test_a_documented_outage_keeps_its_type() -> None:
+    async def down() -> None:
+        raise StoreUnavailable("gone")
+
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(dependency([0.0], []).call(down()))
+
+
+@pytest.mark.parametrize("refusal", [TextTooLong, TextUnreadable])
+def test_a_text_that_cannot_be_embedded_is_no_fault_of_the_embedder(refusal: type[EmbedderUnavailable]) -> None:
+    async def scenario() -> None:
+        faults: list[str] = []
+        embedder = dependency([0.0], faults)
+
+        async def refused() -> None:
+            raise refusal
+
+        for _ in range(10):
+            with pytest.raises(refusal):
+                await embedder.call(refused())
+        assert faults == []
+        assert await embedder.call(answer_at_once()) == "x"
+
+    asyncio.run(scenario())
