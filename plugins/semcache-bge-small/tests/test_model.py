@@ -1,26 +1,22 @@
-"""The installed wheel: the files that semcache-onnx expects, and the licences of both its parts."""
+"""The installed wheel: the files that semcache-onnx expects, no requirements, and the licences of both its parts."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-from pathlib import Path
 
-import pytest
-
-import semcache_bge_small
-from semcache_onnx.known import WHEELS
-
-PACKAGE = Path(semcache_bge_small.__file__).parent
-EXPECTED = next(wheel for wheel in WHEELS if wheel.package == "semcache_bge_small")
+from semcache_onnx.options import OnnxOptions
+from semcache_onnx.sources import locate
 
 
-@pytest.mark.parametrize(
-    ("file", "digest"),
-    [(EXPECTED.onnx, EXPECTED.onnx_sha256), (EXPECTED.tokenizer, EXPECTED.tokenizer_sha256)],
-)
-def test_the_files_are_those_that_were_measured(file: str, digest: str) -> None:
-    assert hashlib.sha256((PACKAGE / file).read_bytes()).hexdigest() == digest
+def test_semcache_onnx_finds_the_model_and_accepts_its_digests() -> None:
+    files = locate(OnnxOptions(bundled="bge-small-en-v1.5"))
+    assert (files.onnx.parent.name, files.onnx.name) == ("semcache_bge_small", "model.onnx")
+    assert files.revision == "68807e3ff2abb83c+d241a60d5e8f04cc"
+
+
+def test_its_folder_serves_as_a_model_folder() -> None:
+    folder = locate(OnnxOptions(bundled="bge-small-en-v1.5")).onnx.parent
+    assert locate(OnnxOptions(path=str(folder), pooling="cls")).max_tokens == 512
 
 
 def test_it_needs_nothing_else() -> None:
