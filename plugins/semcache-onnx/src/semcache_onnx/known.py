@@ -20,7 +20,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     Hindi come out as near to each other as paraphrases do."""
 
 
-#: By the last part of the model's name, in lower case. The thresholds were measured on pairs of real questions.
+#: By the last part of the model's name, in lower case.
 KNOWN = {
     "bge-small-en-v1.5": Known(
         pooling="cls", max_tokens=512, thresholds=Thresholds(safe=0.95, balanced=0.93, loose=0.90), latin_only=True
