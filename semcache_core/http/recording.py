@@ -14,7 +14,7 @@ from semcache_core.engine.freshness import expiry
 from semcache_core.http import directives as said
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
-from semcache_core.http.exchange import CacheableRequest
+from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Record
@@ -43,7 +43,7 @@ class Kept(msgspec.Struct, frozen=True):
 class Recording(Entity):
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
-    asking: CacheableRequest
+    request: CacheableRequest
     born_at: float
     refused: Refused | None = None
     """Why nothing will be stored, as soon as that is known."""
@@ -75,7 +75,7 @@ class Recording(Entity):
             return b""
         content = self._decoder.feed(chunk)
         self._size += len(content)
-        if self._size > self.asking.known.head.route.policy.max_body:
+        if self._size > self.request.route.policy.max_body:
             self.refuse("too-large")
         elif content and self._recorder is not None:
             self._recorder.feed(content)
@@ -107,7 +107,7 @@ class Recording(Entity):
             return answer
         if self._ttl == 0:
             return Refused("ttl", complete=False)
-        query, policy = self.asking.query, self.asking.known.head.route.policy
+        query, policy = self.request.query(), self.request.route.policy
         nearby = query.nearby
         exact_only = answer.exact_only or nearby.exact_only is not None
         whole = msgspec.structs.replace(answer, headers=self._headers, vary=self._vary)
@@ -130,11 +130,11 @@ class Recording(Entity):
         return Kept(record, self._tags)
 
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
-        asking, headers = self.asking, head.headers
-        route = asking.known.head.route
+        request, headers = self.request, head.headers
+        route = request.route
         if head.status != 200:
             return Refused("status", complete=False)
-        if not asking.known.head.directives.store:
+        if not request.profile.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.
         names = dict(headers)
@@ -143,7 +143,7 @@ class Recording(Entity):
         refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
-        self._headers = rules.kept(headers, generic=route.generic, keep=asking.context.keep)
+        self._headers = rules.kept(headers, generic=route.generic, keep=request.context.keep)
         self._must_revalidate = route.generic and route.obeys and said.forbids_stale(headers)
         if route.generic and b"age" in names:
             self._lain = said.age(headers)
@@ -151,13 +151,13 @@ class Recording(Entity):
             varying = rules.varies_on(headers if route.generic else self._headers)
             if varying is None:
                 return Refused("vary")
-            self._vary = rules.values_of(varying, asking.call.headers)
+            self._vary = rules.values_of(varying, request.head.headers)
         limit = route.policy.max_body
         try:
             self._decoder = decoder_for(headers, limit=limit) if b"content-encoding" in names else _UNCODED
         except CannotDecode:
             return Refused("coding", complete=False)
-        recorder = route.answers.recorder(asking.key, head, policy=route.policy)
+        recorder = route.answers.recorder(request.key(), head, policy=route.policy)
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder
@@ -166,8 +166,7 @@ class Recording(Entity):
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
-        asked = self.asking.known.head
-        route, directives = asked.route, asked.directives
+        route, directives = self.request.route, self.request.profile.directives
         own = said.of_answer(headers) if b"semcache-control" in names else None
         self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
         if own is not None and own.no_store:

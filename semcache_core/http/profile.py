@@ -1,4 +1,4 @@
-"""What is remembered of requests, so that a repeat of the same bytes is answered without reading it."""
+"""What is remembered of requests by a digest of their bytes: who asks and how, and what is asked. No text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from semcache_core.engine.decide import Directives
 from semcache_core.http.route import Route
 from semcache_core.http.status import Disclosure
 from semcache_core.keys.http import ResolvedCaller
-from semcache_core.types import Address
+from semcache_core.types import Address, Entity
 
 _LONGEST = 1024
-"""Bytes of a head that is remembered: callers choose headers and tags, and may make every one another."""
-_A_FIELD = 32
-"""What a field counts besides its bytes: hundreds of small ones would fit, each of them 100 bytes of objects."""
+"""Bytes of a head that is remembered: callers choose headers and tags, and may make each request another."""
+_PER_FIELD = 32
+"""What a field counts besides its bytes: hundreds of small fields would fit, each of them 100 bytes of objects."""
 
 
 class RequestProfile(msgspec.Struct, frozen=True):
@@ -21,9 +21,9 @@ class RequestProfile(msgspec.Struct, frozen=True):
 
     route: Route
     """Who reads the request, under which policy."""
-    admitted: ResolvedCaller
+    caller: ResolvedCaller
     directives: Directives
-    shown: Disclosure
+    disclosure: Disclosure
     addressed: bool
     """Some of its fields are meant for the cache alone."""
     coded: bool
@@ -32,22 +32,23 @@ class RequestProfile(msgspec.Struct, frozen=True):
     """It may be remembered, and requests with it."""
 
     def is_valid(self, now: float) -> bool:
-        """Say whether the caller's credential has not ended."""
-        ends = self.admitted.ends
+        """Say whether the caller's credential has not expired."""
+        ends = self.caller.ends
         return ends is None or ends > now
 
 
-def is_short(admitted: ResolvedCaller, directives: Directives) -> bool:
+def is_short(caller: ResolvedCaller, directives: Directives) -> bool:
     """Say whether a head may be remembered, and requests with it."""
-    size = sum([len(name) + len(value) + _A_FIELD for name, value in admitted.keyed]) + sum(map(len, directives.tags))
+    size = sum([len(name) + len(value) + _PER_FIELD for name, value in caller.keyed]) + sum(map(len, directives.tags))
     return size <= _LONGEST
 
 
-class KnownRequest(Address, frozen=True):
+class KnownRequest(Entity):
     """What a request is known to ask: digests and mode, no text."""
 
-    head: RequestProfile
+    address: Address
+    profile: RequestProfile
     streamed: bool
     required: frozenset[str]
     handle: bytes = b""
-    """``Semcache-Entry`` of its own entry, from its first hit on."""
+    """``Semcache-Entry`` of its own entry, filled at its first hit."""
