@@ -83,7 +83,7 @@ class CacheableRequest(Entity):
     @property
     def credential(self) -> bytes:
         """A digest of whatever in the headers looks like a credential."""
-        return self.context.keys.credential(self.call.headers, generic=self.route.generic)
+        return self.context.keys.credential(self.call.headers, traits=self.route.traits)
 
     @property
     def proof(self) -> bytes:
@@ -119,7 +119,7 @@ def ask(
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
     """
     place = (route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
-    canonical_head = context.keys.canonical_head(place, call.headers, generic=route.generic)
+    canonical_head = context.keys.canonical_head(place, call.headers, traits=route.traits)
     alias = context.keys.alias(canonical_head, body)
     known = context.aliases.get(alias)
     if type(known) is KnownRequest and known.head.is_valid(now):
@@ -181,7 +181,7 @@ def _first_asked(
         return key
     query = context.keys.query(key, head.admitted, policy=route.policy)
     known = KnownRequest(
-        query.namespace, query.partition, query.exact, query.entry_id, head, key.streamed, key.required
+        query.namespace, query.partition, query.exact, query.entry_id, head, key.mode.streamed, key.mode.required
     )
     if head.short:
         context.aliases.put(alias, known)
@@ -214,5 +214,5 @@ def _target(context: DriverContext, route: Route, call: RequestHead, namespace: 
         path=call.path,
         query=call.query,
         upstream=context.place.upstream,
-        generic=route.generic,
+        traits=route.traits,
     )

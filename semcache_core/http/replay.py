@@ -64,7 +64,7 @@ def replayed(
         _settle_content_type(headers, reply.content_type)
     if len(chunks) == 1:
         headers.append((b"content-length", b"%d" % len(chunks[0])))
-    if not route.generic:
+    if route.traits.private_hits:
         headers.append(status.PRIVATE)
     shown = asking.known.head.shown
     if stands_in:

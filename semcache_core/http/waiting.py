@@ -62,7 +62,7 @@ async def _served(visit: Visit, items: AsyncGenerator[Any, None]) -> Ending:
                 return Ending.ALONE
             begun = True
             visit.conclude()
-            private = () if visit.asking.route.generic else (status.PRIVATE,)
+            private = (status.PRIVATE,) if visit.asking.route.traits.private_hits else ()
             headers = [*item.headers, *private, *status.collapsed()]
             await visit.send({"type": "http.response.start", "status": item.status, "headers": headers})
     except FlightFailed as failed:
