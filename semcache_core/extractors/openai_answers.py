@@ -24,7 +24,7 @@ STREAM = "stream"
 """``Answer.offers``: it can be framed as a stream without leaving anything out."""
 USAGE = "usage"
 JSON = "json"
-"""``Key.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
+"""``Mode.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
 _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
@@ -171,7 +171,7 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Ref
         return Refused("empty-answer")
     if calls and policy.tool_calls == "never":
         return Refused("tool-calls")
-    if JSON in key.required and not calls and not _is_json(content):
+    if JSON in key.mode.required and not calls and not _is_json(content):
         return Refused("invalid-json")
     strange = not message.keys() <= _STREAMABLE and _is_strange(message)
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None

@@ -92,13 +92,13 @@ class DriverContext:
         policy = self.runtime.policies.of(path)
         if policy.mode == "off" or not isinstance(extractor, SupportsAnswers):
             return None
-        obeys = policy.cache_control == "obey" and (extractor.generic or not self.deployment.upstream)
+        obeys = policy.cache_control == "obey" and (extractor.traits.http_caching or not self.deployment.upstream)
         route = Route(
             protocol=name,
             extractor=extractor,
             answers=extractor,
             policy=policy,
-            generic=extractor.generic,
+            traits=extractor.traits,
             obeys=obeys,
             zero_usage=policy.usage_on_hit == "zero",
         )

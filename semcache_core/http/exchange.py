@@ -125,7 +125,7 @@ class Exchange(Entity):
             await items.aclose()
             return self._lead(missed, engine.flights.alone_flight())
         missed.conclude()
-        private = () if self.route.generic else (status.PRIVATE,)
+        private = (status.PRIVATE,) if self.route.traits.private_hits else ()
         return Follow(shared.status, [*shared.headers, *private, *status.collapsed()], _pieces(items))
 
     async def refresh(self, step: Serve) -> Forward | None:

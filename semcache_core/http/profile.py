@@ -8,7 +8,7 @@ from semcache_core.engine.decide import Directives
 from semcache_core.http.route import Route
 from semcache_core.http.status import Disclosure
 from semcache_core.keys.http import ResolvedCaller
-from semcache_core.types import Address, Entity
+from semcache_core.types import Address, Entity, Mode
 
 _LONGEST = 1024
 """Bytes of a head that is remembered: callers choose headers and tags, and may make each request another."""
@@ -48,7 +48,6 @@ class KnownRequest(Entity):
 
     address: Address
     profile: RequestProfile
-    streamed: bool
-    required: frozenset[str]
+    mode: Mode
     handle: bytes = b""
     """``Semcache-Entry`` of its own entry, filled at its first hit."""

@@ -138,17 +138,17 @@ class Recording(Entity):
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.
         names = dict(headers)
-        if route.generic and (b"set-cookie" in names or b"set-cookie2" in names):
+        if route.traits.http_caching and (b"set-cookie" in names or b"set-cookie2" in names):
             return Refused("set-cookie")
         refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
-        self._headers = rules.kept(headers, generic=route.generic, keep=request.context.keep)
-        self._must_revalidate = route.generic and route.obeys and said.forbids_stale(headers)
-        if route.generic and b"age" in names:
+        self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
+        self._must_revalidate = route.traits.http_caching and route.obeys and said.forbids_stale(headers)
+        if route.traits.http_caching and b"age" in names:
             self._lain = said.age(headers)
         if not names.keys().isdisjoint(_VARYING):
-            varying = rules.varies_on(headers if route.generic else self._headers)
+            varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
             if varying is None:
                 return Refused("vary")
             self._vary = rules.values_of(varying, request.head.headers)
@@ -176,9 +176,9 @@ class Recording(Entity):
         else:
             self._ttl = route.policy.ttl if directives.ttl is msgspec.UNSET else directives.ttl
             if route.obeys and (b"cache-control" in names or b"expires" in names):
-                if said.forbids_storing(headers, generic=route.generic):
+                if said.forbids_storing(headers, traits=route.traits):
                     return Refused("cache-control", complete=False)
-                ceiling = said.lifetime(headers, now=now) if route.generic else None
+                ceiling = said.lifetime(headers, now=now) if route.traits.http_caching else None
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None

@@ -47,9 +47,10 @@ def replayed(
         return "undecodable"
     if answer.vary and not rules.matches(answer.vary, request.head.headers):
         return "vary"
+    mode = request.known.mode
     framing = Framing(
-        streamed=request.known.streamed,
-        required=request.known.required,
+        streamed=mode.streamed,
+        required=mode.required,
         exact=found.source == "exact",
         fresh_id=fresh_id,
         now=now,
@@ -64,7 +65,7 @@ def replayed(
         _settle_content_type(headers, reply.content_type)
     if len(chunks) == 1:
         headers.append((b"content-length", b"%d" % len(chunks[0])))
-    if not route.generic:
+    if route.traits.private_hits:
         headers.append(status.PRIVATE)
     shown = request.profile.disclosure
     if stands_in:

@@ -67,7 +67,7 @@ class CacheableRequest(Entity):
 
     def credential(self) -> bytes:
         """Return a digest of every header that looks like a credential."""
-        return self.context.keys.credential(self.head.headers, generic=self.route.generic)
+        return self.context.keys.credential(self.head.headers, traits=self.route.traits)
 
     def proof(self) -> bytes:
         """Return what upstream proves by accepting the credential: that it is good for this place.
@@ -102,7 +102,7 @@ def identify(
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
     """
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who)
-    canonical_head = context.keys.canonical_head(place, head.headers, generic=route.generic)
+    canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
     alias = context.keys.alias(canonical_head, body)
     known = context.aliases.get(alias)
     if type(known) is KnownRequest:
@@ -165,7 +165,7 @@ def _first_read(
             context.aliases.put(alias, key)
         return key
     query = context.keys.query(key, profile.caller, policy=route.policy)
-    known = KnownRequest(query.address(), profile, key.streamed, key.required)
+    known = KnownRequest(query.address(), profile, key.mode)
     if profile.short:
         context.aliases.put(alias, known)
     return CacheableRequest(context, head, body, route, profile, known, key, query)
@@ -197,5 +197,5 @@ def _target(context: DriverContext, route: Route, head: RequestHead, namespace: 
         path=head.path,
         query=head.query,
         upstream=context.deployment.upstream,
-        generic=route.generic,
+        traits=route.traits,
     )

@@ -149,7 +149,7 @@ def told(said: CacheableRequest | Bypass | None) -> object:
     known, profile = said.known, said.profile
     return (
         known.address,
-        (known.streamed, known.required),
+        known.mode,
         (profile.caller, profile.directives, profile.disclosure, profile.addressed, profile.route.policy),
         said.query().nearby,
     )
