@@ -116,7 +116,7 @@ class Explanation:
 
     def __init__(self, context: DriverContext, route: Route, asking: CacheableRequest, config: Config) -> None:
         self._context, self._route, self._asking, self._config = context, route, asking, config
-        self._engine, self._query = context.engine, asking.query()
+        self._engine, self._query = context.engine, asking.query or asking.read()
 
     async def rows(self) -> list[Row]:
         """Return what there is to say."""

@@ -130,7 +130,7 @@ class Engine:
     async def find(
         self,
         address: Address,
-        query: Callable[[], Query] | None = None,
+        read: Callable[[], Query] | None = None,
         *,
         policy: Policy,
         directives: Directives = _PLAIN,
@@ -138,8 +138,8 @@ class Engine:
     ) -> Found:
         """Return what answers a request: its own answer, or one that was given to the same question in other words.
 
-        ``query`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
-        ``find_nowait`` has just returned. Never raises for anything that fails behind the cache; raises what ``query``
+        ``read`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
+        ``find_nowait`` has just returned. Never raises for anything that fails behind the cache; raises what ``read``
         does.
         """
         found = known or self.find_nowait(address, policy=policy, directives=directives, now=self.clock())
@@ -150,7 +150,7 @@ class Engine:
             spent = time.monotonic() - began
         if found.outcome != "miss":
             return found
-        asked = cast("Query", address) if query is None else query()
+        asked = cast("Query", address) if read is None else read()
         if found.reason == "no-cache":
             return found
         why_not = self._why_not_near(asked, policy, directives)
@@ -264,13 +264,18 @@ class Engine:
             return _VETOED
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
+        nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
+        stale_window = max(policy.stale_while_revalidate, policy.stale_if_error)
         return Job(
-            query,
+            query.entry_id,
+            query.partition,
+            nearby.store_scope,
+            nearby.text,
             record,
             record_codec.encode(record),
-            freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
+            freshness.keep_until(record.expires_at, stale_window=stale_window),
             all_tags,
-            policy.match == "semantic" and self._embeddings is not None and bool(record.text) and not record.exact_only,
+            comparable and bool(record.text) and not record.exact_only,
             vector,
         )
 

@@ -29,10 +29,7 @@ from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
-from semcache_core.types import Entity, Headers
-
-UNPROVEN = Found(outcome="miss", reason="unproven-credential")
-"""Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
+from semcache_core.types import Entity, Key, Query
 
 SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
@@ -49,26 +46,16 @@ class Missed(Entity):
 
     context: DriverContext
     request: CacheableRequest
+    key: Key
+    query: Query
     found: Found
+    flight_key: bytes
+    """What single-flight shares."""
     started: float
     """When the request came in, by the cache's clock."""
+    is_withheld: bool = False
+    """There is an answer, which ``mode = "observe"`` keeps back."""
     concluded: bool = False
-
-    @property
-    def is_withheld(self) -> bool:
-        """Whether there is an answer that ``mode = "observe"`` keeps back."""
-        return self.found.record is not None and self.request.route.policy.mode == "observe"
-
-    def fields(self) -> Headers:
-        """Return the fields that say so on upstream's answer."""
-        if self.is_withheld:
-            return status.observed()
-        return status.missed(self.found, shown=self.request.profile.disclosure)
-
-    def flight_key(self) -> bytes:
-        """Return what single-flight shares: a credential that upstream has yet to accept shares with its like only."""
-        key = self.request.query().flight
-        return key + self.request.credential() if self.found is UNPROVEN else key
 
     def conclude(self, found: Found | None = None) -> None:
         """Count and tell the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
@@ -77,7 +64,7 @@ class Missed(Entity):
         self.concluded = True
         self.context.engine.observatory.conclude(
             self.found if found is None else found,
-            self.request.query(),
+            self.query,
             policy=self.request.route.policy,
             started=self.started,
             observed=self.is_withheld,
@@ -103,7 +90,7 @@ class UpstreamAnswer(Entity):
         engine = missed.context.engine
         if missed.found.fallback is None:
             missed.conclude()
-        recording = None if missed.is_withheld else Recording(missed.request, engine.clock())
+        recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
         return cls(missed, flight, engine, recording)
 
     @property
@@ -142,7 +129,12 @@ class UpstreamAnswer(Entity):
                 self._withdraw()
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._give_up(error)
-        sent += self.missed.fields()
+        missed = self.missed
+        sent += (
+            status.observed()
+            if missed.is_withheld
+            else status.missed(missed.found, shown=missed.request.profile.disclosure)
+        )
         return sent
 
     async def feed(self, chunk: bytes, *, more: bool) -> None:
@@ -173,8 +165,8 @@ class UpstreamAnswer(Entity):
                     refused = self._store(outcome)
             except Exception as error:  # noqa: BLE001  see ``head``
                 self._give_up(error)
-            if refused and self.missed.request.profile.directives.joins:
-                self._engine.flights.mark_hit_for_miss(self.missed.flight_key())
+            if refused and self.missed.request.profile.joins:
+                self._engine.flights.mark_hit_for_miss(self.missed.flight_key)
         flight.complete()
 
     def decline(self, reason: str) -> None:
@@ -239,14 +231,14 @@ class UpstreamAnswer(Entity):
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
         else:
-            return recording.done
+            return recording.is_whole
         return False
 
     def _store(self, kept: Kept) -> bool:
         """Queue the answer; return whether it is a whole answer that may not be stored."""
         missed = self.missed
         job = self._engine.job_of(
-            missed.request.query(),
+            missed.query,
             kept.record,
             policy=missed.request.route.policy,
             tags=kept.tags,
@@ -284,7 +276,7 @@ class UpstreamAnswer(Entity):
         if missed.found.fallback is None or policy.mode == "observe":
             return None
         # Upstream took its time: what was found before may have been invalidated since.
-        record = await engine.fallback(request.query(), policy=policy)
+        record = await engine.fallback(missed.query, policy=policy)
         if record is None:
             return None
         now = engine.clock()

@@ -35,6 +35,7 @@ class DriverContext:
         "allow",
         "debug_token",
         "deployment",
+        "digests",
         "engine",
         "keep",
         "keys",
@@ -49,6 +50,7 @@ class DriverContext:
     def __init__(self, runtime: Runtime, deployment: Deployment) -> None:
         options: HttpOptions = runtime.config.http
         self.runtime, self.deployment, self.engine, self.options = runtime, deployment, runtime.engine, options
+        self.digests = runtime.digests
         self.namespace = runtime.config.cache.namespace
         self.keys = HttpKeys(
             runtime.digests, options=options, anonymous=deployment.anonymous, by_application=deployment.by_application

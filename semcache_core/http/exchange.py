@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -20,13 +20,16 @@ from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.answer import UNPROVEN, Missed, SentHeaders, UpstreamAnswer
+from semcache_core.http.answer import Missed, SentHeaders, UpstreamAnswer
 from semcache_core.http.context import DriverContext
 from semcache_core.http.recording import Shared
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Route
-from semcache_core.types import Bypass, Entity, Headers
+from semcache_core.types import Bypass, Entity, Headers, Key
+
+UNPROVEN = Found(outcome="miss", reason="unproven-credential")
+"""Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
@@ -133,11 +136,7 @@ class Exchange(Entity):
         stale, flights = step.stale, self.context.engine.flights
         if stale is None:
             return None
-        try:
-            flight = flights.refresh(stale.flight_key())
-        except Exception as error:  # noqa: BLE001  the edge to extractors: the caller has its answer
-            self.context.engine.observatory.fault("extract", error)
-            return None
+        flight = flights.refresh(stale.flight_key)
         return None if flight is None else self._lead(stale, flight)
 
     def close(self) -> None:
@@ -155,14 +154,20 @@ class Exchange(Entity):
             return _BROKEN
 
     async def _decide(self, request: CacheableRequest) -> Step:
-        context, engine, directives = self.context, self.context.engine, request.profile.directives
+        context, engine, profile = self.context, self.context.engine, request.profile
         policy, address = request.route.policy, request.known.address
         found = UNPROVEN
         if not (context.shared and self._is_unproven(request)):
-            found = engine.find_nowait(address, policy=policy, directives=directives, now=engine.clock())
-        if found.outcome == "miss":
+            found = engine.find_nowait(address, policy=policy, directives=profile.directives, now=engine.clock())
+        if found.outcome == "miss" and found is not UNPROVEN:
             try:
-                found = await self._found(request, found)
+                found = await engine.find(
+                    request.query or address,
+                    request.read if request.query is None else None,
+                    policy=policy,
+                    directives=profile.directives,
+                    known=found,
+                )
             except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
                 engine.observatory.fault("extract", error)
                 return self._bypass(_BROKEN.reason)
@@ -170,36 +175,39 @@ class Exchange(Entity):
             replay, found = self._framed(request, found)
             if replay is not None and policy.mode != "observe":
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
-                if found.outcome == "stale" and directives.joins:
-                    return Serve(replay, Missed(context, request, found, self.started, concluded=True))
-                return Serve(replay)
+                is_due = found.outcome == "stale" and profile.joins
+                return Serve(replay, self._missed(request, found, concluded=True) if is_due else None)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
-        return self._upstream(Missed(context, request, found, self.started))
+        missed = self._missed(request, found)
+        return self._bypass(_BROKEN.reason) if missed is None else self._upstream(missed)
 
-    async def _found(self, request: CacheableRequest, missed: Found) -> Found:
-        """Go on after the look-up at hand has missed. Raises what reading the request does."""
-        if missed is UNPROVEN:
-            request.query()  # Its flight needs it in any case; what cannot be read fails here.
-            return missed
-        return await self.context.engine.find(
-            request.known.address,
-            request.query,
-            policy=request.route.policy,
-            directives=request.profile.directives,
-            known=missed,
-        )
+    def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | None:
+        """Return the request as one for upstream; None if it cannot be read."""
+        context = self.context
+        try:
+            query = request.query or request.read()
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            context.engine.observatory.fault("extract", error)
+            return None
+        flight_key = query.nearby.flight
+        if found is UNPROVEN:
+            # It shares with its like only.
+            flight_key += request.credential()
+        is_withheld = found.record is not None and request.route.policy.mode == "observe"
+        key = cast("Key", request.key)
+        return Missed(context, request, key, query, found, flight_key, self.started, is_withheld, concluded)
 
     def _upstream(self, missed: Missed) -> Step:
         """Ask upstream, or wait for an equal request that does already."""
-        flights, policy = self.context.engine.flights, missed.request.route.policy
-        directives, observing = missed.request.profile.directives, policy.mode == "observe"
-        if directives.only_if_cached and not observing:
+        flights, policy, profile = self.context.engine.flights, missed.request.route.policy, missed.request.profile
+        observing = policy.mode == "observe"
+        if profile.directives.only_if_cached and not observing:
             missed.conclude()
             return _NOT_CACHED
-        if observing or not directives.joins or policy.ttl == 0:
+        if observing or not profile.joins or policy.ttl == 0:
             return self._lead(missed, flights.alone_flight())
-        flight, is_leader = flights.join(missed.flight_key())
+        flight, is_leader = flights.join(missed.flight_key)
         return self._lead(missed, flight) if is_leader else Wait(missed, flight)
 
     def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:

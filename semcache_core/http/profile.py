@@ -30,11 +30,10 @@ class RequestProfile(msgspec.Struct, frozen=True):
     """The body comes in a content coding."""
     short: bool
     """It may be remembered, and requests with it."""
-
-    def is_valid(self, now: float) -> bool:
-        """Say whether the caller's credential has not expired."""
-        ends = self.caller.ends
-        return ends is None or ends > now
+    joins: bool
+    """The request may share one call of upstream with equal ones."""
+    ends: float
+    """When the first of the caller's credentials expires: seconds since the epoch, infinity where none does."""
 
 
 def is_short(caller: ResolvedCaller, directives: Directives) -> bool:

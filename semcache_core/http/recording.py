@@ -17,10 +17,9 @@ from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
-from semcache_core.types import Entity, Headers, Record
+from semcache_core.types import Entity, Headers, Key, Query, Record
 
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
-_UNCODED = Bounded((), limit=0)
 _MARKED: dict[type, bool] = {}
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -44,10 +43,17 @@ class Recording(Entity):
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
     request: CacheableRequest
+    key: Key
+    query: Query
     born_at: float
     refused: Refused | None = None
     """Why nothing will be stored, as soon as that is known."""
+    is_whole: bool = False
+    """The protocol's own end of the answer has come, although the body goes on."""
+    _open: bool = False
+    """The head has come, and waiters may have the body."""
     _decoder: Bounded | None = None
+    """None: the body comes without a content coding."""
     _size: int = 0
     _recorder: Recorder | None = None
     _marked: SupportsTerminal | None = None
@@ -62,8 +68,8 @@ class Recording(Entity):
         """Take the head; return what others who wait may be told, or None: this answer is its own caller's only."""
         self.refused = self._head_refusal(head, now)
         if self.refused is not None:
-            self._decoder = None
             return None
+        self._open = True
         return Shared(head.status, self._headers, self._vary)
 
     def feed(self, chunk: bytes) -> bytes:
@@ -71,34 +77,31 @@ class Recording(Entity):
 
         Raises CannotDecode: there is no content that could be told.
         """
-        if self._decoder is None:
+        if not self._open:
             return b""
-        content = self._decoder.feed(chunk)
+        content = chunk if self._decoder is None else self._decoder.feed(chunk)
         self._size += len(content)
         if self._size > self.request.route.policy.max_body:
             self.refuse("too-large")
         elif content and self._recorder is not None:
             self._recorder.feed(content)
+            self.is_whole = self._marked is not None and self._marked.done
         return content
-
-    @property
-    def done(self) -> bool:
-        """Whether the protocol's own end of the answer has come: it is whole although the body goes on."""
-        return self._marked is not None and self.refused is None and self._marked.done
 
     def refuse(self, reason: str) -> None:
         """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
         self.refused = Refused(reason, complete=False)
+        self.is_whole = False
         self._recorder = None
 
     def finish(self, *, now: float, draw: float) -> Kept | Refused:
         """Return what is to be stored at the answer's end. ``draw`` in [0, 1): the chance that shortens its life."""
         if self.refused is not None:
             return self.refused
-        if self._decoder is None or self._recorder is None:
+        if self._recorder is None:
             return Refused("no-answer", complete=False)
         try:
-            if not self.done:
+            if self._decoder is not None and not self.is_whole:
                 self._decoder.end()
         except CannotDecode:
             return Refused("undecodable", complete=False)
@@ -107,8 +110,7 @@ class Recording(Entity):
             return answer
         if self._ttl == 0:
             return Refused("ttl", complete=False)
-        query, policy = self.request.query(), self.request.route.policy
-        nearby = query.nearby
+        query, nearby, policy = self.query, self.query.nearby, self.request.route.policy
         exact_only = answer.exact_only or nearby.exact_only is not None
         whole = msgspec.structs.replace(answer, headers=self._headers, vary=self._vary)
         record = Record(
@@ -152,12 +154,12 @@ class Recording(Entity):
             if varying is None:
                 return Refused("vary")
             self._vary = rules.values_of(varying, request.head.headers)
-        limit = route.policy.max_body
-        try:
-            self._decoder = decoder_for(headers, limit=limit) if b"content-encoding" in names else _UNCODED
-        except CannotDecode:
-            return Refused("coding", complete=False)
-        recorder = route.answers.recorder(request.key(), head, policy=route.policy)
+        if b"content-encoding" in names:
+            try:
+                self._decoder = decoder_for(headers, limit=route.policy.max_body)
+            except CannotDecode:
+                return Refused("coding", complete=False)
+        recorder = route.answers.recorder(self.key, head, policy=route.policy)
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder

@@ -7,6 +7,8 @@ What a request asks is remembered by a digest of its bytes, so that a repeat is 
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from semcache_core.engine.decide import Directives
@@ -18,7 +20,7 @@ from semcache_core.http.context import DriverContext
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
 from semcache_core.http.route import Route
 from semcache_core.keys.http import Target
-from semcache_core.types import Bypass, Entity, Headers, Key, Query, Request
+from semcache_core.types import Address, Bypass, Entity, Headers, Key, Query, Request
 
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
 _NO_DIRECTIVES = Directives()
@@ -52,18 +54,19 @@ class CacheableRequest(Entity):
     """Who reads the request, and what holds for it."""
     profile: RequestProfile
     known: KnownRequest
-    _key: Key | None = None
-    _query: Query | None = None
+    key: Key | None = None
+    """None until ``read``, where the request was known by its bytes."""
+    query: Query | None = None
+    """Likewise."""
 
-    def query(self) -> Query:
-        """Return the request's query. A request that was known by its bytes is read here. Raises what reading does."""
-        query = self._query
-        return self._read()[1] if query is None else query
-
-    def key(self) -> Key:
-        """Return the request's key, like ``query``."""
-        key = self._key
-        return self._read()[0] if key is None else key
+    def read(self) -> Query:
+        """Read a request that was known by its bytes, and return its query. Raises what the extractor does."""
+        key = _extract(self.profile, self.head, self.body)
+        if not isinstance(key, Key):
+            raise TypeError(f"the {self.route.protocol} extractor read one request in two ways")
+        query = self.context.keys.query(key, self.profile.caller, policy=self.route.policy)
+        self.key, self.query = key, query
+        return query
 
     def credential(self) -> bytes:
         """Return a digest of every header that looks like a credential."""
@@ -85,14 +88,6 @@ class CacheableRequest(Entity):
             known.handle = self.context.keys.handle(known.address, known.address.entry_id)
         return known.handle
 
-    def _read(self) -> tuple[Key, Query]:
-        key = _extract(self.profile, self.head, self.body)
-        if not isinstance(key, Key):
-            raise TypeError(f"the {self.route.protocol} extractor read one request in two ways")
-        query = self.context.keys.query(key, self.profile.caller, policy=self.route.policy)
-        self._key, self._query = key, query
-        return key, query
-
 
 def identify(
     context: DriverContext, route: Route, head: RequestHead, body: bytes, *, now: float
@@ -103,11 +98,11 @@ def identify(
     """
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who)
     canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
-    alias = context.keys.alias(canonical_head, body)
+    alias = context.digests.alias(canonical_head, body)
     known = context.aliases.get(alias)
     if type(known) is KnownRequest:
         profile = known.profile
-        if profile.is_valid(now):
+        if profile.ends > now:
             return CacheableRequest(context, head, body, profile.route, profile, known)
     elif isinstance(known, Bypass):
         return known
@@ -119,9 +114,9 @@ def _profile(
     context: DriverContext, route: Route, head: RequestHead, canonical_head: bytes, *, now: float
 ) -> RequestProfile | Bypass:
     """Return what the request's head says, or why it keeps the request away from the cache."""
-    digest = context.keys.head(canonical_head)
+    digest = context.digests.head(canonical_head)
     profile = context.profiles.get(digest)
-    if profile is not None and profile.is_valid(now):
+    if profile is not None and profile.ends > now:
         return profile
     # Only to see which names are there: most requests have none that matters.
     names = dict(head.headers)
@@ -145,6 +140,8 @@ def _profile(
         addressed=not rules.REQUEST_STRIPPED.isdisjoint(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, directives),
+        joins=directives.joins,
+        ends=math.inf if caller.ends is None else caller.ends,
     )
     if profile.short:
         context.profiles.put(digest, profile)
@@ -165,7 +162,7 @@ def _first_read(
             context.aliases.put(alias, key)
         return key
     query = context.keys.query(key, profile.caller, policy=route.policy)
-    known = KnownRequest(query.address(), profile, key.mode)
+    known = KnownRequest(Address(query.namespace, query.partition, query.exact, query.entry_id), profile, key.mode)
     if profile.short:
         context.aliases.put(alias, known)
     return CacheableRequest(context, head, body, route, profile, known, key, query)

@@ -87,7 +87,16 @@ class SemanticCacheASGI:
             await self.app(scope, receive, send)
             return
         who = None if self._identify is None else _named(self._identify, scope)
-        exchange = Exchange(context, route, _head(scope, path, who), context.engine.clock())
+        head = RequestHead(
+            scope["method"],
+            scope.get("scheme", "http"),
+            scope.get("root_path", ""),
+            path,
+            scope.get("query_string", b""),
+            tuple(scope["headers"]),
+            who,
+        )
+        exchange = Exchange(context, route, head, context.engine.clock())
         await _respond(self.app, exchange, scope, receive, send)
 
 
@@ -164,18 +173,6 @@ def _expire(deadline: asyncio.Timeout) -> None:
     # The client may disconnect just as the answer completes; the timeout is then already closed.
     with suppress(RuntimeError):
         deadline.reschedule(asyncio.get_running_loop().time())
-
-
-def _head(scope: Scope, path: bytes, who: str | None) -> RequestHead:
-    return RequestHead(
-        scope["method"],
-        scope.get("scheme", "http"),
-        scope.get("root_path", ""),
-        path,
-        scope.get("query_string", b""),
-        tuple(scope["headers"]),
-        who,
-    )
 
 
 def _announced(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
