@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from semcache_core.builtin.text_guard import TextGuard, compare
+from semcache_text_guard.compare import compare
+from semcache_text_guard.guard import TextGuard
 from semcache_core.types import Accept, Penalty, Reject
 
 REJECTED = [

@@ -8,7 +8,7 @@ import string
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from semcache_core.builtin.text_guard import compare
+from semcache_text_guard.compare import compare
 from semcache_core.types import Accept, Reject, Verdict
 
 FRAMES = st.sampled_from(

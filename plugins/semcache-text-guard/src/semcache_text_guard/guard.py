@@ -8,7 +8,7 @@ from typing import Self
 from semcache_core.protocols import Options
 from semcache_core.types import Verdict
 
-from .rules import compare
+from .compare import compare
 
 
 class TextGuardOptions(Options, frozen=True):

@@ -1,49 +1,22 @@
-"""Finds what a text writes in figures or symbols, and brings each item to one spelling.
+"""Finds what a text writes in figures, and brings each item to one spelling.
 
 What is found is replaced by one placeholder character, so that the words around it keep their order. Ordinary prose
-costs two scans that find nothing; the large expressions run only where a figure or a symbol stands. Every repetition is
-bounded or consumes what it looked at, so the time is linear in the text.
+costs a scan that finds nothing; the large expression runs only where a figure stands. Every repetition is bounded or
+consumes what it looked at, so the time is linear in the text.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Callable
 
-from .lists import listed
+from ..language.english import MONTHS
+from ..language.units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
+from .folding import MAX_FOUND, PLACEHOLDER
 from .quantities import Literal, clock, date, quantity
-from .units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
-from .words import MONTHS
 
-PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
-_MAX_FOUND = 6000
-
-_PUNCTUATION = str.maketrans(
-    dict.fromkeys("“”„‟«»「」『』", '"')
-    | dict.fromkeys("‘’‚‛´", "'")
-    | dict.fromkeys("‐‑‒–—―−", "-")
-    | {"×": "*", "÷": "/", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=", "،": ",", "٫": ".", "٬": ","}
-)
-_ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
-_SQUARE = re.compile("(?<![A-Za-z])[a-ln-zA-LN-Z]([\u00b2\u00b3])")  # x² is x^2, m² a unit
-_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is 1 1/2, not 11/2
-_PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
-
-
-def fold(text: str) -> str:
-    """Return the text with one kind of quotes, dashes and digits; ASCII comes back as it is."""
-    if text.isascii():
-        return text
-    text = _SQUARE.sub(lambda match: f"{match[0][0]}^{unicodedata.digit(match[1])}", _FRACTION.sub(" ", text))
-    text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION)).replace("\u2044", "/")
-    if _ACCENTED.search(text):
-        text = _ACCENTED.sub(_bare, text)
-    return "".join([c if c < "\x80" or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text])
-
-
-def _bare(match: re.Match[str]) -> str:
-    # A dotless i has no accent to lose; expressions that ignore case take it for an i, and the tables have to, too.
-    return unicodedata.normalize("NFD", match.group())[0].replace("ı", "i")
+Item = tuple[str, Literal | None]
+"""The words to leave in the text in place of what was found, and what that is."""
 
 
 def _any(names: dict[str, object]) -> str:
@@ -85,7 +58,7 @@ _CONTINUES = (
     SCALES.keys()
     | {s + "s" for s in SCALES}
     | MONTHS.keys()
-    | set(listed("of per degree degrees a p am pm o'clock c f"))
+    | frozenset(("of", "per", "degree", "degrees", "a", "p", "am", "pm", "o'clock", "c", "f"))
     | {name.split()[0] for name in UNITS if " " in name}
 )
 _DIGIT = re.compile("[0-9]")  # ``fold`` has made these of all others
@@ -119,7 +92,7 @@ def figures(text: str, found: list[Literal]) -> str:
     hit = _DIGIT.search(text)
     out: list[str] = []
     done = 0
-    while hit is not None and len(found) < _MAX_FOUND:
+    while hit is not None and len(found) < MAX_FOUND:
         digit = hit.start()
         start, end, item = _simple(text, done, digit) or _figure_at(text, done, digit)
         out.append(text[done:start])
@@ -134,7 +107,7 @@ def figures(text: str, found: list[Literal]) -> str:
     return "".join(out)
 
 
-def _simple(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Literal | None]] | None:
+def _simple(text: str, done: int, digit: int) -> tuple[int, int, Item] | None:
     """Read figures between spaces, with or without a unit, or return None where they may be part of something else."""
     bare = _BARE.match(text, digit) if digit == 0 or text[digit - 1] == " " else None
     if bare is None or _after_month(text, done, digit):
@@ -147,7 +120,7 @@ def _simple(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Lite
     return digit, bare.end(1), ("", Literal("numbers", bare[1], bare[1]))
 
 
-def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, tuple[str, Literal | None]]:
+def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, Item]:
     start = digit
     floor = max(done, digit - 60)
     while start > floor and not text[start - 1].isspace() and text[start - 1] not in "\"'([{,;:=*/<>!?%&|#":
@@ -173,8 +146,7 @@ def _after_month(text: str, done: int, start: int) -> bool:
     return not MONTHS.keys().isdisjoint([word.strip(".,").lower() for word in before])
 
 
-def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
-    """Return the words to leave in the text and the item that was found."""
+def _literal(match: re.Match[str]) -> Item:
     kind, text = match.lastgroup or "ident", match.group()
     if kind == "quantity":
         return "", quantity(
@@ -184,16 +156,17 @@ def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
             unit=match["unit"],
             money=match["money"],
         )
-    if kind in ("iso", "dmy", "dm", "md", "my"):
-        return "", date(kind, text)
-    if kind == "time":
-        return "", clock(text)
-    if kind == "version":
-        return "", Literal("versions", text.lower().lstrip("v. "))
-    if kind == "phone":
-        return "", Literal("ids", "".join(_DIGIT.findall(text)))
-    if kind == "ordinal":
-        return "", Literal("numbers", str(int(text[:-2])) + "th", str(int(text[:-2])))
+    if kind == "ident":
+        return _ident(text)
+    return "", date(kind, text) if kind in _DATES else _KINDS[kind](text)
+
+
+def _ordinal(text: str) -> Literal:
+    number = str(int(text[:-2]))
+    return Literal("numbers", number + "th", number)
+
+
+def _ident(text: str) -> Item:
     word = _NUMERONYMS.get(text.lower())
     if word is not None:
         return word, None
@@ -203,112 +176,10 @@ def _literal(match: re.Match[str]) -> tuple[str, Literal | None]:
     return "", Literal("ids", text.lower().replace("-", "").replace("_", ""))
 
 
-_EXTENSIONS = (  # IANA media types: the file name extensions that questions name
-    "py|js|ts|jsx|tsx|java|c|h|cpp|cs|go|rs|rb|php|sh|sql|html?|css|json|ya?ml|toml|xml|csv|tsv|txt|md|log|ini|cfg|env|"
-    "pdf|docx?|xlsx?|pptx?|odt|rtf|zip|tar|gz|rar|exe|dll|dmg|apk|iso|bat|png|jpe?g|gif|svg|webp|mp3|mp4|wav|avi|mkv|mov"
-)
-_DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
-
-_ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
-_SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
-_PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
-_DOTTED = re.compile(r"\.[a-zA-Z]")
-# What every item below has somewhere; slower than the hints, and asked where one of them was found.
-_SYMBOL_START = re.compile(
-    r"[`@_]|\.[a-z]|www\.|://|(?<![\w/<])[/\\][\w.-]|[a-z](?:\+\+|\#)|\(\)| --?[a-z]", re.IGNORECASE
-)
-_SYMBOL = re.compile(
-    rf"""
-    (?P<code>```.{{1,4000}}?```|`[^`\n]{{1,400}}`)
-  | (?P<url>(?:https?|ftp)://[^\s<>"]+|\bwww\.[^\s<>"]+
-      |(?<![\w@.-])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{_DOMAINS})\b(?!@|\.\w)(?:/[^\s<>"]*)?)
-  | (?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,4}})
-  | (?P<file>(?<![\w.-])\w{{1,64}}(?:[-.]\w{{1,64}}){{0,4}}\.(?:{_EXTENSIONS})\b(?!\.?\w)
-      |(?<![\w/<])(?:~|\.{{1,2}}|[a-z]:)?[/\\][\w.-]{{1,64}}(?:[/\\][\w.-]{{1,64}}){{0,12}}[/\\]?)
-  | (?P<name>(?<![\w.])\w{{0,80}}_\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}(?:\(\))?(?!\w)
-      |(?<!\w)\w{{1,80}}(?:\.\w{{1,80}}){{0,6}}\(\))
-  | (?P<pattern>\b(?:y{{2,4}}|m{{2,3}}|d{{2,3}}|h{{2}})(?:[-/:.](?:y{{2,4}}|m{{2,3}}|d{{2,3}}|h{{2}}|s{{2}})){{1,5}}\b
-      |(?:%[a-z][-/:., ]?){{1,12}}(?!\w))
-  | (?P<initials>\b(?:[a-z]\.){{2,6}}|\b(?:[a-z]\.){{1,5}}[a-z]\b)
-  | (?P<lang>\b[a-z](?:\+\+|\#)(?!\w))
-  | (?P<flag>(?<=\ )--?[a-z][\w-]{{0,40}})
-    """,
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
-
-
-# Between figures, where their order counts: 2 / 10 is not 10 / 2. Not a dash, which makes ranges.
-_ORDERED = re.compile(r"([\ue000-\uf8ff]) *([/^]|[<>]=?) *(?=([\ue000-\uf8ff]))")
-_OPERATOR_HINT = re.compile(r"[+*^=<>/]")
-_OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
-
-
-# Alone, a dash between two figures is a range.
-_FORMULA = re.compile(rf"{_OPERATOR.pattern}|(?<=\s)-(?=\s)|\((?= *[\ue000-\uf8ff])")
-# Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
-_SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
-_SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
-
-
-# Between figures: "6 times 7".
-_SPOKEN = re.compile(
-    r"(?<=[\ue000-\uf8ff]) +(plus|minus|times|multiplied by|divided by|over|x) +(?=[\ue000-\uf8ff])", re.IGNORECASE
-)
-_SPOKEN_SIGNS = {"plus": "+", "minus": "-", "divided by": "/", "over": "/"}
-
-
-def operators(text: str, found: list[Literal]) -> str:
-    """Append the operators of a formula: 2 + 2 is not 2 * 2. Called once the figures are placeholders.
-
-    Between names they are soft: "a - b" is not "a + b", but a dash or a slash of one text alone is punctuation.
-    """
-    if len(found) > 1:
-        text = _SPOKEN.sub(lambda match: f" {_SPOKEN_SIGNS.get(match[1].lower(), '*')} ", text)
-        # Soft, as the other text may say "5 of 10" for "5 / 10".
-        found.extend([Literal("code", _ordered(match, found), soft=True) for match in _ORDERED.finditer(text)])
-    if found and _OPERATOR_HINT.search(text) is not None and _OPERATOR.search(text) is not None:
-        # One after the other: 3 - 5 + 6 is not 3 + 5 - 6, and (6 + 4) / 2 is not 6 + 4 / 2.
-        found.append(Literal("code", " ".join([sign[0].strip() for sign in _FORMULA.finditer(text)])))
-    if _SIGN_HINT.search(text) is not None or " - " in text:
-        found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
-    return text
-
-
-def _ordered(match: re.Match[str], found: list[Literal]) -> str:
-    left, right = (found[ord(item) - PLACEHOLDER].key for item in match.group(1, 3))
-    return f"{left} {match[2]} {right}"
-
-
-def symbols(text: str, found: list[Literal]) -> str:
-    """Take URLs, addresses, code, file names and operators out of the text, appending them to ``found``."""
-    patterned = "-" in text or "/" in text or ":" in text or "%" in text
-    if not patterned or _PATTERN_HINT.search(text) is None:
-        if _SYMBOL_HINT.search(text) is None and _DOTTED.search(text) is None and " -" not in text:
-            return text
-        if _SYMBOL_START.search(text) is None:  # "and/or", "(see below)", "2 + 2"
-            return text
-
-    def replace(match: re.Match[str]) -> str:
-        if len(found) >= _MAX_FOUND:
-            return " "
-        kind, item = match.lastgroup, match.group()
-        if kind == "initials":
-            return item.replace(".", "").upper() + " "
-        found.append(_symbol(kind or "", item))
-        return f" {chr(PLACEHOLDER + len(found) - 1)} "
-
-    return _SYMBOL.sub(replace, text)
-
-
-def _symbol(kind: str, item: str) -> Literal:
-    if kind == "code":
-        return Literal("code", " ".join(item.strip("`").split()))
-    if kind == "url":
-        return Literal("urls", _ORIGIN.sub("", item).rstrip("/.,;:!?)'").lower())
-    if kind == "email":
-        return Literal("urls", item.rstrip(".").lower())
-    if kind == "lang":
-        return Literal("entities", item.lower())
-    if kind == "pattern":  # dd/mm/yyyy is not mm/dd/yyyy (CLDR date fields), %H not %h (strftime)
-        return Literal("code", item.rstrip(" .,") if "%" in item else item.lower())
-    return Literal("code", item.removesuffix("()").rstrip("."))
+_DATES = frozenset(("iso", "dmy", "dm", "md", "my"))
+_KINDS: dict[str, Callable[[str], Literal]] = {
+    "time": clock,
+    "version": lambda text: Literal("versions", text.lower().lstrip("v. ")),
+    "phone": lambda text: Literal("ids", "".join(_DIGIT.findall(text))),
+    "ordinal": _ordinal,
+}

@@ -6,20 +6,12 @@ Each costs ordinary prose one look for a piece of text that most questions have 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
-from .lexicon import IRREGULAR
-from .lists import listed
-from .units import NUMBER_WORDS
-from .words import COUNTED
+from ..language.english import COUNTED, ENGLISH, MEASURES
+from ..language.units import NUMBER_WORDS
 
-# Measure phrases: "how tall" asks for the height (Huddleston & Pullum, 6.4.3; Quirk et al., 7.88).
-MEASURES = {
-    "old": "age", "tall": "height", "high": "height", "heavy": "weight", "deep": "depth", "wide": "width",
-    "long": "length", "far": "distance", "big": "size", "large": "size", "fast": "speed", "expensive": "price",
-}  # fmt: skip
-MEASURED = frozenset(MEASURES.values())
-"""What such a phrase asks for: "how long" is read as "what length"."""
-_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(MEASURES)})\b")
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 
 _UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
@@ -35,7 +27,6 @@ _ONE_AND_HALF = re.compile(rf"\b(?:an?|one) {_HALVED} and a half\b", re.IGNORECA
 _AND_HALF = re.compile(rf"\b{_SMALL} and a half\b", re.IGNORECASE)
 
 # "55x40 cm" is 55 x 40 cm, but 0x40 a number.
-_SIZES_HINT = re.compile("[0-9]x")
 _SIZES = re.compile(r"(?<![\w.])(?!0x)\d{1,9}(?:\.\d{1,3})?(?:x\d{1,9}(?:\.\d{1,3})?){1,3}(?!x)")
 # "8 in the evening", "eight in the evening" is 8 pm (CLDR day periods).
 _HOURS = {word: str(hour) for word, hour in NUMBER_WORDS.items() if 1 <= hour <= 12}
@@ -47,30 +38,19 @@ _DAYTIME = re.compile(
 # Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64).
 _NUMERAL = re.compile(rf"(?:\b(\w+) )?\b((?i:world war|{'|'.join(sorted(COUNTED))})) ([IVX])\b(?= (\w+))?", re.ASCII)
 _NUMERALS = {"I": "1", "V": "5", "X": "10"}
-_DETERMINERS = frozenset(listed("the this that which any every each my our"))
-_VERBS = frozenset(listed("am have do did can could should will would need want like use got read")) | IRREGULAR.keys()
+_DETERMINERS = frozenset(("the", "this", "that", "which", "any", "every", "each", "my", "our"))
+_VERBS = ENGLISH.stem.irregular.keys() | set(
+    "am have did do can could should will would need want like use got read".split()
+)
 
 
 def settled(text: str) -> str:
     """Return the text with such phrases in one spelling."""
-    if "nited " in text or "he us" in text:
-        text = _UNITED.sub(lambda match: "UK" if match[1] else "USA", text)
-    if "WW" in text or "ww" in text:
-        text = _WORLD_WAR.sub(r"world war \1", text)
-    if _MEASURED_HINT.search(text) is not None:
-        text = _MEASURED.sub(lambda match: f"what {MEASURES[match[1]]}", text)
-    if "half" in text:
-        text = _in_figures(text)
-    if "noon" in text or "night" in text or ("ning" in text and "in the " in text):
-        text = _DAYTIME.sub(_on_the_clock, text)
-    if "x" in text and _SIZES_HINT.search(text) is not None:
-        text = _SIZES.sub(lambda match: match[0].replace("x", " x "), text)
-    if "-in-law" in text:
-        text = text.replace("-in-law", "inlaw")
-    if "with no " in text:
-        text = text.replace("with no ", "without ")
-    if "-" in text or "non " in text:
-        text = _PREFIX.sub(lambda match: match[1] or match[2], text)
+    for needles, settle in _PHRASES:
+        for needle in needles:
+            if needle in text:
+                text = settle(text)
+                break
     return text
 
 
@@ -104,3 +84,17 @@ def _on_the_clock(match: re.Match[str]) -> str:
 
 def _figure(number: str) -> int:
     return NUMBER_WORDS[number.lower()] if number.lower() in NUMBER_WORDS else int(number)
+
+
+# Pieces of text of which a phrase has one, and what brings the phrase to one spelling.
+_PHRASES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
+    (("nited ", "he us"), partial(_UNITED.sub, lambda match: "UK" if match[1] else "USA")),
+    (("WW", "ww"), partial(_WORLD_WAR.sub, r"world war \1")),
+    (("ow ",), partial(_MEASURED.sub, lambda match: f"what {MEASURES[match[1]]}")),
+    (("half",), _in_figures),
+    (("noon", "night", "orning", "vening"), partial(_DAYTIME.sub, _on_the_clock)),
+    (("x",), partial(_SIZES.sub, lambda match: match[0].replace("x", " x "))),
+    (("-in-law",), lambda text: text.replace("-in-law", "inlaw")),
+    (("with no ",), lambda text: text.replace("with no ", "without ")),
+    (("-", "non "), partial(_PREFIX.sub, lambda match: match[1] or match[2])),
+)

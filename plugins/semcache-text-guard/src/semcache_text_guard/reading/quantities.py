@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from .units import SCALES, UNITS
-from .words import MONTHS
+from ..language.english import MONTHS
+from ..language.units import SCALES, UNITS
 
 
 class Literal(msgspec.Struct, frozen=True, gc=False):

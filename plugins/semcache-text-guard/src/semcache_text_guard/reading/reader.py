@@ -1,4 +1,4 @@
-"""Reads a text once: its items in figures and symbols, its words in order, its names, quotes and negations."""
+"""Reads the words of a text in one pass, once its figures and symbols are placeholders."""
 
 from __future__ import annotations
 
@@ -7,92 +7,16 @@ from functools import lru_cache
 
 import msgspec
 
-from .lexicon import Word, look_up
-from .lists import listed
-from .literals import PLACEHOLDER, figures, fold, operators, symbols
-from .phrases import counted, settled
+from ..language.english import COUNTED
+from ..language.lexicon import Word, look_up
+from ..language.units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
+from .folding import PLACEHOLDER
 from .quantities import Literal, plain, quantity
-from .units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
-from .words import COUNTED, HEDGES
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
-_QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
-_MORE = frozenset(("more", "less", "fewer", "later", "earlier"))
-_NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
-class Parsed(msgspec.Struct, frozen=True):
-    """A text as the rules see it.
-
-    ``words`` are its words in order, items as placeholder words; ``content`` maps the keys of the words that carry
-    content, or have an opposite, to the word; ``names`` are the keys of what is written like a proper name; ``negated``
-    the keys that a negation governs; ``owners`` are the keys of relatives in the possessive.
-    """
-
-    folded: str
-    words: tuple[Word, ...]
-    content: dict[str, Word]
-    names: frozenset[str]
-    literals: tuple[Literal, ...]
-    quotes: tuple[str, ...]
-    negations: int
-    negated: frozenset[str]
-    owners: frozenset[str]
-
-
-def squash(text: str) -> str:
-    """Return the text in lower case with single spaces."""
-    return " ".join(text.lower().split())
-
-
-def form_at(words: tuple[Word, ...], here: int) -> str:
-    """Return the word at a place as it is written; "" beyond the end."""
-    return words[here].form if here < len(words) else ""
-
-
-@lru_cache(maxsize=2048)
-def parse(text: str) -> Parsed:
-    """Return what the rules need of a text. Linear in its length; the caller bounds it."""
-    folded = settled(fold(text))
-    found: list[Literal] = []
-    rest = figures(symbols(folded, found), found)
-    reader = _Reader(found)
-    reader.read(operators(rest, found))
-    if reader.counted and (numbered := counted(folded)) != folded:
-        return parse(numbered)
-    words = reader.words
-    return Parsed(
-        folded,
-        tuple(words),
-        {word.key: word for word in words if word.tells},
-        frozenset(reader.names),
-        tuple(found),
-        _quotes(folded) if '"' in folded or "'" in folded else (),
-        len(reader.negators),
-        _negated(words, reader.negators) if reader.negators else frozenset(),
-        frozenset(reader.owners),
-    )
-
-
-def _quotes(folded: str) -> tuple[str, ...]:
-    return tuple(squash((a or b).strip(" .,!?")) for a, b in _QUOTE.findall(folded))
-
-
-def _negated(words: list[Word], negators: list[int]) -> frozenset[str]:
-    """Return the keys of the first word of meaning after each negator, unless it only wraps the question."""
-    keys = set()
-    for place in negators:
-        if place + 1 < len(words) and words[place].form in _MORE and words[place + 1].form == "than":
-            continue  # "no more than 5" is at most 5
-        for word in words[place : place + _NEGATED_WITHIN]:
-            if word.open or word.frame:
-                if word.form not in HEDGES:
-                    keys.add(word.key)
-                break
-    return frozenset(keys)
-
-
-class _Reader:
+class Reader:
     """One pass over the tokens of a text."""
 
     def __init__(self, found: list[Literal]) -> None:
@@ -106,9 +30,11 @@ class _Reader:
         self._ordinals: list[tuple[int, int]] = []  # places right after a "second" or more; where it is in ``found``
         self._spelled: list[str] = []
         self._shouting: bool | None = None
+        self._text = ""
 
     def read(self, text: str) -> None:
         """Read all words; most are known as they stand between spaces and need no second look."""
+        self._text = text
         words, spelled = self.words, self._spelled
         start = True  # a capital says nothing at the start of a sentence, nor where most words have one
         for chunk in text.split():
@@ -118,30 +44,40 @@ class _Reader:
                 start = False
                 continue
             for raw in (chunk,) if chunk.isalpha() else _TOKEN.findall(chunk):
-                known = _KNOWN.get(raw)
-                if known is not None and not spelled:
-                    words.append(known)
-                elif raw in _STOPS:
-                    start = True
-                    continue
-                elif "\ue000" <= raw <= "\uf8ff":
-                    self._close_number("")
-                    words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
-                else:
-                    capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
-                    names = capital and (not start or raw.isupper()) and (len(raw) == 1 or not self._shouts(text))
-                    self._read_word(raw, start=start, named=names)
-                start = False
+                start = self._read_token(raw, start=start)
         self._close_number("")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Decide what depends on the word after."""
+        words = self.words
         for place, found_at in self._ordinals:  # the second largest is another one than the largest
             if place < len(words) and words[place].form.endswith(_SUPERLATIVES):
                 self.found[found_at] = msgspec.structs.replace(self.found[found_at], soft=False)
         # "It has yet to arrive": it has not.
         self.negators += [place + 1 for place in self._yets if place < len(words) and words[place].form == "to"]
 
-    def _shouts(self, text: str) -> bool:
+    def _read_token(self, raw: str, *, start: bool) -> bool:
+        """Read a word, an item or a full stop; return whether a sentence may start after it."""
+        known = _KNOWN.get(raw)
+        if known is not None and not self._spelled:
+            self.words.append(known)
+        elif raw in _STOPS:
+            return True
+        elif "\ue000" <= raw <= "\uf8ff":
+            self._close_number("")
+            self.words.append(_item(self.found[ord(raw[0]) - PLACEHOLDER]))
+        else:
+            self._read_word(raw, start=start, named=self._looks_named(raw, start=start))
+        return False
+
+    def _looks_named(self, raw: str, *, start: bool) -> bool:
+        capital = "A" <= raw < "[" or (raw > "\x7f" and raw[0].isupper())
+        return capital and (not start or raw.isupper()) and (len(raw) == 1 or not self._shouts())
+
+    def _shouts(self) -> bool:
         if self._shouting is None:
-            tokens = _TOKEN.findall(text)
+            tokens = _TOKEN.findall(self._text)
             self._shouting = 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
         return self._shouting
 
@@ -150,28 +86,36 @@ class _Reader:
         if "'" in lower:
             lower = self._contracted(lower)
         word = look_up(lower)
-        if self._spells(word) or self._close_number(lower):
-            return
-        if lower in ROMAN and (raw[: len(lower)].isupper() or (raw[0].islower() and lower not in _LOWER_WORDS)):
-            self._add(Literal("numbers", str(ROMAN[lower]), str(ROMAN[lower])))
+        if self._spells(word) or self._close_number(lower) or self._is_numeral(raw, lower):
             return
         if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
             self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
-        if word.form in COUNTED:
-            self.counted = True
         if word.plain and _is_context_free(raw, word) and len(_KNOWN) < _MAX_KNOWN:
             _KNOWN[raw] = word
-        if named:
-            word = self._named(raw, word, start=start)
-        words.append(word)
+        words.append(self._named(raw, word, start=start) if named else word)
+        if not word.plain:
+            self._note(lower, words[-1])
+
+    def _is_numeral(self, raw: str, lower: str) -> bool:
+        """Take a Roman numeral; return False for any other word."""
+        if lower not in ROMAN or not (raw[: len(lower)].isupper() or (raw[0].islower() and lower not in _LOWER_WORDS)):
+            return False
+        self._add(Literal("numbers", str(ROMAN[lower]), str(ROMAN[lower])))
+        return True
+
+    def _note(self, lower: str, word: Word) -> None:
+        """Note of the word just read what later words depend on."""
+        here = len(self.words)
+        if lower in COUNTED:
+            self.counted = True
         if word.negates:
-            self.negators.append(len(words))
+            self.negators.append(here)
         elif lower == "yet":
-            self._yets.append(len(words))
+            self._yets.append(here)
         elif lower in ORDINALS:
             value = str(ORDINALS[lower])
             if lower != "first":
-                self._ordinals.append((len(words), len(self.found)))
+                self._ordinals.append((here, len(self.found)))
             self.found.append(Literal("numbers", value + "th", value, soft=True))
 
     def _spells(self, word: Word) -> bool:
@@ -246,8 +190,8 @@ _MAX_SPELLED = 12  # words of one number; more is no number, and would have no b
 _STOPS = frozenset(".!?:")
 _SUPERLATIVES = ("est", "most")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
-_ROUND = frozenset(listed("dozen hundred thousand million billion trillion"))
-_LARGE = frozenset(listed("million billion trillion"))
+_ROUND = frozenset(("dozen", "hundred", "thousand", "million", "billion", "trillion"))
+_LARGE = frozenset(("million", "billion", "trillion"))
 _LOWER_WORDS = frozenset(("vi", "xi", "xx"))  # a program, a name
 ONE = "#1"
 _INDEFINITE = frozenset(("a", "an", "one"))
@@ -257,16 +201,16 @@ _NAMES_TOO = {
     "GET": "httpget", "PUT": "httpput", "AND": "booleanand", "OR": "booleanor",
     "Kb": "kilobit", "Mb": "megabit", "Gb": "gigabit", "Tb": "terabit",
 }  # fmt: skip
-_ONE_UNIT = frozenset(listed(
-    """second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro
-    percent"""
-))  # fmt: skip
+_ONE_UNIT = frozenset(
+    "second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro "
+    "percent".split()
+)
 
 
 @lru_cache(maxsize=4096)
 def _item(literal: Literal) -> Word:
     key = "#" + literal.key
-    return Word(form=key, stem=key, key=key, picks="some" if key == ONE else "")
+    return Word(form=key, key=key, group=key, picks="some" if key == ONE else "")
 
 
 def _value(spelled: list[str]) -> int:

@@ -6,19 +6,18 @@ chapters 10 and 3).
 
 from __future__ import annotations
 
-from .lexicon import Word
-from .lists import listed
-from .parse import Parsed, form_at
-from .phrases import MEASURED
-from .words import HEDGES, OPENING_VERBS
+from ..language.english import HEDGES, MEASURED, OPENING_VERBS
+from ..language.lexicon import Word
+from ..reading.parse import Parsed, form_at
+from .rule import Pair
 
 _ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
 _QUESTIONS = _ASKED.keys() | {"how", "what", "which"}
 _CONJUNCTIONS = frozenset(("when", "where"))
 _MANY = frozenset(("many", "much"))
 # After these "how" asks for a way; elsewhere for a degree ("how old") or a state ("how are you").
-_DONE = frozenset(listed("do does can could should would may might shall must to"))
-_PERSONS = frozenset(listed("i you we one they he she"))
+_DONE = frozenset("do does can could should would may might shall must to".split())
+_PERSONS = frozenset(("i", "you", "we", "one", "they", "he", "she"))
 _HEDGED = HEDGES | {"explain"}
 # Told apart where every other word is the same: "why does it use", "how does it use".
 _OPENINGS = {"why": 1, "how": 1, "which": 1, "amount": 2}
@@ -38,22 +37,34 @@ _VERDICTS = {
 }  # fmt: skip
 _HAVE = frozenset(("have", "has"))
 _DUTIES = frozenset(("must", "should"))
-_OPENERS = frozenset(listed("do does did am is are was were"))
+_OPENERS = frozenset(("do", "does", "did", "am", "is", "are", "was", "were"))
 _NEAR = 5  # words within which such a question says what it asks
-_HARDLY = 2  # differing words of content
 
 
-def asks_otherwise(a: Parsed, b: Parsed, differing: int) -> str | None:
-    """Return the reason if the texts ask for answers of two sorts; ``differing``: how many words of content differ."""
+def asked(pair: Pair) -> str | None:
+    """The texts ask for answers of two sorts.
+
+    = Where can I get a permit? | How can I get a permit?
+    = When will my refund come? | How do I know when my refund will come?
+    = When and where was she born? | Where was she born?
+    = Do I need to wear a tie? | Must I wear a tie?
+    != When does the museum open? | Where does the museum open?
+    != How often should I water a cactus? | How should I water a cactus?
+    != Can I park on the pavement? | Must I park on the pavement?
+    != Should I rebase a branch? | How do I rebase a branch?
+    """
+    a, b = pair.a, pair.b
     x, y = _interrogative(a.words), _interrogative(b.words)
     if x and y and x != y and not (_asks(a, y) or _asks(b, x) or _alike(x, y, a, b)):
         return "question"
     p, q = _modality(a.words), _modality(b.words)
     if p and q and p != q:
         return "modality"
-    if (x and x != "why" and q in _DUTIES) or (y and y != "why" and p in _DUTIES):  # "how do I", "should I"
-        return "question"
-    return "question" if differing <= _HARDLY and _asked_alone(a.words, b.words) else None
+    return "question" if _way_or_duty(x, q) or _way_or_duty(y, p) else None
+
+
+def _way_or_duty(question: str, modality: str) -> bool:
+    return bool(question) and question != "why" and modality in _DUTIES
 
 
 def _alike(x: str, y: str, a: Parsed, b: Parsed) -> bool:
@@ -89,13 +100,22 @@ def _asked_by(words: tuple[Word, ...], here: int) -> str:
     return _ASKED.get(form, "")
 
 
-def _asked_alone(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
-    """True if the texts differ in the question that they open with, and in no other word."""
+def opening(pair: Pair) -> str | None:
+    """The texts differ in the question that they open with, and in no other word.
+
+    = How come the sky is blue? | Why is the sky blue?
+    = How long does shipping take? | When does shipping take place?
+    != Why does Git use hashes? | How does Git use hashes?
+    != Which lakes are salty? | How many lakes are salty?
+    """
+    x, y = pair.a.words, pair.b.words
     one, other = _opening(x), _opening(y)
     if one == other or not one or not other:
-        return False
+        return None
     rest_x, rest_y = x[_OPENINGS[one] :], y[_OPENINGS[other] :]
-    return len(rest_x) == len(rest_y) and all(p.key == q.key for p, q in zip(rest_x, rest_y, strict=True))
+    if len(rest_x) != len(rest_y) or any(p.key != q.key for p, q in zip(rest_x, rest_y, strict=True)):
+        return None
+    return "question"
 
 
 def _opening(words: tuple[Word, ...]) -> str:

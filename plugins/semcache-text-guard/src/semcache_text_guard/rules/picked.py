@@ -7,37 +7,50 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from .lexicon import Word
-from .lists import listed
-from .parse import ONE, Parsed, form_at
-from .words import PICKED_TIMES
+from ..language.lexicon import Word
+from ..reading.parse import form_at
+from ..reading.reader import ONE
+from .rule import Pair
 
-_ALL = frozenset(listed("all every each whole entire everything"))
-_SOME = frozenset(listed("any single most half part"))
-_EXCEPT = frozenset(listed("except excepting excluding apart"))
-_ADVERBIAL = frozenset(listed("at after above"))  # "at all"
-_FEW, _HARDLY = 4, 2  # differing words of content
-
-
-def picks_otherwise(a: Parsed, b: Parsed, differing: int) -> str | None:
-    """Return the reason if the texts speak of others of one kind; ``differing``: how many words of content differ."""
-    if differing > _FEW:
-        return None
-    reason = _of_others(a.words, b.words)
-    if reason or differing > _HARDLY:
-        return reason
-    if {_quantity(a.words), _quantity(b.words)} == {"all", "some"}:
-        return "quantifiers"
-    return "antonyms" if _excepts(a.words) != _excepts(b.words) else None
+_ALL = frozenset(("all", "every", "each", "whole", "entire", "everything"))
+_SOME = frozenset(("any", "single", "most", "half", "part"))
+_EXCEPT = frozenset(("except", "excepting", "excluding", "apart"))
+_ADVERBIAL = frozenset(("at", "after", "above"))  # "at all"
+_TIMES = frozenset(("this", "last", "next", "tomorrow", "yesterday"))
 
 
-def _of_others(x: tuple[Word, ...], y: tuple[Word, ...]) -> str | None:
-    """Return the reason if one noun is "every device" in one text and "this device" in the other."""
-    these, those = _picks(x), _picks(y)
+def picked(pair: Pair) -> str | None:
+    """One noun is "every device" in one text and "this device" in the other.
+
+    = it rains every single day | it rains every day
+    = Are all seats heated? | Is every seat heated?
+    != lock every door in the house | lock this door in the house
+    != the holidays of this month | the holidays of next month
+    """
+    these, those = _picks(pair.a.words), _picks(pair.b.words)
     for noun in these.keys() & those.keys():
         if these[noun].isdisjoint(those[noun]):
-            return "dates" if these[noun] | those[noun] <= PICKED_TIMES else "quantifiers"
+            return "dates" if these[noun] | those[noun] <= _TIMES else "quantifiers"
     return None
+
+
+def all_or_some(pair: Pair) -> str | None:
+    """One text speaks of all and the other of some.
+
+    = delete all photos at once | delete all of the photos
+    != Mute all of my chats | Mute one of my chats
+    != Are all seats heated? | Is any seat heated?
+    """
+    return "quantifiers" if {_quantity(pair.a.words), _quantity(pair.b.words)} == {"all", "some"} else None
+
+
+def excepted(pair: Pair) -> str | None:
+    """One text makes an exception.
+
+    = how far apart are Mars and Venus | how far are Mars and Venus from each other
+    != what is covered apart from storm damage | what is covered of storm damage
+    """
+    return "antonyms" if _excepts(pair.a.words) != _excepts(pair.b.words) else None
 
 
 def _picks(words: tuple[Word, ...]) -> dict[str, set[str]]:

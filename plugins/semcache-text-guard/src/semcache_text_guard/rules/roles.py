@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from .lexicon import FROM, Word, stem
-from .lists import listed
-from .parse import Parsed, form_at
-from .words import OPENING_VERBS, SYMMETRIC, WH_WORDS
+from ..language.english import OPENING_VERBS
+from ..language.lexicon import FROM, Word
+from ..reading.parse import Parsed, form_at
+from .exchange import is_thing
+from .rule import Pair
 
-# One of these anywhere, and the order of what is compared means nothing.
-_UNORDERED = SYMMETRIC - frozenset(listed("""and or with v both either nor common together same equal"""))
-_ARTICLES = frozenset(("a", "an", "the"))
-_THIRD = frozenset(listed("he she they him her them his hers their theirs"))
-_PEOPLE = frozenset(("people", "person"))
 _DIFFERENT = frozenset(("different", "differently"))  # British: "to" as well as "from" (New Hart's Rules)
-_PARTY = 3  # words that name one of two things
 _OPENING = 5  # words within which a question has its verb
 _MINE = frozenset(("i", "we"))
 _BE = frozenset(("am", "are", "was", "were"))
@@ -23,38 +18,37 @@ _ME = frozenset(("me", "us"))
 _ARGUMENTS = frozenset(("who", "what", "which"))
 _SUPPORT = frozenset(("do", "does", "did"))
 _PASSIVE = frozenset(("be", "get"))
-# After one of these "with" has a direction.
-_REPLACING = frozenset(stem(verb) for verb in listed("replace substitute overwrite exchange buy pay"))
+_BOTH = {"subject", "object"}
 
 
-def reordered(a: Parsed, b: Parsed) -> str | None:
-    """Return "direction" if the texts name the same things in exchanged roles: from A to B, from B to A."""
-    if _exchanged_ends(a, b) or _transposed(a.words, b.words):
-        return "direction"
-    if a.content.keys() != b.content.keys():
-        return None
-    x, y = a.words, b.words
-    recast = _turned(x, y) or _of_another(x, y) or _done_otherwise(x, y) or _owned_otherwise(a, b)
-    return "direction" if recast else None
+def ends(pair: Pair) -> str | None:
+    """What one text comes from, the other goes to.
 
-
-def _exchanged_ends(a: Parsed, b: Parsed) -> bool:
-    source_a, target_a = _ends(a.words)
+    = a lift from the farm to the mill | a lift to the mill from the farm
+    != Book a flight from Oslo to Lima | Book a flight from Lima to Oslo
+    != How do I turn a JPEG into a PDF? | How do I turn a PDF file into a JPEG?
+    """
+    source_a, target_a = _ends(pair.a.words)
     if not source_a and not target_a:
-        return False
-    source_b, target_b = _ends(b.words)
+        return None
+    source_b, target_b = _ends(pair.b.words)
     # Not what is both, as the second of three in "from A to B to C".
     from_a, to_a = source_a - target_a, target_a - source_a
-    return not (from_a.isdisjoint(target_b - source_b) or to_a.isdisjoint(source_b - target_b))
+    exchanged = not (from_a.isdisjoint(target_b - source_b) or to_a.isdisjoint(source_b - target_b))
+    return "direction" if exchanged else None
 
 
-def _turned(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
-    """True for "a gift from my parents" and "a gift to my parents"."""
-    one, other = _ways(x), _ways(y)
+def turned(pair: Pair) -> str | None:
+    """The same thing is where something comes from, and where it goes to.
+
+    = How is a crow different from a raven? | How is a crow different to a raven?
+    != the tax on a loan from my parents | the tax on a loan to my parents
+    """
+    one, other = _ways(pair.a.words), _ways(pair.b.words)
     if len(one) != 1 or len(other) != 1:
-        return False
+        return None
     (role_a, thing_a), (role_b, thing_b) = *one, *other
-    return thing_a == thing_b and role_a != role_b
+    return "direction" if thing_a == thing_b and role_a != role_b else None
 
 
 def _ways(words: tuple[Word, ...]) -> set[tuple[int, str]]:
@@ -81,93 +75,30 @@ def _ends(words: tuple[Word, ...]) -> tuple[set[str], set[str]]:
             _first(words, here + 1, targets)
             if word.form != "for":
                 # "A Word document to PDF": both words name what goes there.
-                sources.update([before.key for before in words[max(0, here - 2) : here] if _thing(before)])
+                sources.update([before.key for before in words[max(0, here - 2) : here] if is_thing(before)])
     return sources, targets
 
 
-def _thing(word: Word) -> bool:
+def is_thing(word: Word) -> bool:
     return word.open or word.key.startswith("#") or bool(word.sets)
 
 
 def _first(words: tuple[Word, ...], start: int, found: set[str]) -> None:
     for word in words[start : start + 3]:
-        if _thing(word):
+        if is_thing(word):
             found.add(word.key)
             return
 
 
-def _transposed(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
-    """True if exchanging two things turns one text into the other, with a relation between that has a direction."""
-    if len(x) != len(y):
-        return False
-    odd = [here for here in range(len(x)) if x[here].key != y[here].key and not _same_role(x[here], y[here])]
-    if len(odd) < 2:
-        return False
-    moved = x[odd[0]].key
-    if all(y[here].key != moved for here in odd):
-        return False
-    pairs = {(x[here].key, y[here].key) for here in odd}
-    if len(odd) > 2 and len(pairs) == 2 and pairs == {(q, p) for p, q in pairs}:
-        # "The cat bit my dog, who treats the dog?": the same two everywhere.
-        links = [word.form for word in x[odd[0] + 1 : odd[1]] if word.form not in _ARTICLES]
-        listed_only = bool(links) and all(form in SYMMETRIC for form in links)
-        return (
-            not listed_only
-            and all(_party(x[here]) for here in odd)
-            and not any(word.form in _UNORDERED for word in x)  # "coffee vs tea: which is better, coffee or tea"
-        )
-    start, end = odd[0], odd[-1] + 1
-    first, last = _exchanged([_role(word) for word in x[start:end]], [_role(word) for word in y[start:end]])
-    if not first:
-        return False
-    left, between, right = x[start : start + first], x[start + first : end - last], x[end - last : end]
-    if not between and not (first == last == 1 and left[0].sets & right[0].sets):
-        return False  # "order status", "status order"; but not "rome athens"
-    if not any(map(_party, left)) or not any(map(_party, right)):
-        return False
-    if any(word.form in WH_WORDS for word in (*left, *right)):  # "on which floor is it", "it is on which floor"
-        return False
-    if [word.form for word in between] == ["of"] and any(word.key.startswith("#") for word in (*left, *right)):
-        return False  # "leave of three months", "three months of leave"
-    replacing = [word.form for word in between] == ["with"] and any(word.stem in _REPLACING for word in x[:start])
-    # "Lake Victoria or Lake Superior": what stands before both of them links nothing.
-    said = {word.key for word in x[:start]}
-    linking = [word.form for word in between if word.form not in _ARTICLES and word.key not in said]
-    if linking and not replacing and all(form in SYMMETRIC for form in linking):
-        return False
-    return not any(word.form in _UNORDERED for word in x)
+def argument(pair: Pair) -> str | None:
+    """One text asks for the subject and the other for the object (Huddleston & Pullum, 10.7.2).
 
-
-def _exchanged(p: list[str], q: list[str]) -> tuple[int, int]:
-    """Return how many words at the start of ``p`` have changed places with how many at its end; 0, 0 if none have."""
-    size = len(p)
-    if p[0] not in q or q[0] not in p:
-        return 0, 0
-    for first in range(1, min(_PARTY, size - 1) + 1):
-        for last in range(1, min(_PARTY, size - first) + 1):
-            if q == p[size - last :] + p[first : size - last] + p[:first]:
-                return first, last
-    return 0, 0
-
-
-def _role(word: Word) -> str:
-    """Return the word's key; who is a he or a she tells nothing about who does what to whom."""
-    return "they" if word.form in _THIRD else word.key
-
-
-def _same_role(x: Word, y: Word) -> bool:
-    return x.form in _THIRD and y.form in _THIRD
-
-
-def _party(word: Word) -> bool:
-    return _thing(word) or word.frame or word.form in _PEOPLE or bool(word.opposites)
-
-
-def _of_another(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
-    """True if one asks for the subject, "who beat them", and the other for the object, "who did they beat"
-    (Huddleston & Pullum, 10.7.2).
+    = What language do they speak? | What do they speak for a language?
+    = What's the meaning of life? | What does life mean?
+    != Who defeated Napoleon at Leipzig? | Who did Napoleon defeat at Leipzig?
+    != What causes low tides? | What do low tides cause?
     """
-    return {_argument(x), _argument(y)} == {"subject", "object"}
+    return "direction" if {_argument(pair.a.words), _argument(pair.b.words)} == _BOTH else None
 
 
 def _argument(words: tuple[Word, ...]) -> str:
@@ -179,9 +110,16 @@ def _argument(words: tuple[Word, ...]) -> str:
     return "subject" if (words[1].open or words[1].frame) and OPENING_VERBS.isdisjoint([w.form for w in words]) else ""
 
 
-def _done_otherwise(x: tuple[Word, ...], y: tuple[Word, ...]) -> bool:
-    """True for "can I sue my neighbour" and "can my neighbour sue me"."""
-    return {_part(x), _part(y)} == {"subject", "object"}
+def part(pair: Pair) -> str | None:
+    """Those who ask do it in one text, and have it done to them in the other.
+
+    = Will you warn me when it rains? | Will I be warned when it rains?
+    = Does my bank let me close an account? | Can I close an account at my bank?
+    = Will my bank charge me for it? | Am I charged for it by my bank?
+    != Can I sue my neighbor? | Can my neighbor sue me?
+    != What does my boss owe me? | What do I owe my boss?
+    """
+    return "direction" if {_part(pair.a.words), _part(pair.b.words)} == _BOTH else None
 
 
 def _part(words: tuple[Word, ...]) -> str:
@@ -199,10 +137,15 @@ def _part(words: tuple[Word, ...]) -> str:
     return "object" if named and any(p.open and q.form in _ME for p, q in pairwise(words[opened + 1 :])) else ""
 
 
-def _owned_otherwise(a: Parsed, b: Parsed) -> bool:
-    """True for "can I open my husband's mail" and "can my husband open my mail"; "husbands" may lack its apostrophe."""
+def owned(pair: Pair) -> str | None:
+    """A relative owns something in one text, and does something in the other.
+
+    = Can I read my husband's mail? | Can I read my husbands mail?
+    != May I read my wife's mail? | May my wife read my mail?
+    """
+    a, b = pair.a, pair.b
     odd = a.owners ^ b.owners
-    return any(_is_subject((a if key in b.owners else b).words, key) for key in odd)
+    return "direction" if any(_is_subject((a if key in b.owners else b).words, key) for key in odd) else None
 
 
 def _is_subject(words: tuple[Word, ...], key: str) -> bool:
