@@ -34,6 +34,7 @@ QUESTION_WORDS = _words("question_words")
 WH_WORDS = QUESTION_WORDS | _words("wh_words")
 NO_ADVERBS = _words("no_adverbs")
 PARTICLES = _words("particles")
+PREPOSITIONS = _words("prepositions")
 ENDINGS = _words("endings") | {""}
 NEGATIVE_PREFIXES = _words("negative_prefixes")
 PREFIX_PAIRS, SUFFIX_PAIRS = _pairs("prefix_pairs"), _pairs("suffix_pairs")

@@ -15,6 +15,7 @@ from ..language.units import NUMBER_WORDS
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 
 _UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
+_PHONE = re.compile(r"\b(?:cell|mobile) phone(?=s?\b)", re.IGNORECASE)
 _WORLD_WAR = re.compile(r"\bww ?(i{1,2}|[12])\b", re.IGNORECASE)
 # A prefix that changes the meaning is a part of its word: "non-toxic" is nontoxic, and not toxic.
 _PREFIX = re.compile(r"\b(?:(non)[- ]|(un|anti|counter|dis|mis|ex)-)(?=[a-z]{2})", re.IGNORECASE)
@@ -90,6 +91,7 @@ def _figure(number: str) -> int:
 _PHRASES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
     (("nited ", "he us"), partial(_UNITED.sub, lambda match: "UK" if match[1] else "USA")),
     (("WW", "ww"), partial(_WORLD_WAR.sub, r"world war \1")),
+    ((" phone",), partial(_PHONE.sub, "cellphone")),
     (("ow ",), partial(_MEASURED.sub, lambda match: f"what {MEASURES[match[1]]}")),
     (("half",), _in_figures),
     (("noon", "night", "orning", "vening"), partial(_DAYTIME.sub, _on_the_clock)),

@@ -159,7 +159,6 @@ def _compared(exchange: Exchange) -> bool:
     """The text compares the two.
 
     = iPhone vs Android | Android vs iPhone
-    = How similar is Mars to Venus? | How similar is Venus to Mars?
     """
     return any(word.form in _UNORDERED for word in exchange.text)
 

@@ -60,6 +60,7 @@ def capitals(pair: Pair) -> str | None:
     = What does the UN do? | What does the United Nations do?
     = How do the Turks vote? | How do Turkish people vote?
     != How old is Emma Watson? | How old is Emma Stone?
+    != What did Kepler discover? | Tell me the discoveries of Galileo
     """
     a, b = pair.a, pair.b
     if not a.names or not b.names or abbreviated(pair):

@@ -39,6 +39,7 @@ def all_or_some(pair: Pair) -> str | None:
 
     = delete all photos at once | delete all of the photos
     != Mute all of my chats | Mute one of my chats
+    != May I return the whole order? | May I return a part of the order?
     != Are all seats heated? | Is any seat heated?
     """
     return "quantifiers" if {_quantity(pair.a.words), _quantity(pair.b.words)} == {"all", "some"} else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..language.english import AUXILIARIES, MEASURED, NO_ADVERBS, QUESTION_WORDS, VERB_BEFORE
+from ..language.english import AUXILIARIES, MEASURED, NO_ADVERBS, PREPOSITIONS, QUESTION_WORDS, VERB_BEFORE
 from ..language.lexicon import Word
 from ..language.units import UNITS
 from ..reading.parse import Parsed
@@ -47,6 +47,7 @@ class Slot(msgspec.Struct, frozen=True):
         if not left or not right or max(len(left), len(right)) > min(_WIDEST, head + tail):
             return None
         fill_x, fill_y = _fill(left, b), _fill(right, a)
+        fill_x, fill_y = fill_x or _preposition(left, right, fill_y), fill_y or _preposition(right, left, fill_x)
         return cls(x, y, head, tail, left, right, fill_x, fill_y) if fill_x and fill_y else None
 
     @property
@@ -61,6 +62,19 @@ def _fill(slot: Words, other: Parsed) -> list[Word]:
     return [] if any(word.key in other.content for word in words) else words
 
 
+def _preposition(slot: Words, other: Words, fill: list[Word]) -> list[Word]:
+    """Return the preposition that is all a slot holds, if all that the other text has there is a word of content.
+
+    = flats near the lake | flats by the lake
+    = a room close to my hotel | a room near my hotel
+    = flights departing after noon | flights departing following noon
+    != close a bank account | near a bank account
+    != How do I close a bank account? | How do I near a bank account?
+    """
+    alone = len(slot) == len(other) == len(fill) == 1 and not other[0].form.endswith("ing")
+    return list(slot) if alone and slot[0].form in PREPOSITIONS else []
+
+
 def slots(pair: Pair) -> str | None:
     """One slot of an otherwise equal text is filled otherwise.
 
@@ -69,7 +83,6 @@ def slots(pair: Pair) -> str | None:
     != How do I enable dark mode in slack? | How do I enable read receipts in slack?
     != the largest cell in the body | the largest phone in the body
     != the order of the planets | the purchase of the planets
-    != close a bank account | near a bank account
     """
     if not pair.only_a or not pair.only_b or abbreviated(pair):
         return None
@@ -138,7 +151,8 @@ def _verbs(slot: Slot) -> bool:
     = how do I switch plans on my account | how do I change plans on my account
     != Can hamsters eat an apple? | Can rabbits eat an apple?
     """
-    return _is_verb(slot.x, slot.head, slot.fill_x[0]) or _is_verb(slot.y, slot.head, slot.fill_y[0])
+    x, y = slot.fill_x[0], slot.fill_y[0]
+    return x.open and y.open and (_is_verb(slot.x, slot.head, x) or _is_verb(slot.y, slot.head, y))
 
 
 def _is_verb(words: Words, head: int, fill: Word) -> bool:
