@@ -14,6 +14,8 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
 class TestTextGuard(VerifierContract):
+    symmetric = True
+
     def make(self) -> Verifier:
         return TextGuard(TextGuard.Options())
 

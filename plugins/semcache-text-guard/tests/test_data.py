@@ -93,7 +93,11 @@ def test_no_group_names_a_word_of_another() -> None:
             "buy\tbought\nbring\tbought\n",
             "irregular.tsv:2: 'bought' is a form of 'buy' already; remove one of the two",
         ),
-        ("irregular.tsv", "buy\tbought\nbuy\tbought\n", "irregular.tsv:2: says what line 1 says; remove one of the two"),
+        (
+            "irregular.tsv",
+            "buy\tbought\nbuy\tbought\n",
+            "irregular.tsv:2: says what line 1 says; remove one of the two",
+        ),
         (
             "sets.toml",
             'named = "city"\n\n[sets]\ncity = """\nparis rome\nparis"""\n',

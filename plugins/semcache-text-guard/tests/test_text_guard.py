@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from semcache_core.types import Accept, Penalty, Reject
 from semcache_text_guard.compare import compare
 from semcache_text_guard.guard import TextGuard
-from semcache_core.types import Accept, Penalty, Reject
 
 REJECTED = [
     ("numbers", "Summarize chapter 3 of the book", "Summarize chapter 4 of the book"),

@@ -1,6 +1,6 @@
 """Says whether the answer to one text may answer another: the rules, in the order in which they are asked.
 
-The later a rule stands, the more alike the texts are by the time it is asked; the first that finds a difference decides.
+The first that finds a difference decides. The later a rule stands, the more alike the texts are by then.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Toml:
     def words(self, key: str) -> tuple[str, ...]:
         """Return the list of words at a key; raise DataError if there is none, or if it repeats a word."""
         if not isinstance(self.table.get(key), str):
-            raise DataError(f"{self._name}:1: there is no list {key!r}; write {key} = \"...\"")
+            raise DataError(f'{self._name}:1: there is no list {key!r}; write {key} = "..."')
         return self._listed(key, self.table[key], start=0)
 
     def lists(self, name: str) -> dict[str, tuple[str, ...]]:

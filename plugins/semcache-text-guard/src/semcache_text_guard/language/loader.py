@@ -91,9 +91,7 @@ def _groups(file: Traversable, stem: Stemmer) -> tuple[dict[str, str], dict[str,
     return groups, places
 
 
-def _opposites(
-    file: Traversable, stem: Stemmer, groups: dict[str, str], places: dict[str, str]
-) -> dict[str, set[str]]:
+def _opposites(file: Traversable, stem: Stemmer, groups: dict[str, str], places: dict[str, str]) -> dict[str, set[str]]:
     table: dict[str, set[str]] = {}
     for line in lines(file):
         for left, right in _sides(line):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ..language.english import MONTHS
-from ..language.units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
+from semcache_text_guard.language.english import MONTHS
+from semcache_text_guard.language.units import CURRENCY_CODES, CURRENCY_NAMES, SCALES, UNITS
+
 from .folding import MAX_FOUND, PLACEHOLDER
 from .quantities import Literal, clock, date, quantity
 

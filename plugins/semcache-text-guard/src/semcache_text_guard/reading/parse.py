@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import msgspec
 
-from ..language.english import HEDGES
-from ..language.lexicon import Word, as_group
+from semcache_text_guard.language.english import HEDGES
+from semcache_text_guard.language.lexicon import Word, as_group
+
 from .figures import figures
 from .folding import fold
 from .operators import operators

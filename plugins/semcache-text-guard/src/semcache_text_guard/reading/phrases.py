@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from ..language.english import COUNTED, ENGLISH, MEASURES
-from ..language.units import NUMBER_WORDS
+from semcache_text_guard.language.english import AFTER_PRONOUN, COUNTED, MEASURES
+from semcache_text_guard.language.units import NUMBER_WORDS
 
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
 
@@ -40,9 +40,6 @@ _DAYTIME = re.compile(
 _NUMERAL = re.compile(rf"(?:\b(\w+) )?\b((?i:world war|{'|'.join(sorted(COUNTED))})) ([IVX])\b(?= (\w+))?", re.ASCII)
 _NUMERALS = {"I": "1", "V": "5", "X": "10"}
 _DETERMINERS = frozenset(("the", "this", "that", "which", "any", "every", "each", "my", "our"))
-_VERBS = ENGLISH.stem.irregular.keys() | set(
-    "am have did do can could should will would need want like use got read".split()
-)
 
 
 def settled(text: str) -> str:
@@ -63,7 +60,7 @@ def counted(text: str) -> str:
 def _counted(match: re.Match[str]) -> str:
     before, what, letter, after = match.groups(default="")
     # "The class I take", "a new book I wrote": there it is the pronoun.
-    pronoun = before.lower() in _DETERMINERS or after in _VERBS or after.endswith("ed")
+    pronoun = before.lower() in _DETERMINERS or after in AFTER_PRONOUN or after.endswith("ed")
     if letter == "I" and pronoun and not what.lower().endswith("war"):
         return match[0]
     return match[0][:-1] + _NUMERALS[letter]

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from ..language.english import MONTHS
-from ..language.units import SCALES, UNITS
+from semcache_text_guard.language.english import MONTHS
+from semcache_text_guard.language.units import SCALES, UNITS
 
 
 class Literal(msgspec.Struct, frozen=True, gc=False):

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import msgspec
 
-from ..language.english import COUNTED
-from ..language.lexicon import Word, look_up
-from ..language.units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
+from semcache_text_guard.language.english import COUNTED, ONE_UNIT
+from semcache_text_guard.language.lexicon import Word, look_up
+from semcache_text_guard.language.units import NUMBER_WORDS, ORDINALS, ROMAN, SCALES, UNITS
+
 from .folding import PLACEHOLDER
 from .quantities import Literal, plain, quantity
 
@@ -88,7 +89,7 @@ class Reader:
         word = look_up(lower)
         if self._spells(word) or self._close_number(lower) or self._is_numeral(raw, lower):
             return
-        if lower in _ONE_UNIT and words and words[-1].form in _INDEFINITE:
+        if lower in ONE_UNIT and words and words[-1].form in _INDEFINITE:
             self._add(quantity("1", negative=False, scale=None, unit=lower, money=None, soft=True))
         if word.plain and _is_context_free(raw, word) and len(_KNOWN) < _MAX_KNOWN:
             _KNOWN[raw] = word
@@ -201,10 +202,6 @@ _NAMES_TOO = {
     "GET": "httpget", "PUT": "httpput", "AND": "booleanand", "OR": "booleanor",
     "Kb": "kilobit", "Mb": "megabit", "Gb": "gigabit", "Tb": "terabit",
 }  # fmt: skip
-_ONE_UNIT = frozenset(
-    "second minute hour day week month year decade century mile kilometer meter kilogram gram pound liter dollar euro "
-    "percent".split()
-)
 
 
 @lru_cache(maxsize=4096)

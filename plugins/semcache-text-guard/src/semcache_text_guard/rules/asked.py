@@ -6,17 +6,16 @@ chapters 10 and 3).
 
 from __future__ import annotations
 
-from ..language.english import HEDGES, MEASURED, OPENING_VERBS
-from ..language.lexicon import Word
-from ..reading.parse import Parsed, form_at
+from semcache_text_guard.language.english import HEDGES, MEASURED, OPENING_VERBS, WAY_AFTER_HOW
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.reading.parse import Parsed, form_at
+
 from .rule import Pair
 
 _ASKED = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
 _QUESTIONS = _ASKED.keys() | {"how", "what", "which"}
 _CONJUNCTIONS = frozenset(("when", "where"))
 _MANY = frozenset(("many", "much"))
-# After these "how" asks for a way; elsewhere for a degree ("how old") or a state ("how are you").
-_DONE = frozenset("do does can could should would may might shall must to".split())
 _PERSONS = frozenset(("i", "you", "we", "one", "they", "he", "she"))
 _HEDGED = HEDGES | {"explain"}
 # Told apart where every other word is the same: "why does it use", "how does it use".
@@ -125,7 +124,7 @@ def _opening(words: tuple[Word, ...]) -> str:
 
 def _seeks_way(words: tuple[Word, ...]) -> bool:
     """True for what follows "how" in "how to ..." and "how can I ..."; not in "how can it be", "how do I know if"."""
-    if not words or words[0].form not in _DONE:
+    if not words or words[0].form not in WAY_AFTER_HOW:
         return False
     if words[0].form == "to":
         return True

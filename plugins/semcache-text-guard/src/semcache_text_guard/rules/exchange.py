@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ..language.english import SYMMETRIC, WH_WORDS, stem
-from ..language.lexicon import Word
+from semcache_text_guard.language.english import SYMMETRIC, WH_WORDS, stem
+from semcache_text_guard.language.lexicon import Word
+
 from .rule import Pair
 
 Words = tuple[Word, ...]
@@ -15,7 +16,9 @@ _THIRD = frozenset(("he", "she", "they", "him", "them", "his", "hers", "their", 
 _PEOPLE = frozenset(("people", "person"))
 _PARTY = 3  # words that name one of two things
 # One of these anywhere, and the order of what is compared means nothing.
-_UNORDERED = SYMMETRIC - frozenset("and or with v both either nor common together same equal".split())
+_UNORDERED = SYMMETRIC - frozenset(
+    ["and", "or", "with", "v", "both", "either", "nor", "common", "together", "same", "equal"]
+)
 # After one of these "with" has a direction.
 _REPLACING = frozenset(stem(verb) for verb in ("replace", "substitute", "overwrite", "exchange", "buy", "pay"))
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from itertools import chain
 
-from ..reading.parse import Parsed, squash
-from ..reading.quantities import Literal
+from semcache_text_guard.language.english import BOUNDING
+from semcache_text_guard.reading.parse import Parsed, squash
+from semcache_text_guard.reading.quantities import Literal
+
 from .rule import Pair
 
 _ARTICLE = re.compile(r"^(?:the|an?) ")
-_BOUNDING = frozenset(
-    "than least most up more less fewer over above under below exceeding older younger higher lower later earlier "
-    "greater after before".split()
-)
 # Bounds and whether they belong to what they bound (SQL: >=, >, <=, <).
 _BOUND = re.compile(
     r"""(?P<ge>\bat\ least\b|\b(?:or|and)\ (?:more|over|above|older|higher|greater|later|up)\b(?!\ than)
@@ -127,6 +125,6 @@ def bounds(pair: Pair) -> str | None:
 
 
 def _bounded(text: Parsed) -> set[str]:
-    if _BOUNDING.isdisjoint([word.form for word in text.words]):
+    if BOUNDING.isdisjoint([word.form for word in text.words]):
         return set()
     return {match.lastgroup or "" for match in _BOUND.finditer(text.folded)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..language.lexicon import Word
-from ..reading.parse import Parsed
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.reading.parse import Parsed
+
 from .related import related
 from .rule import Pair
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..language.english import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
-from ..language.lexicon import Word
-from ..reading.parse import Parsed
+from semcache_text_guard.language.english import NEGATIVE_PREFIXES, PARTICLES, PREFIX_PAIRS, SUFFIX_PAIRS
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.reading.parse import Parsed
 
 _CLOSE = 4  # differing words of content among which particles are opposites
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..language.lexicon import look_up
-from ..reading.parse import Parsed
+from semcache_text_guard.language.lexicon import look_up
+from semcache_text_guard.reading.parse import Parsed
+
 from .opposed import cancelled
 from .rule import Pair
 

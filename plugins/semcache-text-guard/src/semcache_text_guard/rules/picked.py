@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..language.lexicon import Word
-from ..reading.parse import form_at
-from ..reading.reader import ONE
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.reading.parse import form_at
+from semcache_text_guard.reading.reader import ONE
+
 from .rule import Pair
 
 _ALL = frozenset(("all", "every", "each", "whole", "entire", "everything"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..language.english import ENDINGS
+from semcache_text_guard.language.english import ENDINGS
 
 
 def related(x: str, y: str) -> bool:

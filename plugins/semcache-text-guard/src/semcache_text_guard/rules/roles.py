@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..language.english import OPENING_VERBS
-from ..language.lexicon import FROM, Word
-from ..reading.parse import Parsed, form_at
+from semcache_text_guard.language.english import OPENING_VERBS
+from semcache_text_guard.language.lexicon import FROM, Word
+from semcache_text_guard.reading.parse import form_at
+
 from .exchange import is_thing
 from .rule import Pair
 
@@ -77,10 +78,6 @@ def _ends(words: tuple[Word, ...]) -> tuple[set[str], set[str]]:
                 # "A Word document to PDF": both words name what goes there.
                 sources.update([before.key for before in words[max(0, here - 2) : here] if is_thing(before)])
     return sources, targets
-
-
-def is_thing(word: Word) -> bool:
-    return word.open or word.key.startswith("#") or bool(word.sets)
 
 
 def _first(words: tuple[Word, ...], start: int, found: set[str]) -> None:

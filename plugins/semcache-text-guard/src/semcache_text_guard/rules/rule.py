@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
-from semcache_core.types import Penalty, Reject
 
-from ..language.lexicon import Word
-from ..reading.parse import Parsed
+from semcache_core.types import Penalty, Reject
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.reading.parse import Parsed
+
 from .opposed import cancelled, opposed
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from ..language.english import AUXILIARIES, MEASURED, NO_ADVERBS, PREPOSITIONS, QUESTION_WORDS, VERB_BEFORE
-from ..language.lexicon import Word
-from ..language.units import UNITS
-from ..reading.parse import Parsed
+from semcache_text_guard.language.english import (
+    AUXILIARIES,
+    MEASURED,
+    NO_ADVERBS,
+    PREPOSITIONS,
+    QUESTION_WORDS,
+    VERB_BEFORE,
+)
+from semcache_text_guard.language.lexicon import Word
+from semcache_text_guard.language.units import UNITS
+from semcache_text_guard.reading.parse import Parsed
+
 from .names import abbreviated
 from .related import related
 from .rule import Pair
