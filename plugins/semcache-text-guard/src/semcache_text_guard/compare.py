@@ -49,9 +49,9 @@ def compare(query: str, candidate: str) -> Verdict:
         return _ACCEPT
     if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
         return Reject(reason="length")
-    pair = Pair.of(parse(query), parse(candidate))
+    pair = Pair(parse(query), parse(candidate))
     for rule in RULES:
-        if rule.within is None or pair.differing <= rule.within:
+        if rule.within is None or pair.only.differing <= rule.within:
             reason = rule.differs(pair)
             if reason is not None:
                 return rule.verdict(reason)

@@ -44,11 +44,9 @@ _DETERMINERS = frozenset(("the", "this", "that", "which", "any", "every", "each"
 
 def settled(text: str) -> str:
     """Return the text with such phrases in one spelling."""
-    for needles, settle in _PHRASES:
-        for needle in needles:
-            if needle in text:
-                text = settle(text)
-                break
+    for needle, settle in _PHRASES:
+        if needle in text:
+            text = settle(text)
     return text
 
 
@@ -84,16 +82,20 @@ def _figure(number: str) -> int:
     return NUMBER_WORDS[number.lower()] if number.lower() in NUMBER_WORDS else int(number)
 
 
-# Pieces of text of which a phrase has one, and what brings the phrase to one spelling.
-_PHRASES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
-    (("nited ", "he us"), partial(_UNITED.sub, lambda match: "UK" if match[1] else "USA")),
-    (("WW", "ww"), partial(_WORLD_WAR.sub, r"world war \1")),
-    ((" phone",), partial(_PHONE.sub, "cellphone")),
-    (("ow ",), partial(_MEASURED.sub, lambda match: f"what {MEASURES[match[1]]}")),
-    (("half",), _in_figures),
-    (("noon", "night", "orning", "vening"), partial(_DAYTIME.sub, _on_the_clock)),
-    (("x",), partial(_SIZES.sub, lambda match: match[0].replace("x", " x "))),
-    (("-in-law",), lambda text: text.replace("-in-law", "inlaw")),
-    (("with no ",), lambda text: text.replace("with no ", "without ")),
-    (("-", "non "), partial(_PREFIX.sub, lambda match: match[1] or match[2])),
+# A piece of text that a phrase has, and what brings the phrase to one spelling.
+_PHRASES: tuple[tuple[str, Callable[[str], str]], ...] = tuple(
+    (needle, settle)
+    for needles, settle in (
+        (("nited ", "he us"), partial(_UNITED.sub, lambda match: "UK" if match[1] else "USA")),
+        (("WW", "ww"), partial(_WORLD_WAR.sub, r"world war \1")),
+        ((" phone",), partial(_PHONE.sub, "cellphone")),
+        (("ow ",), partial(_MEASURED.sub, lambda match: f"what {MEASURES[match[1]]}")),
+        (("half",), _in_figures),
+        (("noon", "night", "ning"), partial(_DAYTIME.sub, _on_the_clock)),
+        (("x",), partial(_SIZES.sub, lambda match: match[0].replace("x", " x "))),
+        (("-in-law",), lambda text: text.replace("-in-law", "inlaw")),
+        (("with no ",), lambda text: text.replace("with no ", "without ")),
+        (("-", "non "), partial(_PREFIX.sub, lambda match: match[1] or match[2])),
+    )
+    for needle in needles
 )

@@ -22,8 +22,8 @@ def of_one_set(pair: Pair) -> str | None:
     != How can I stop an upload? | How can I prevent an upload?
     != How do I order a refund? | How do I purchase a refund?
     """
-    only_b = [y.sets for y in pair.only_b if y.sets]
-    shared = [x.sets & y for x in pair.only_a if x.sets for y in only_b if not x.sets.isdisjoint(y)]
+    only_b = [y.sets for y in pair.only.b if y.sets]
+    shared = [x.sets & y for x in pair.only.a if x.sets for y in only_b if not x.sets.isdisjoint(y)]
     if not shared:
         return None
     return "dates" if any(names & _CALENDAR for names in shared) else "entities"
@@ -37,7 +37,7 @@ def one_more(pair: Pair) -> str | None:
     != print the list in reverse order | print the list in order
     """
     a, b = pair.a, pair.b
-    return "entities" if _adds(a, pair.only_a, b) or _adds(b, pair.only_b, a) else None
+    return "entities" if _adds(a, pair.only.a, b) or _adds(b, pair.only.b, a) else None
 
 
 def _adds(text: Parsed, mine: list[Word], other: Parsed) -> bool:
@@ -66,8 +66,8 @@ def capitals(pair: Pair) -> str | None:
     a, b = pair.a, pair.b
     if not a.names or not b.names or abbreviated(pair):
         return None
-    names_a = [word for word in pair.only_a if word.key in a.names]
-    names_b = [word for word in pair.only_b if word.key in b.names]
+    names_a = [word for word in pair.only.a if word.key in a.names]
+    names_b = [word for word in pair.only.b if word.key in b.names]
     if not names_a or not names_b:
         return None
     if len(names_a) * len(names_b) > _MANY_NAMES:
@@ -81,7 +81,7 @@ def abbreviated(pair: Pair) -> bool:
     = What does the UN do? | What does the United Nations do?
     = my DOB is wrong | my date of birth is wrong
     """
-    only_a, only_b = pair.only_a, pair.only_b
+    only_a, only_b = pair.only.a, pair.only.b
     if len(only_a) == 1 < len(only_b):
         return _stands_for(only_a[0], pair.b, only_b)
     return len(only_b) == 1 < len(only_a) and _stands_for(only_b[0], pair.a, only_a)

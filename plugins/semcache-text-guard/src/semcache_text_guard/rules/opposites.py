@@ -27,7 +27,7 @@ def opposite(pair: Pair) -> str | None:
     != the price for adults isn't right | the price for children is wrong
     """
     a, b = pair.a, pair.b
-    if len(pair.opposed) > 1 or any(not cancelled(a, x, b, y) for x, y in pair.opposed):
+    if len(pair.only.opposed) > 1 or any(not cancelled(a, x, b, y) for x, y in pair.only.opposed):
         return "antonyms"
     return None
 
@@ -89,7 +89,7 @@ def denied(pair: Pair) -> str | None:
     != Why can't I sign in? | How do I sign in?
     """
     a, b = pair.a, pair.b
-    if pair.opposed or (a.negations - b.negations) % 2 == 0:
+    if pair.only.opposed or (a.negations - b.negations) % 2 == 0:
         return None
     odd = a.negated ^ b.negated
     # What only one text says, nobody denies.

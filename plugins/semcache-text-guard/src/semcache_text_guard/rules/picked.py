@@ -77,10 +77,10 @@ def _quantity(words: tuple[Word, ...]) -> str:
 
 
 def _excepts(words: tuple[Word, ...]) -> bool:
-    return any(
-        word.form in _EXCEPT and (word.form != "apart" or form_at(words, here + 1) == "from")
-        for here, word in enumerate(words)
-    )
+    for here, word in enumerate(words):
+        if word.form in _EXCEPT and (word.form != "apart" or form_at(words, here + 1) == "from"):
+            return True
+    return False
 
 
 def _counts(words: tuple[Word, ...], after: int) -> bool:

@@ -14,36 +14,48 @@ from semcache_text_guard.reading.parse import Parsed
 from .opposed import cancelled, opposed
 
 
-class Pair(NamedTuple):
+class Pair:
     """Two texts, and the words of content that only one of them has.
 
     A synonym excuses a difference and nothing else: where each text has a word that the other lacks, and the two are of
     one group, both are known by the group from here on. A word that both texts have stays what it is.
     """
 
-    a: Parsed
-    b: Parsed
-    only_a: list[Word]
-    only_b: list[Word]
+    __slots__ = ("_only", "a", "b")
+
+    def __init__(self, a: Parsed, b: Parsed) -> None:
+        self.a, self.b = _excused(a, b) if a.groups and b.groups else (a, b)
+        self._only: _Only | None = None
+
+    @property
+    def only(self) -> _Only:
+        """What only one of the texts says. Computed when it is first asked for: many pairs differ in a number."""
+        if self._only is None:
+            self._only = _only(self.a, self.b)
+        return self._only
+
+
+class _Only(NamedTuple):
+    """The words of content that only one text has, without an opposite that a negation cancels out."""
+
+    a: list[Word]
+    b: list[Word]
     opposed: set[tuple[Word, Word]]
-    """Words of ``a`` of which ``b`` has an opposite, each with it."""
+    """Words of the one of which the other has an opposite, each with it."""
     differing: int
     """How many words of content differ."""
 
-    @classmethod
-    def of(cls, a: Parsed, b: Parsed) -> Pair:
-        """Return the pair of two texts."""
-        if a.groups and b.groups:
-            a, b = _excused(a, b)
-        only_a = [word for key, word in a.content.items() if key not in b.content]
-        only_b = [word for key, word in b.content.items() if key not in a.content]
-        pairs = opposed(only_a, only_b)
-        if len(pairs) == 1:
-            ((x, y),) = pairs
-            if cancelled(a, x, b, y):  # they say the same of it; what they say it of still counts
-                only_a.remove(x)
-                only_b.remove(y)
-        return cls(a, b, only_a, only_b, pairs, len(only_a) + len(only_b))
+
+def _only(a: Parsed, b: Parsed) -> _Only:
+    only_a = [word for key, word in a.content.items() if key not in b.content]
+    only_b = [word for key, word in b.content.items() if key not in a.content]
+    found = opposed(only_a, only_b) if only_a and only_b else set()
+    if len(found) == 1:
+        ((x, y),) = found
+        if cancelled(a, x, b, y):  # they say the same of it; what they say it of still counts
+            only_a.remove(x)
+            only_b.remove(y)
+    return _Only(only_a, only_b, found, len(only_a) + len(only_b))
 
 
 def _excused(a: Parsed, b: Parsed) -> tuple[Parsed, Parsed]:

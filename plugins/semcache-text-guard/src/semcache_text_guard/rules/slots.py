@@ -92,7 +92,7 @@ def slots(pair: Pair) -> str | None:
     != the largest cell in the body | the largest phone in the body
     != the order of the planets | the purchase of the planets
     """
-    if not pair.only_a or not pair.only_b or abbreviated(pair):
+    if not pair.only.a or not pair.only.b or abbreviated(pair):
         return None
     slot = Slot.between(pair.a, pair.b)
     if slot is None:
