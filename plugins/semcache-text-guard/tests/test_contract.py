@@ -8,7 +8,8 @@ from pathlib import Path
 from semcache_core.protocols import Verifier
 from semcache_core.testing import PluginContract, VerifierContract
 from semcache_text_guard.compare import RULES
-from semcache_text_guard.guard import TextGuard, TextGuardOptions
+from semcache_text_guard.guard import TextGuard
+from semcache_text_guard.options import TextGuardOptions
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 

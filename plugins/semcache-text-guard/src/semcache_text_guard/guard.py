@@ -5,14 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from semcache_core.protocols import Options
 from semcache_core.types import Verdict
 
 from .compare import compare
-
-
-class TextGuardOptions(Options, frozen=True):
-    """``text-guard`` has nothing to set: a rule that some users must switch off is a wrong rule."""
+from .options import TextGuardOptions
 
 
 class TextGuard:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 
 import msgspec
@@ -43,16 +43,11 @@ class Toml:
 
     def lists(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return the table of that name, each value as a list of words."""
-        start = self._start(rf"\[{re.escape(name)}\]", 0)
-        return {key: self._listed(key, text, start=start) for key, text in self._at(name).items()}
-
-    def _at(self, name: str) -> Mapping[str, str]:
-        table = self.table
-        for part in name.split("."):
-            table = table.get(part, {})
+        table = self.table.get(name)
         if not table:
             raise DataError(f"{self._name}:1: there is no table [{name}]; add it")
-        return table
+        start = self._start(rf"\[{re.escape(name)}\]", 0)
+        return {key: self._listed(key, text, start=start) for key, text in table.items()}
 
     def _listed(self, key: str, text: str, *, start: int) -> tuple[str, ...]:
         words = tuple(text.split())

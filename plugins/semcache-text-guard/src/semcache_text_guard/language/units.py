@@ -20,9 +20,9 @@ TENS = {word: 10 * value for value, word in enumerate(_UNITS.words("tens"), star
 NUMBER_WORDS: dict[str, int] = ONES | TENS | {word: value for value, word in enumerate(_UNITS.words("times"), start=1)}
 ORDINALS: dict[str, int] = {word: value for value, word in enumerate(_UNITS.words("ordinals"), start=1)}
 SCALES: dict[str, int] = _UNITS.table["scales"]
-CURRENCY_CODES = frozenset(_UNITS.table["currency"]["codes"].split())
+CURRENCY_CODES = frozenset(_UNITS.words("currency_codes"))
 CURRENCY_NAMES: dict[str, str] = {
-    name.replace("_", " "): code for code, names in _UNITS.lists("currency.names").items() for name in names
+    name.replace("_", " "): code for code, names in _UNITS.lists("currencies").items() for name in names
 }
 
 # Roman numerals as chapters, kings and wars have them. "I", "V" and "X" are words or letters more often.
