@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from semcache_core import SemanticCache
 from semcache_core.builtin import plugin
+from semcache_core.cli.check import check
 from semcache_core.config import load
 from semcache_core.errors import ConfigError
 from semcache_core.protocols import Verifier
@@ -102,6 +104,14 @@ def test_verifiers_given_by_the_program_count(verifiers: list[Nodding]) -> None:
 def test_a_verifier_that_is_named_and_not_installed_is_an_error_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match="pip install semcache-text-guard"):
         load(MEMORY | {"verifiers": {"use": ["text-guard"]}}).components(_core_alone())
+
+
+def test_check_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "installed", _core_alone)
+
+    shown = CliRunner().invoke(check)
+
+    assert "notice: no verifier is installed, so only equal requests" in shown.output
 
 
 def _core_alone() -> Registry:

@@ -421,6 +421,13 @@ def test_time_grows_no_faster_than_the_words_that_differ() -> None:
     assert time.process_time() - begun < 0.3
 
 
+def test_time_grows_no_faster_than_the_synonyms() -> None:
+    begun = time.process_time()
+    compare("my pay is fast " * 500, "my salary is quick " * 420)
+    compare("pay wage fast shut " * 400, "salary quick close " * 420)
+    assert time.process_time() - begun < 0.3
+
+
 def test_the_component_answers_as_the_function_does() -> None:
     async def scenario() -> None:
         async with TextGuard(TextGuard.Options()) as guard:
