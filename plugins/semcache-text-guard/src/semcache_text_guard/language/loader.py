@@ -15,8 +15,8 @@ Whatever breaks that raises DataError with the file, the line and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources.abc import Traversable
+from itertools import product
 
 import msgspec
 
@@ -94,27 +94,26 @@ def _groups(file: Traversable, stem: Stemmer) -> tuple[dict[str, str], dict[str,
 def _opposites(file: Traversable, stem: Stemmer, groups: dict[str, str], places: dict[str, str]) -> dict[str, set[str]]:
     table: dict[str, set[str]] = {}
     for line in lines(file):
-        for left, right in _sides(line):
-            x, y = stem(left), stem(right)
+        left, right = _sides(line, stem)
+        for (one, x), (other, y) in product(left, right):
             if x == y:
-                raise DataError(f"{line.place}: {left!r} and {right!r} have one stem; remove one of the two")
+                raise DataError(f"{line.place}: {one!r} and {other!r} have one stem; remove one of the two")
             a, b = groups.get(x, x), groups.get(y, y)
             if a == b:
                 remedy = "take one out of that group, or out of this line"
-                raise DataError(f"{line.place}: {left!r} and {right!r} are synonyms, {places[x]}; {remedy}")
+                raise DataError(f"{line.place}: {one!r} and {other!r} are synonyms, {places[x]}; {remedy}")
             table.setdefault(a, set()).add(b)
             table.setdefault(b, set()).add(a)
     return table
 
 
-def _sides(line: Line) -> Iterator[tuple[str, str]]:
-    """Yield each word of the left side with each of the right."""
+def _sides(line: Line, stem: Stemmer) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the words of either side, each with its stem."""
     if line.words.count("-") != 1 or "-" in (line.words[0], line.words[-1]):
         raise DataError(f'{line.place}: expected two sides with " - " between them; write "open - close shut"')
     middle = line.words.index("-")
-    for left in line.words[:middle]:
-        for right in line.words[middle + 1 :]:
-            yield left, right
+    stems = [(word, stem(word)) for word in line.words]
+    return stems[:middle], stems[middle + 1 :]
 
 
 def _sets(file: Toml, stem: Stemmer) -> dict[str, set[str]]:
