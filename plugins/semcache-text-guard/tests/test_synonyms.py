@@ -51,6 +51,7 @@ DIFFERENT = [
     ("the level of the lake", "the rating of the lake"),
     ("the staff turnover of the bank", "the staff sales of the bank"),
     ("is commercial use allowed", "is ad use allowed"),
+    ("How do I change my passcode?", "How do I change my password?"),
 ]
 
 
