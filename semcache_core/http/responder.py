@@ -74,7 +74,7 @@ async def respond(
                 await send_replay(send, replay)
                 if found.outcome == "stale" and directives.joins:
                     visit = Visit(app, scope, send, incoming, asking, found, started, engine, observed=observing)
-                    await _refreshed(visit)
+                    _refresh(visit)
                 return
         if found.outcome == "bypass":
             engine.observatory.bypassed(found.reason, policy=policy, started=started, namespace=known.namespace)
@@ -192,7 +192,7 @@ async def _joined(visit: Visit, flight: Flight[Any]) -> Ending | None:
     return ending
 
 
-async def _refreshed(visit: Visit) -> None:
+def _refresh(visit: Visit) -> None:
     """Ask upstream once for the caller who was served a stale answer; equal requests do not ask meanwhile."""
     engine = visit.engine
     try:
@@ -202,14 +202,7 @@ async def _refreshed(visit: Visit) -> None:
         return
     if flight is None:
         return
-    work = lead(visit.again(), flight)
-    if engine.background:
-        engine.spawn(work)
-        return
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001  the caller has its answer; nobody waits for this one
-        engine.observatory.fault("background", error)
+    engine.spawn(lead(visit.again(), flight))
 
 
 class _Marked:

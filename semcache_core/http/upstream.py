@@ -110,7 +110,7 @@ class _Upstream(Entity):
                 sent = rules.without(sent, ANSWER_STRIPPED)
             self._begin(head, trailers=bool(message.get("trailers")))
             if code in (401, 403):
-                await self._turned_away()
+                self._turned_away()
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._gave_up(error)
         told = (
@@ -195,10 +195,8 @@ class _Upstream(Entity):
                 job = self._job_of(outcome)
                 if isinstance(job, Refused):
                     refused = job.complete
-                elif visit.engine.background:
-                    visit.engine.write_later(job)
                 else:
-                    await visit.engine.write(job)
+                    visit.engine.write_later(job)
         except Exception as error:  # noqa: BLE001  see _on_start
             self._gave_up(error)
         if refused and visit.asking.directives.joins:
@@ -224,17 +222,15 @@ class _Upstream(Entity):
             refreshes=not head.directives.lookup,
         )
 
-    async def _turned_away(self) -> None:
+    def _turned_away(self) -> None:
         """Upstream refused the credential: what it was answered before is no longer its to have."""
         visit = self._visit
         context, engine = visit.asking.context, visit.engine
         if context.shared:
             # One caller's wrong credential must not empty everybody's cache.
             context.proofs.withdraw(visit.asking.proof)
-        elif engine.background:
-            engine.spawn(engine.invalidate_partition(visit.asking.query.partition))
         else:
-            await engine.invalidate_partition(visit.asking.query.partition)
+            engine.spawn(engine.invalidate_partition(visit.asking.query.partition))
 
     async def _stand_in(self, code: int | None) -> bool:
         """Send the stale answer that may replace a failing upstream; False where there is none that fits.

@@ -14,14 +14,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from semcache_core.errors import NotOpenError, WrongLoopError
-from semcache_core.http.asgi.lifespan import CacheLifecycle, live
+from semcache_core.http.asgi.crossing import Crossing
+from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Receive, Scope, Send
 from semcache_core.http.context import DriverContext
 from semcache_core.http.responder import respond
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
-from semcache_core.runtime.opening import Runtime
 
 _log = logging.getLogger("semcache.http")
 
@@ -33,8 +32,9 @@ Identify = Callable[[Scope], str | None]
 
 
 class SemanticCacheASGI:
-    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
-    While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
+    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes,
+    then on a loop of its own. While something that it needs is down, requests pass uncached; a wrong configuration
+    stops the start.
 
     ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
     scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
@@ -48,23 +48,23 @@ class SemanticCacheASGI:
         self._place = place if identity is None else msgspec.structs.replace(place, by_application=True)
         self._identify = identity
         self._context: DriverContext | None = None
-        self._lifecycle = CacheLifecycle(cache)
+        self._lifecycle = cache.lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await live(self.app, self._lifecycle, scope, receive, send)
+                await run_lifespan(self.app, self._lifecycle, scope, receive, send)
             else:
                 await self.app(scope, receive, send)
             return
-        try:
-            runtime: Runtime | None = self.cache.runtime
-        except (NotOpenError, WrongLoopError):
-            runtime = await self._lifecycle.runtime()
+        runtime, home = self._lifecycle.here(), None
         if runtime is None:
-            await self.app(scope, receive, send)
-            return
+            home = await self._lifecycle.reach()
+            if home is None:
+                await self.app(scope, receive, send)
+                return
+            runtime = home.runtime
         context = self._context
         if context is None or context.runtime is not runtime:
             context = self._context = DriverContext(runtime, self._place)
@@ -75,7 +75,11 @@ class SemanticCacheASGI:
             await self.app(scope, receive, send)
             return
         who = None if self._identify is None else _named(self._identify, scope)
-        await respond(self.app, context, route, scope, receive, send, path=path, who=who)
+        if home is None or home.is_here:
+            await respond(self.app, context, route, scope, receive, send, path=path, who=who)
+        else:
+            there = Crossing(self.app, receive, send)
+            await home.run(respond(there.app, context, route, scope, there.receive, there.send, path=path, who=who))
 
 
 def _named(identify: Identify, scope: Scope) -> str | None:
