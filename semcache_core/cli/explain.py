@@ -96,9 +96,9 @@ async def _explained(config: Config, asked: Asked, place: Deployment) -> list[Ro
     except UnicodeEncodeError as error:
         raise Misused("the request's path and headers are no HTTP: percent-encode what is not Latin-1") from error
     async with AsyncExitStack() as stack:
-        opened = await open_cache(
-            stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
-        )
+        opened = await open_cache(stack, config, registry=Registry.installed(), clock=time.time, instances={})
+        # A command that looks changes nothing: no entry is deleted or mended because it was met.
+        await opened.engine.maintenance.close()
         context = DriverContext(opened, place)
         route = context.resolve(call.method, call.path)
         if route is None:

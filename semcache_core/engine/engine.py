@@ -46,10 +46,7 @@ _INVALIDATIONS_KEPT = 10_000
 
 
 class Engine:
-    """One open cache. Belongs to the event loop that opened it.
-
-    ``background=False``: nothing may outlive a request, so writes run on the caller's path.
-    """
+    """One open cache. Belongs to the event loop that opened it."""
 
     def __init__(
         self,
@@ -58,11 +55,8 @@ class Engine:
         limits: LimitOptions,
         observatory: Observatory,
         clock: Callable[[], float],
-        background: bool = True,
     ) -> None:
-        self.parts, self.limits, self.observatory, self.clock, self.background = (
-            parts, limits, observatory, clock, background,
-        )  # fmt: skip
+        self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
@@ -73,7 +67,7 @@ class Engine:
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
         self._waiting = self._writes.queued
-        self.maintenance = Maintenance(parts, behind, self._writes, observatory, background=background)
+        self.maintenance = Maintenance(parts, behind, self._writes, observatory)
         self._semantic = (
             None
             if self._embeddings is None
@@ -217,7 +211,7 @@ class Engine:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    async def keep(
+    def keep(
         self,
         query: Query,
         record: Record,
@@ -227,17 +221,13 @@ class Engine:
         vector: Vector | None = None,
         refreshes: bool = False,
     ) -> Refused | None:
-        """Store ``record`` as the answer of ``query``; return why it may not be stored, None where it may.
-
-        Off the caller's path, unless nothing may outlive the request, or the store writes at once.
+        """Store ``record`` as the answer of ``query``, off the caller's path; return why it may not be stored, None
+        where it may.
         """
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
-        if self.background:
-            self.write_later(job)
-        else:
-            await self.write(job)
+        self.write_later(job)
         return None
 
     def job_of(
@@ -359,7 +349,7 @@ class Engine:
             return
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` in the background if anything may outlive the request."""
+        """Run ``work`` in the background."""
         self.maintenance.spawn(work)
 
     def adopt(self, task: asyncio.Future[Any]) -> None:

@@ -20,9 +20,9 @@ import msgspec
 
 from semcache_core.engine.decide import check_threshold
 from semcache_core.engine.freshness import check_tags, parse_duration
-from semcache_core.engine.payloads import DoNotCache
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.cache import SemanticCache
+from semcache_core.library.fetch import FetchOptions, uncached, uncached_blocking
 from semcache_core.settings import Duration
 
 P = ParamSpec("P")
@@ -78,7 +78,9 @@ def cached(
         named = FunctionIdentity(
             _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
         )
-        options: dict[str, Any] = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
+
+        def options(context: object) -> FetchOptions:
+            return {"context": context, "namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
 
         def is_on() -> bool:
             return enabled() if callable(enabled) else enabled
@@ -87,22 +89,21 @@ def cached(
 
             @functools.wraps(function)
             async def answer_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                call = functools.partial(function, *args, **kwargs)
                 if not is_on():
-                    return _without_signal(await _catching_async(function, args, kwargs))
+                    return await uncached(call)
                 called = caller.read(args, kwargs)
-                turn = await cache.begin(called.prompt, context=called.context, **options)
-                return await turn.run(functools.partial(function, *args, **kwargs))
+                return await cache._fetched(called.prompt, call, **options(called.context))
 
             return cast("Callable[P, R]", answer_async)
 
         @functools.wraps(function)
         def answer(*args: P.args, **kwargs: P.kwargs) -> Any:
+            call = functools.partial(function, *args, **kwargs)
             if not is_on():
-                return _without_signal(_catching(function, args, kwargs))
+                return uncached_blocking(call)
             called = caller.read(args, kwargs)
-            return cache.sync.get_or_call(
-                called.prompt, functools.partial(function, *args, **kwargs), context=called.context, **options
-            )
+            return cache.sync._fetched(called.prompt, call, **options(called.context))
 
         return cast("Callable[P, R]", answer)
 
@@ -223,21 +224,3 @@ def _type_name(value: object) -> str:
 
 class _Unkeyable:
     """Stands for what has no JSON form; encoding it raises TypeError."""
-
-
-def _catching(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    try:
-        return function(*args, **kwargs)
-    except DoNotCache as signal:
-        return signal
-
-
-async def _catching_async(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    try:
-        return await function(*args, **kwargs)
-    except DoNotCache as signal:
-        return signal
-
-
-def _without_signal(answer: Any) -> Any:
-    return answer.value if isinstance(answer, DoNotCache) else answer

@@ -70,11 +70,10 @@ async def open_cache(
     registry: Registry,
     clock: Callable[[], float],
     instances: Mapping[str, Any],
-    background: bool = True,
 ) -> Runtime:
     """Open everything ``config`` names on ``stack``; ``instances`` stand in for components of the same name.
 
-    ``background=False``: nothing may outlive the call that began it. Raises ConfigError, PluginError, DependencyError.
+    Raises ConfigError, PluginError, DependencyError, and whatever else a component raises as it opens.
     """
     observatory = Observatory(registry.observers(), clock=clock)
     chosen = dataclasses.replace(assemble(config, registry), **instances)
@@ -102,7 +101,7 @@ async def open_cache(
     parts = OpenComponents.of(
         embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()
     )
-    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
+    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock)
     stack.push_async_callback(engine.close)
     engine.spawn(engine.maintenance.sweep(clock=clock))
 

@@ -17,16 +17,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.http.asgi.crossing import Crossing
 from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
-from semcache_core.http.asgi.lifespan import CacheLifecycle, live
+from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
-from semcache_core.runtime.opening import Runtime
 
 _log = logging.getLogger("semcache.http")
 
@@ -38,8 +37,9 @@ Identify = Callable[[Scope], str | None]
 
 
 class SemanticCacheASGI:
-    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
-    While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
+    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes,
+    then on a loop of its own. While something that it needs is down, requests pass uncached; a wrong configuration
+    stops the start.
 
     ``deployment`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the
     ASGI scope, None for nobody; no header then tells callers apart. A cache that is open already stays open.
@@ -59,23 +59,23 @@ class SemanticCacheASGI:
         self._deployment = msgspec.structs.replace(deployment, by_application=True) if by_application else deployment
         self._identify = identity
         self._context: DriverContext | None = None
-        self._lifecycle = CacheLifecycle(cache)
+        self._lifecycle = cache.lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await live(self.app, self._lifecycle, scope, receive, send)
+                await run_lifespan(self.app, self._lifecycle, scope, receive, send)
             else:
                 await self.app(scope, receive, send)
             return
-        try:
-            runtime: Runtime | None = self.cache.runtime
-        except (NotOpenError, WrongLoopError):
-            runtime = await self._lifecycle.runtime()
+        runtime, home = self._lifecycle.here(), None
         if runtime is None:
-            await self.app(scope, receive, send)
-            return
+            home = await self._lifecycle.reach()
+            if home is None:
+                await self.app(scope, receive, send)
+                return
+            runtime = home.runtime
         context = self._context
         if context is None or context.runtime is not runtime:
             context = self._context = DriverContext(runtime, self._deployment)
@@ -96,7 +96,11 @@ class SemanticCacheASGI:
             who,
         )
         exchange = Exchange(context, route, head, context.engine.clock())
-        await _respond(self.app, exchange, scope, receive, send)
+        if home is None or home.is_here:
+            await _respond(self.app, exchange, scope, receive, send)
+        else:
+            there = Crossing(self.app, receive, send)
+            await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

@@ -64,7 +64,7 @@ def asked(
 def test_a_repeat_of_the_same_bytes_is_read_only_if_it_goes_upstream() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, extractor = counted(context)
             first, again = asked(context, route), asked(context, route)
             assert isinstance(first, CacheableRequest)
@@ -88,7 +88,7 @@ def test_a_repeat_of_the_same_bytes_is_read_only_if_it_goes_upstream() -> None:
 def test_what_the_caller_says_to_the_cache_is_known_with_the_request() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, extractor = counted(context)
             plain = asked(context, route)
             for _ in range(2):
@@ -159,7 +159,7 @@ def told(said: CacheableRequest | Bypass | None) -> object:
 def test_what_is_remembered_changes_nothing_that_is_said() -> None:
     async def main() -> None:
         async with SemanticCache.from_config({**CONFIG, "http": OPEN}) as cache:
-            forgetful = DriverContext(cache.runtime, Deployment())
+            forgetful = DriverContext(cache.lifecycle.here(), Deployment())
             forgetful.aliases, forgetful.profiles = FifoCache(0), FifoCache(0)
             fresh = forgetful.resolve("POST", PATH)
             assert fresh is not None
@@ -167,7 +167,7 @@ def test_what_is_remembered_changes_nothing_that_is_said() -> None:
             @given(st.lists(st.tuples(HEADS, BODIES, st.sampled_from([0.0, 49.0, 50.0])), min_size=1, max_size=8))
             @settings(max_examples=200, deadline=None)
             def alike(requests: list[tuple[Any, bytes, float]]) -> None:
-                context = DriverContext(cache.runtime, Deployment())
+                context = DriverContext(cache.lifecycle.here(), Deployment())
                 route = context.resolve("POST", PATH)
                 assert route is not None
                 for headers, body, now in (*requests, *requests):
@@ -186,7 +186,7 @@ def test_what_is_remembered_changes_nothing_that_is_said() -> None:
 def test_heads_are_remembered_up_to_a_bound() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             for number in range(1100):
                 assert isinstance(asked(context, route, (b"x-mood", b"%d" % number)), CacheableRequest)
@@ -198,7 +198,7 @@ def test_heads_are_remembered_up_to_a_bound() -> None:
 def test_a_head_of_many_small_fields_is_not_remembered() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             assert isinstance(
                 asked(context, route, *[(b"x-%d" % number, b"") for number in range(64)]), CacheableRequest
@@ -217,7 +217,7 @@ ELSEWHERE = {
 def test_a_head_that_is_remembered_answers_for_its_own_place_and_caller_only(name: str) -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment(by_application=True))
+            context = DriverContext(cache.lifecycle.here(), Deployment(by_application=True))
             route, _ = counted(context)
             here = RequestHead("POST", "http", "", PATH, b"", HEADERS, "ann")
             there = msgspec.structs.replace(here, **{name: ELSEWHERE[name]})
@@ -232,7 +232,7 @@ def test_a_head_that_is_remembered_answers_for_its_own_place_and_caller_only(nam
 def test_what_is_known_of_a_request_shows_no_header_of_it() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             asking = asked(context, route, (b"x-signature", b"hunter2"))
             assert isinstance(asking, CacheableRequest)
@@ -409,7 +409,7 @@ def test_bodies_of_two_codings_are_two_requests_even_where_the_coding_is_ignored
 async def settled(rig: Any) -> None:
     """Wait until the answer is written."""
     async with asyncio.timeout(5):
-        while len(rig.cache.runtime.engine._writes._waiting):
+        while len(rig.cache.lifecycle.here().engine._writes._waiting):
             await asyncio.sleep(0.001)
 
 

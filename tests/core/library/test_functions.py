@@ -290,7 +290,7 @@ def test_a_disabled_function_is_simply_called(cache: SemanticCache) -> None:
 
     assert [ask(ASKED), ask(ASKED)] == ["x", "x"]
     assert len(calls) == 2
-    assert not cache.is_open
+    assert not cache.lifecycle.is_open
 
 
 def test_a_sync_function_runs_in_the_thread_of_its_caller(cache: SemanticCache) -> None:
