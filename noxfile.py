@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -32,23 +33,27 @@ UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), 
 #: Removed when nox ends.
 WHEELS = tempfile.TemporaryDirectory(prefix="semcache-wheels-")
 
-#: The extras that a distribution's tests need.
-EXTRAS = {"semcache-core": "cli,testing", "semcache-onnx": "bundled,bundled-small"}
-
 # `nox` alone must work wherever there is one supported interpreter.
 nox.options.sessions = [f"tests-{CURRENT}"]
 
 
+@functools.cache
 def distributions() -> dict[str, Path]:
     """Return the folder of every distribution in this repository, by name, the core first."""
     others = [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("integrations/*/pyproject.toml")]
     folders = [ROOT, *(path.parent for path in sorted(others))]
-    return {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in folders}
+    return {project(folder)["project"]["name"]: folder for folder in folders}
 
 
-def sources() -> list[str]:
-    """Return the folders that hold the distributions' code."""
-    return ["semcache_core", *(str(folder.relative_to(ROOT) / "src") for folder in list(distributions().values())[1:])]
+def project(folder: Path) -> dict[str, Any]:
+    """Return what the pyproject of a distribution says."""
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+
+
+def extras(folder: Path) -> str:
+    """Return the extras that a distribution's tests need, ``[a,b]``, or nothing."""
+    names = project(folder).get("tool", {}).get("semcache", {}).get("test-extras", [])
+    return f"[{','.join(names)}]" if names else ""
 
 
 def group(name: str) -> list[str]:
@@ -68,12 +73,12 @@ def build(names: tuple[str, ...]) -> dict[str, Path]:
     return wheels
 
 
-def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = (), extras: bool = True) -> None:
+def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = (), with_extras: bool = True) -> None:
     """Install the distributions (all, or only those named) from their wheels, with what the session needs besides."""
     wheels = build(only or tuple(distributions()))
     wanted = []
     for name, wheel in wheels.items():
-        chosen = f"[{EXTRAS[name]}]" if extras and name in EXTRAS else ""
+        chosen = extras(distributions()[name]) if with_extras else ""
         wanted.append(f"{name}{chosen} @ {wheel.as_uri()}")
     session.install("--constraint", str(CONSTRAINTS), *wanted, *requirements)
     # `python -c` and `python -m` in a child process must not find the checkout either.
@@ -94,8 +99,7 @@ def lint(session: nox.Session) -> None:
     install(session, *group("lint"), *group("test"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    # tests/typing is never run: it says what a type checker makes of the public names.
-    session.run("mypy", *sources(), "plugins/semcache-bge-small/hatch_build.py", "noxfile.py", "tests/typing")
+    session.run("mypy")
 
 
 @nox.session(python=FLOOR)
@@ -109,7 +113,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=FLOOR)
 def minimal(session: nox.Session) -> None:
     """Install the core alone, without an extra: it imports and caches in memory."""
-    install(session, only=("semcache-core",), extras=False)
+    install(session, only=("semcache-core",), with_extras=False)
     session.run("python", "-W", "error", "tests/minimal/core_alone.py")
 
 
@@ -129,6 +133,14 @@ def bench(session: nox.Session) -> None:
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if "--smoke" in script.read_text("utf-8"):  # the others need data that is not in the repository
             session.run("python", str(script), "--smoke")
+
+
+@nox.session(venv_backend="none")
+def develop(session: nox.Session) -> None:
+    """Install all distributions into the active virtual environment, editable, with what tests and lint need."""
+    editable = [argument for folder in distributions().values() for argument in ("-e", f"{folder}{extras(folder)}")]
+    groups = ("--group", "test", "--group", "lint")
+    session.run(UV, "pip", "install", "--constraint", str(CONSTRAINTS), *editable, *groups, external=True)
 
 
 @nox.session(python=FLOOR, venv_backend="none")
