@@ -59,9 +59,9 @@ def extras(folder: Path) -> str:
 def group(name: str, folder: Path = ROOT) -> list[str]:
     """Return the requirements of a dependency group, nothing if there is no such group."""
     pyproject = project(folder)
-    return (
-        list(nox.project.dependency_groups(pyproject, name)) if name in pyproject.get("dependency-groups", {}) else []
-    )
+    if name not in pyproject.get("dependency-groups", {}):
+        return []
+    return list(nox.project.dependency_groups(pyproject, name))
 
 
 def test_group() -> list[str]:
