@@ -27,7 +27,7 @@ from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
 from semcache_core.keys.python import PythonKeys
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import Key, Request
+from semcache_core.types import LLM, Key, Request
 
 COMPACT: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False}
 DEFAULT: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def main() -> None:
         return keys.query(made, admitted, policy=policy)
 
     def alias(raw: bytes) -> object:
-        return keys.alias(keys.canonical_head(place, HEADERS, generic=False), raw)
+        return keys.digests.alias(keys.canonical_head(place, HEADERS, traits=LLM), raw)
 
     def head(_: bytes) -> object:
         return keys.admit(TARGET, HEADERS, now=0.0)

@@ -18,7 +18,7 @@ from typing import Protocol, Self, runtime_checkable
 import msgspec
 
 from semcache_core.settings import Normalise, Policy, RouteOptions
-from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
+from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Traits, Vector, Verdict
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -257,10 +257,8 @@ class KeyExtractor(AsyncResource, Protocol):
     """Knows one HTTP protocol: which requests are its own, and what of such a request is its key."""
 
     @property
-    def generic(self) -> bool:
-        """False for an LLM protocol, whose answers keep three headers; True for a generic API, whose answers keep
-        most.
-        """
+    def traits(self) -> Traits:
+        """Which of HTTP's rules hold for the protocol: ``semcache_core.types.LLM``, ``API`` or a set of its own."""
         ...
 
     def claims(self, method: str, path: bytes) -> bool:
@@ -301,7 +299,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     form: str = "body"
     """``body``: one canonical body that serves every mode it has the members for; ``events``: a raw event log."""
     offers: frozenset[str] = frozenset()
-    """The members it holds, held against ``Key.required``."""
+    """The members it holds, held against ``Mode.required``."""
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
@@ -352,7 +350,7 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
 
     streamed: bool
     required: frozenset[str]
-    """The caller's ``Key.required``: nothing that it did not ask for is framed, nothing is invented."""
+    """The caller's ``Mode.required``: nothing that it did not ask for is framed, nothing is invented."""
     exact: bool
     """True: replay the body as stored. False (semantic): a fresh response id and ``created``, inner links kept."""
     fresh_id: str

@@ -88,6 +88,42 @@ class Bypass(Struct, frozen=True):
     reason: str
 
 
+class Traits(Struct, frozen=True):
+    """Which of HTTP's rules hold for a protocol. ``LLM`` and ``API`` are the two usual sets."""
+
+    negotiated: bool
+    """``Accept``, ``Accept-Language`` and ``Content-Type`` of a request may change the answer, so they split keys."""
+    cookies_identify: bool
+    """Cookies always say who asks. False: only where no other header does, because infrastructure sets them too."""
+    keeps_headers: bool
+    """An entry keeps all headers of its answer but those of one connection, caller or exchange. False: it keeps the
+    content type, the content language and what ``http.keep_headers`` names.
+    """
+    http_caching: bool
+    """An answer's own headers say whether and how long it may be stored: ``Cache-Control``, ``Expires``, ``Age``, and
+    ``Set-Cookie``, which keeps it out. False: only an application's ``no-store`` and ``private`` count.
+    """
+    private_hits: bool
+    """Hits carry ``Cache-Control: private, no-store``: no cache between semcache and the caller may keep them."""
+
+
+LLM = Traits(negotiated=False, cookies_identify=False, keeps_headers=False, http_caching=False, private_hits=True)
+"""The traits of a protocol in front of a language model."""
+API = Traits(negotiated=True, cookies_identify=True, keeps_headers=True, http_caching=True, private_hits=False)
+"""The traits of an ordinary HTTP API, whose answers follow HTTP's own caching rules."""
+
+
+class Mode(Struct, frozen=True):
+    """How a caller wants its answer delivered. Nothing in it changes what the answer says."""
+
+    streamed: bool = False
+    """The caller asked for a stream."""
+    required: frozenset[str] = frozenset()
+    """The members an entry must hold to answer this caller, for example ``usage``: see ``Answer.offers``."""
+    flight: bytes = b""
+    """What single-flight separates besides the exact digest: stream mode, service tier."""
+
+
 class Key(Struct, frozen=True):
     """What an extractor makes of a request. The core alone turns it into digests.
 
@@ -98,20 +134,16 @@ class Key(Struct, frozen=True):
     """
 
     template: bytes
-    exact_only_members: bytes = b""
-    """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
     slot: tuple[str, ...] = ()
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
     exact_only: str | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
-    flight: bytes = b""
-    """What single-flight separates besides the exact digest: stream mode, service tier."""
-    streamed: bool = False
-    """The caller asked for a stream."""
-    required: frozenset[str] = frozenset()
-    """The members an entry must hold to answer this caller in its mode, for example ``usage``."""
+    exact_only_members: bytes = b""
+    """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
+    mode: Mode = Mode()
+    """How the answer is to be delivered: part of the flight, and of no digest."""
 
 
 # -- what verifiers say -----------------------------------------------------------------------------------------------
@@ -208,11 +240,6 @@ class Query(Address, frozen=True, dict=True):
     def nearby(self) -> Nearby:
         """What matters after an exact miss, computed once."""
         return self.nearby_of()
-
-    def settled(self) -> Query:
-        """Return the same query with everything worked out: it no longer holds the request that it was made from."""
-        nearby = self.nearby
-        return Query(self.namespace, self.partition, self.exact, self.entry_id, lambda: nearby)
 
     @property
     def scope(self) -> bytes:

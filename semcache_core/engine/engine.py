@@ -115,7 +115,7 @@ class Engine:
             self.observatory.fault("responses", error)
             return _UNAVAILABLE
 
-    async def read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+    async def _read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
         """Return what ``find_nowait`` would if the store could be read without waiting, after the miss ``unread``."""
         now = self.clock()
         try:
@@ -128,37 +128,42 @@ class Engine:
             return _UNAVAILABLE
 
     async def find(
-        self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, known: Found | None = None
+        self,
+        address: Address,
+        read: Callable[[], Query] | None = None,
+        *,
+        policy: Policy,
+        directives: Directives = _PLAIN,
+        known: Found | None = None,
     ) -> Found:
-        """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
+        """Return what answers a request: its own answer, or one that was given to the same question in other words.
 
-        ``known``: what ``find_nowait`` or ``read`` has just returned for it. Never raises for anything that fails
-        behind the cache.
+        ``read`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
+        ``find_nowait`` has just returned. Never raises for anything that fails behind the cache; raises what ``read``
+        does.
         """
-        found = known or self.find_nowait(query, policy=policy, directives=directives, now=self.clock())
+        found = known or self.find_nowait(address, policy=policy, directives=directives, now=self.clock())
         spent = 0.0
         if found.reason == "unread":
             began = time.monotonic()
-            found = await self.read(query, policy=policy, directives=directives)
+            found = await self._read(address, policy=policy, directives=directives)
             spent = time.monotonic() - began
-        unsearched = self.unsearched(query, found, policy=policy, directives=directives)
-        return unsearched or await self.search(query, found, policy=policy, directives=directives, spent=spent)
-
-    def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
-        """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
-        if found.outcome != "miss" or found.reason == "no-cache":
+        if found.outcome != "miss":
             return found
-        why_not = self._why_not_near(query, policy, directives)
+        asked = cast("Query", address) if read is None else read()
+        if found.reason == "no-cache":
+            return found
+        why_not = self._why_not_near(asked, policy, directives)
         if why_not is None:
-            return None
+            return await self._search(asked, found, policy=policy, directives=directives, spent=spent)
         if why_not == EXACT_MODE or found.reason != "absent":
             return found
         return msgspec.structs.replace(found, reason=why_not)
 
-    async def search(
-        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float = 0.0
+    async def _search(
+        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float
     ) -> Found:
-        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open.
+        """Look for an answer given to the same question in other words; ``missed`` is the exact look-up's miss.
 
         ``spent``: seconds that the look-up took so far; the deadline is that of the whole.
         """
@@ -259,13 +264,18 @@ class Engine:
             return _VETOED
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
+        nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
+        stale_window = max(policy.stale_while_revalidate, policy.stale_if_error)
         return Job(
-            query,
+            query.entry_id,
+            query.partition,
+            nearby.store_scope,
+            nearby.text,
             record,
             record_codec.encode(record),
-            freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
+            freshness.keep_until(record.expires_at, stale_window=stale_window),
             all_tags,
-            policy.match == "semantic" and self._embeddings is not None and bool(record.text) and not record.exact_only,
+            comparable and bool(record.text) and not record.exact_only,
             vector,
         )
 

@@ -13,7 +13,7 @@ from semcache_core.authoring.rules import Rules, drop
 from semcache_core.extractors.json_answers import JsonAnswers
 from semcache_core.protocols import Options
 from semcache_core.settings import Normalise, RouteOptions
-from semcache_core.types import Bypass, Key, Request
+from semcache_core.types import API, Bypass, Key, Request
 
 __all__ = ["JsonBody", "JsonOptions"]
 
@@ -39,6 +39,7 @@ class JsonBody(JsonAnswers):
     """The ``json`` key extractor: POST with a JSON body, and GET, which only matches exactly."""
 
     Options = JsonOptions
+    traits = API
 
     def __init__(self, options: JsonOptions | None = None) -> None:
         self._options = options or JsonOptions()
@@ -61,11 +62,6 @@ class JsonBody(JsonAnswers):
 
     async def __aexit__(self, *exc: object) -> None:
         """Nothing to close."""
-
-    @property
-    def generic(self) -> bool:
-        """True: answers are whatever the application says."""
-        return True
 
     def claims(self, method: str, path: bytes) -> bool:
         """Say whether a route names this path with this method."""

@@ -24,7 +24,7 @@ STREAM = "stream"
 """``Answer.offers``: it can be framed as a stream without leaving anything out."""
 USAGE = "usage"
 JSON = "json"
-"""``Key.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
+"""``Mode.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
 _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
@@ -88,14 +88,12 @@ class _StreamRecorder:
         self._assembly = Assembly()
         self._log: list[bytes] = []
         self._broken: str | None = None
+        self.done = False
+        """Whether the terminal event has come."""
 
     def feed(self, chunk: bytes) -> None:
         if self._broken is None:
             self._take(self._events.feed(chunk))
-
-    @property
-    def done(self) -> bool:
-        return self._broken is None and self._assembly.done
 
     def finish(self) -> Answer | Refused:
         last = self._events.end()
@@ -125,19 +123,20 @@ class _StreamRecorder:
         except Broken as broken:
             self._broken = str(broken)
             self._log.clear()
+        self.done = self._broken is None and self._assembly.done
 
 
-class ResolvedCaller(msgspec.Struct, frozen=True):
+class Admission(msgspec.Struct, frozen=True):
     """The answer may be stored. ``streamable``: it has only members that can be framed as a stream."""
 
     exact_only: bool
     streamable: bool
 
 
-_PLAIN = ResolvedCaller(exact_only=False, streamable=True)
+_PLAIN = Admission(exact_only=False, streamable=True)
 
 
-def admit(content: object, key: Key, policy: Policy) -> ResolvedCaller | Refused:
+def admit(content: object, key: Key, policy: Policy) -> Admission | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
@@ -152,11 +151,11 @@ def admit(content: object, key: Key, policy: Policy) -> ResolvedCaller | Refused
         if isinstance(verdict, Refused):
             return verdict
         if verdict is not _PLAIN:
-            whole = ResolvedCaller(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
+            whole = Admission(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
     return whole
 
 
-def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Refused:
+def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admission | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
@@ -171,13 +170,13 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Ref
         return Refused("empty-answer")
     if calls and policy.tool_calls == "never":
         return Refused("tool-calls")
-    if JSON in key.required and not calls and not _is_json(content):
+    if JSON in key.mode.required and not calls and not _is_json(content):
         return Refused("invalid-json")
     strange = not message.keys() <= _STREAMABLE and _is_strange(message)
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
     if plain and not strange and not calls:
         return _PLAIN
-    return ResolvedCaller(
+    return Admission(
         exact_only=strange or (calls and policy.tool_calls == "exact"),
         streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
@@ -222,7 +221,7 @@ def _is_json(content: object) -> bool:
 
 
 def _answer(
-    body: bytes, content: dict[str, Any], verdict: ResolvedCaller, *, whole: bool, stream: bool, form: str = "body"
+    body: bytes, content: dict[str, Any], verdict: Admission, *, whole: bool, stream: bool, form: str = "body"
 ) -> Answer:
     usage = content.get("usage")
     return Answer(

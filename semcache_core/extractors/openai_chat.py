@@ -27,7 +27,7 @@ from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLD
 from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
 from semcache_core.protocols import Options
 from semcache_core.settings import Normalise, RouteOptions
-from semcache_core.types import Bypass, Key, Request
+from semcache_core.types import LLM, Bypass, Key, Mode, Request
 
 __all__ = ["OpenAIChat", "OpenAIChatOptions"]
 
@@ -50,22 +50,15 @@ class OpenAIChatOptions(Options, frozen=True):
     ignore: Annotated[tuple[str, ...], Meta(description="Members (names or JSON paths) that never split keys.")] = ()
 
 
-class _Mode(msgspec.Struct, frozen=True):
-    """How the answer is wanted: nothing that changes what it says."""
-
-    streamed: bool
-    required: frozenset[str]
-    flight: bytes
-
-
-_PLAIN_WHOLE = _Mode(False, _USAGE, _WHOLE)
-_PLAIN_STREAM = _Mode(True, _NOTHING, _STREAM)
+_PLAIN_WHOLE = Mode(required=_USAGE, flight=_WHOLE)
+_PLAIN_STREAM = Mode(streamed=True, required=_NOTHING, flight=_STREAM)
 
 
 class OpenAIChat(OpenAIChatAnswers):
     """The ``openai-chat`` key extractor."""
 
     Options = OpenAIChatOptions
+    traits = LLM
 
     def __init__(self, options: OpenAIChatOptions | None = None) -> None:
         self._options = options or OpenAIChatOptions()
@@ -89,11 +82,6 @@ class OpenAIChat(OpenAIChatAnswers):
 
     async def __aexit__(self, *exc: object) -> None:
         """Nothing to close."""
-
-    @property
-    def generic(self) -> bool:
-        """False: answers are chat completions."""
-        return False
 
     def claims(self, method: str, path: bytes) -> bool:
         """Say whether this is a chat completion, by method and path suffix."""
@@ -124,7 +112,7 @@ class OpenAIChat(OpenAIChatAnswers):
         drop(root, (*self._ignore, *(route.ignore if route is not None else ())))
         return root[0]
 
-    def _key(self, body: dict[str, Any], shape: Shape, mode: _Mode) -> Key:
+    def _key(self, body: dict[str, Any], shape: Shape, mode: Mode) -> Key:
         end_user = _audience(body) if shape.end_user else b""
         for name in shape.left_out:
             del body[name]
@@ -148,9 +136,7 @@ class OpenAIChat(OpenAIChatAnswers):
             slot=slot,
             end_user=end_user,
             exact_only=exact_only,
-            flight=mode.flight,
-            streamed=mode.streamed,
-            required=mode.required,
+            mode=mode,
         )
 
     @staticmethod
@@ -161,7 +147,7 @@ class OpenAIChat(OpenAIChatAnswers):
         return sorted_names(earlier)
 
 
-def _mode_of(body: dict[str, Any], shape: Shape) -> _Mode:
+def _mode_of(body: dict[str, Any], shape: Shape) -> Mode:
     if not shape.delivery:
         return _PLAIN_STREAM if body.get("stream") else _PLAIN_WHOLE
     streamed = bool(body.get("stream"))
@@ -172,7 +158,8 @@ def _mode_of(body: dict[str, Any], shape: Shape) -> _Mode:
     form = body.get("response_format")
     if type(form) is dict and form.get("type") in ("json_object", "json_schema"):
         required.add("json")
-    return _Mode(streamed, frozenset(required), in_order([streamed, options, body.get("service_tier")]))
+    flight = in_order([streamed, options, body.get("service_tier")])
+    return Mode(streamed=streamed, required=frozenset(required), flight=flight)
 
 
 def _why_exact(body: dict[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ from semcache_core.engine.decide import Directives
 from semcache_core.engine.freshness import parse_duration
 from semcache_core.http.headers import first, joined
 from semcache_core.settings import Duration, Policy
-from semcache_core.types import Bypass, Headers
+from semcache_core.types import Bypass, Headers, Traits
 
 _NONE = Directives()
 # name, then "=" and a token or a quoted string; the rest of the value must be a comma or nothing.
@@ -151,16 +151,16 @@ def of_answer(headers: Headers) -> Asked | None:
         return Asked(no_store=True)
 
 
-def forbids_storing(headers: Headers, *, generic: bool) -> bool:
+def forbids_storing(headers: Headers, *, traits: Traits) -> bool:
     """Say whether the answer's own Cache-Control keeps it from being stored.
 
-    On LLM protocols ``no-cache`` does not count: everybody sends it on event streams, to stop proxies buffering.
+    ``no-cache`` counts only with ``http_caching``: LLM services send it on event streams, to stop proxies buffering.
     """
     value = joined(headers, b"cache-control")
     if value is None:
         return False
     said = {name for name, _ in _lenient(value)}
-    return bool(said & ({"no-store", "private", "no-cache"} if generic else {"no-store", "private"}))
+    return bool(said & ({"no-store", "private", "no-cache"} if traits.http_caching else {"no-store", "private"}))
 
 
 def forbids_stale(headers: Headers) -> bool:

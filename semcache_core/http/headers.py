@@ -1,7 +1,7 @@
 """Header rules: which fields of an answer are kept with an entry, and what a later request must match. Pure.
 
-Names are lower case, as ASGI has them. An LLM answer keeps its content type and language and what the operator adds; a
-generic answer keeps all but the fields that belong to one connection, one request or one caller.
+Names are lower case, as ASGI has them. By the protocol's traits an answer keeps its content type and language and what
+the operator adds, or all but the fields that belong to one connection, one request or one caller.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from semcache_core.types import Headers
+from semcache_core.types import Headers, Traits
 
-_LLM_KEPT = frozenset({b"content-type", b"content-language"})
+_ALWAYS_KEPT = frozenset({b"content-type", b"content-language"})
 
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -19,6 +19,11 @@ HOP_BY_HOP = frozenset(
 """Fields of one connection, not of the message (RFC 9110, 7.6.1): neither stored nor forwarded, as is whatever else
 ``Connection`` names. Nobody here passes trailers on, so ``trailer`` goes too.
 """
+
+REQUEST_STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
+"""Request fields that are meant for the cache: they are not forwarded."""
+ANSWER_STRIPPED = frozenset({b"semcache-control"})
+"""The same of answers."""
 
 # Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
 _ONE_EXCHANGE = frozenset(
@@ -105,10 +110,10 @@ def _octets(text: bytes | bytearray | memoryview | str) -> bytes:
     return text.encode("latin-1") if isinstance(text, str) else bytes(text)
 
 
-def kept(headers: Headers, *, generic: bool, keep: frozenset[bytes] = frozenset()) -> Headers:
-    """Return the fields of an answer that are stored with it. ``keep`` are the operator's additions for LLM answers."""
-    if not generic:
-        wanted = _LLM_KEPT | (keep - _ONE_EXCHANGE - HOP_BY_HOP) if keep else _LLM_KEPT
+def kept(headers: Headers, *, traits: Traits, keep: frozenset[bytes] = frozenset()) -> Headers:
+    """Return the fields of an answer that are stored with it. ``keep``: the operator's additions where few are kept."""
+    if not traits.keeps_headers:
+        wanted = _ALWAYS_KEPT | (keep - _ONE_EXCHANGE - HOP_BY_HOP) if keep else _ALWAYS_KEPT
         return tuple([field for field in headers if field[0] in wanted])
     named = _named_by_connection(headers)
     fields: list[tuple[bytes, bytes]] = []

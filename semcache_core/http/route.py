@@ -6,6 +6,7 @@ import msgspec
 
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
 from semcache_core.settings import Policy
+from semcache_core.types import Traits
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +32,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     extractor: KeyExtractor
     answers: SupportsAnswers
     policy: Policy
-    generic: bool
+    traits: Traits
     obeys: bool
     """Whether the Cache-Control of answers counts here."""
     zero_usage: bool

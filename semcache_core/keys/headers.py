@@ -63,7 +63,7 @@ _IGNORED = frozenset(
 )
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control", b"semcache-debug"})
 _IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
-_IGNORED_BY_LLMS = frozenset({b"accept", b"accept-language", b"content-type"})
+_NEGOTIATING = frozenset({b"accept", b"accept-language", b"content-type"})
 # What SDKs, browsers and proxies send: judged beforehand, so that made-up names cannot crowd them out of memory.
 _USUAL = b"""
     host authorization cookie accept accept-language content-type content-encoding
@@ -99,14 +99,14 @@ class Roles:
         add: Collection[str] = (),
         cookies: bool = False,
         ignore: Collection[str] = (),
-        llm: bool = True,
+        negotiated: bool = False,
     ) -> None:
         self._default = identity == "default"
         named = () if isinstance(identity, str) else identity
         self._named = frozenset(_names((*named, *add, *(("cookie",) if cookies else ()))))
         self._ignored = frozenset(_names(name for name in ignore if not name.endswith("*")))
         self._ignored_prefixes = tuple(_names(name[:-1] for name in ignore if name.endswith("*")))
-        self._llm = llm
+        self._negotiated = negotiated
         if not _DIRECTING.isdisjoint(self._named):
             names = ", ".join(sorted(name.decode() for name in _DIRECTING & self._named))
             raise ConfigError(f"http: {names} says how to use the cache, not who asks; take it out of the identity")
@@ -152,7 +152,7 @@ class Roles:
             or name in self._ignored
             or name.startswith(_IGNORED_PREFIXES)
             or name.startswith(self._ignored_prefixes)
-            or (self._llm and name in _IGNORED_BY_LLMS)
+            or (name in _NEGOTIATING and not self._negotiated)
         )
 
 

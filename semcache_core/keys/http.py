@@ -1,8 +1,9 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
-keys = HttpKeys(Digests(secret), options=settings.http)
-canonical_head = keys.canonical_head(place, headers, generic=...)  # where it goes and the headers that count, as bytes
-alias = keys.alias(canonical_head, body)               # a repeat of the same bytes is known by this
+digests = Digests(secret)
+keys = HttpKeys(digests, options=settings.http)
+canonical_head = keys.canonical_head(place, headers, traits=...)  # where it goes and the headers that count, as bytes
+alias = digests.alias(canonical_head, body)     # a repeat of the same bytes is known by this
 admitted = keys.admit(target, headers, now=now)  # Admitted, or Bypass: forward and say why
 key = extractor.extract(request)               # Key, Bypass, None
 query = keys.query(key, admitted, policy=policy)
@@ -21,7 +22,7 @@ from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, do
 from semcache_core.keys.jwt import ADMITTED
 from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import Address, Bypass, Key, Nearby, Query
+from semcache_core.types import API, Address, Bypass, Key, Nearby, Query, Traits
 
 __all__ = ["HttpKeys", "ResolvedCaller", "Target"]
 
@@ -74,7 +75,7 @@ class _Rest(msgspec.Struct, frozen=True):
         exact_only = key.exact_only
         if exact_only is None:
             exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
-        flight = admitted.partition + self.exact + pack((key.flight, key.end_user))
+        flight = admitted.partition + self.exact + pack((key.mode.flight, key.end_user))
         return Nearby(
             scope=scope,
             store_scope=common.store_scope,
@@ -121,21 +122,10 @@ class HttpKeys:
         return self._rule.notices()
 
     def canonical_head(
-        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, generic: bool
+        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, traits: Traits
     ) -> bytes:
         """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
-        return pack((place, self._rule.counted_headers(headers, generic=generic)))
-
-    def alias(self, canonical_head: bytes, body: bytes) -> bytes:
-        """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
-
-        Headers count as they stand, in their order, those that say how to use the cache among them.
-        """
-        return self.digests.alias(canonical_head, body)
-
-    def head(self, canonical_head: bytes) -> bytes:
-        """Return the same for the head alone: 16 bytes."""
-        return self.digests.head(canonical_head)
+        return pack((place, self._rule.counted_headers(headers, traits=traits)))
 
     def admit(
         self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None
@@ -144,7 +134,7 @@ class HttpKeys:
 
         Headers with lower-case names, in order. ``now``: seconds since the epoch, by which a credential may have ended.
         """
-        caller = doubtful_path(target.path) or self._rule.classify(headers, generic=target.generic, now=now, who=who)
+        caller = doubtful_path(target.path) or self._rule.classify(headers, traits=target.traits, now=now, who=who)
         if isinstance(caller, Bypass):
             return caller
         partition = self.digests.partition("http", target, caller.authority, caller.identity)
@@ -168,13 +158,13 @@ class HttpKeys:
             self._scopes.put(scope, common)
         return common
 
-    def credential(self, headers: Sequence[Header], *, generic: bool = True) -> bytes:
+    def credential(self, headers: Sequence[Header], *, traits: Traits = API) -> bytes:
         """Return a digest of whatever in the headers looks like a credential, also where it tells nobody apart.
 
         Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
-        ``generic``: as in ``Target``; LLM protocols take cookies for a credential only where nothing better is there.
+        ``traits``: as in ``Target``; they say whether cookies are a credential beside a better one.
         """
-        caller = self._everybody.classify(headers, generic=generic, now=ADMITTED)
+        caller = self._everybody.classify(headers, traits=traits, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
     def handle(self, address: Address, entry_id: bytes) -> bytes:

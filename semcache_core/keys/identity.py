@@ -12,7 +12,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
-from semcache_core.types import Bypass
+from semcache_core.types import LLM, Bypass, Traits
 
 __all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
 
@@ -33,8 +33,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     query: bytes = b""
     upstream: str = ""
     """Base URL that a proxy forwards to; empty in middleware."""
-    generic: bool = False
-    """True for a generic API: ``accept``, ``accept-language`` and ``content-type`` then belong to the request."""
+    traits: Traits = LLM
+    """The extractor's: they say which headers belong to the request, and whether cookies say who asks."""
 
 
 class Caller(msgspec.Struct, frozen=True, array_like=True):
@@ -98,9 +98,9 @@ class IdentityRule:
         self._expiries = Expiries()
         self._replaced = identity != "default"
         cookies, add, ignore = bool(options.cookies), options.identity_add, options.ignore_headers
-        self._llm = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=True)
-        self._generic = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, llm=False)
-        if self._tokens is not None and self._llm.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
+        self._plain = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=False)
+        self._negotiated = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=True)
+        if self._tokens is not None and self._plain.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
             raise ConfigError(f"http.jwt.header: {self._tokens.header.decode()!r} cannot hold a token; name another")
         # Cookies that an operator chose count everywhere; the default ones only where nothing better is there.
         named = (*add, *(() if isinstance(identity, str) else identity))
@@ -114,9 +114,9 @@ class IdentityRule:
             return ("http.cookies replaces the default: cookies that are not named no longer keep callers apart",)
         return ()
 
-    def counted_headers(self, headers: Iterable[Header], *, generic: bool) -> list[Header]:
+    def counted_headers(self, headers: Iterable[Header], *, traits: Traits) -> list[Header]:
         """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""
-        ignored = (self._generic if generic else self._llm).ignored
+        ignored = (self._negotiated if traits.negotiated else self._plain).ignored
         # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
         return [header for header in headers if header[0] not in ignored]
 
@@ -131,18 +131,18 @@ class IdentityRule:
         return first
 
     def classify(
-        self, headers: Iterable[Header], *, generic: bool, now: float, who: str | bytes | None = None
+        self, headers: Iterable[Header], *, traits: Traits, now: float, who: str | bytes | None = None
     ) -> Caller | Bypass:
         """Return who asks and which headers belong to the request, or why it is not for the cache.
 
         Names in lower case. ``now``: seconds since the epoch, for credentials that end. ``who``: what the application
         says, where it says who asks.
         """
-        heads = _sorted_out(headers, self._generic if generic else self._llm)
+        heads = _sorted_out(headers, self._negotiated if traits.negotiated else self._plain)
         if isinstance(heads, Bypass):
             return heads
         identity, has_identity = heads.identity, heads.has_identity
-        if heads.cookies and (generic or self._cookies_chosen or not has_identity):
+        if heads.cookies and (traits.cookies_identify or self._cookies_chosen or not has_identity):
             chosen = self._chosen(heads.cookies)
             identity += chosen
             has_identity = has_identity or any(value for _, value in chosen)

@@ -53,7 +53,7 @@ class Fetch:
         """Join the flight that fetches this answer already, or become the one who does."""
         engine, query = self._engine, self._query
         while query is not None:
-            flight, is_leader = engine.flights.join(query.flight)
+            flight, is_leader = engine.flights.join(query.nearby.flight)
             if is_leader:
                 self._flight = flight
                 break
@@ -125,7 +125,7 @@ class Fetch:
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         """Fetch a new answer in place of a stale one, unless somebody does already."""
-        flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
+        flight = None if self._query is None else self._engine.flights.refresh(self._query.nearby.flight)
         if flight is not None:
             self._flight, self._born_at = flight, self._engine.clock()
             await self._answer(call)

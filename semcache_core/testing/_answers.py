@@ -98,7 +98,8 @@ class AnswerPromises(ResourceContract[KeyExtractor]):
     @promise
     async def test_the_other_mode_gets_the_same_answer_or_none(self, extractor: KeyExtractor) -> None:
         for answers, sample, key, whole in self.known_answers(extractor):
-            other = msgspec.structs.replace(key, streamed=not key.streamed)
+            mode = msgspec.structs.replace(key.mode, streamed=not key.mode.streamed)
+            other = msgspec.structs.replace(key, mode=mode)
             reply = _framed(answers, whole, other, exact=True)
             if reply is not None:
                 again = _recorded(answers, other, reply.content_type or sample.content_type, reply.chunks)
@@ -117,7 +118,7 @@ def _recorded(answers: SupportsAnswers, key: Key, content_type: bytes, pieces: S
 
 
 def _framed(answers: SupportsAnswers, answer: Answer, key: Key, *, exact: bool) -> Reply | None:
-    framing = Framing(streamed=key.streamed, required=key.required, exact=exact, fresh_id="kit", now=START)
+    framing = Framing(streamed=key.mode.streamed, required=key.mode.required, exact=exact, fresh_id="kit", now=START)
     reply = answers.reply(answer, framing)
     assert reply is None or all(type(chunk) is bytes for chunk in reply.chunks)
     return reply

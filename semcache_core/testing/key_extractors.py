@@ -165,7 +165,7 @@ class KeyExtractorContract(AnswerPromises):
                 assert changed.template == key.template, "near texts need equal templates"
                 assert (
                     SENTINEL.encode()
-                    not in changed.template + changed.exact_only_members + changed.end_user + changed.flight
+                    not in changed.template + changed.exact_only_members + changed.end_user + changed.mode.flight
                 )
                 assert any(SENTINEL in slot for slot in changed.slot)
 

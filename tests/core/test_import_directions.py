@@ -24,7 +24,8 @@ OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core
 SANS_IO = (
     *("types", "errors", "settings", "protocols", "authoring", "keys", "extractors"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
-    *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "exchange", "recording", "replay")),
+    *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "route", "profile", "request")),
+    *("http.recording", "http.replay"),
 )
 """Rules, not doing: time, randomness, the environment and the loop come in by the front door."""
 DOING = {

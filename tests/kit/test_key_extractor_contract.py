@@ -14,7 +14,7 @@ from semcache_core.authoring.json_form import Ambiguous, check_names, folded, in
 from semcache_core.protocols import Answer, AnswerHead, Framing, KeyExtractor, Recorder, Refused, Reply
 from semcache_core.settings import Policy
 from semcache_core.testing import AnswerSample, KeyExtractorContract
-from semcache_core.types import Bypass, Key, Request
+from semcache_core.types import API, Bypass, Key, Mode, Request
 
 from .right import Opened
 from .runner import broken, promises, skipped
@@ -65,7 +65,7 @@ class Ask(Opened):
         words = str(json.loads(answer.body)["say"]).split(" ")
         return Reply(LINES, tuple(f"{word}\n".encode() for word in (*words, "END")))
 
-    generic = True
+    traits = API
 
     def claims(self, method: str, path: bytes) -> bool:
         return method == "POST" and path.endswith(b"/ask")
@@ -98,7 +98,7 @@ class Ask(Opened):
             slot=slot,
             exact_only_members=exact_only_members,
             end_user=end_user,
-            streamed=streamed,
+            mode=Mode(streamed=streamed),
         )
 
     def taken(self, body: dict[str, Any], name: str) -> bytes:
@@ -394,7 +394,7 @@ def test_every_promise_has_an_extractor_that_breaks_it() -> None:
 
 def test_an_extractor_of_bodies_that_are_no_json_skips_what_is_about_json() -> None:
     class Pages(Opened):
-        generic = True
+        traits = API
 
         def claims(self, method: str, path: bytes) -> bool:
             return method == "GET" and path == b"/page"

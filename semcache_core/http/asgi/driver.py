@@ -8,17 +8,23 @@ It stands between the server and any ASGI application. What no extractor claims 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.http.asgi.forwarding import Forwarding, Marking, send_replay, without_directives
 from semcache_core.http.asgi.lifespan import CacheLifecycle, live
-from semcache_core.http.asgi.messages import App, Receive, Scope, Send
+from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
+from semcache_core.http.asgi.writer import ResponseWriter
 from semcache_core.http.context import DriverContext
-from semcache_core.http.responder import respond
+from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
+from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
 from semcache_core.runtime.opening import Runtime
@@ -36,16 +42,22 @@ class SemanticCacheASGI:
     """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
     While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
 
-    ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
-    scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
+    ``deployment`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the
+    ASGI scope, None for nobody; no header then tells callers apart. A cache that is open already stays open.
     """
 
     def __init__(
-        self, app: App, *, cache: SemanticCache, place: Deployment = _ANYWHERE, identity: Identify | None = None
+        self,
+        app: App,
+        *,
+        cache: SemanticCache,
+        deployment: Deployment = _ANYWHERE,
+        identity: Identify | None = None,
     ) -> None:
         self.app = app
         self.cache = cache
-        self._place = place if identity is None else msgspec.structs.replace(place, by_application=True)
+        by_application = identity is not None
+        self._deployment = msgspec.structs.replace(deployment, by_application=True) if by_application else deployment
         self._identify = identity
         self._context: DriverContext | None = None
         self._lifecycle = CacheLifecycle(cache)
@@ -67,7 +79,7 @@ class SemanticCacheASGI:
             return
         context = self._context
         if context is None or context.runtime is not runtime:
-            context = self._context = DriverContext(runtime, self._place)
+            context = self._context = DriverContext(runtime, self._deployment)
         # A server need not tell the raw path; then what it decoded is encoded again.
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
@@ -75,7 +87,100 @@ class SemanticCacheASGI:
             await self.app(scope, receive, send)
             return
         who = None if self._identify is None else _named(self._identify, scope)
-        await respond(self.app, context, route, scope, receive, send, path=path, who=who)
+        head = RequestHead(
+            scope["method"],
+            scope.get("scheme", "http"),
+            scope.get("root_path", ""),
+            path,
+            scope.get("query_string", b""),
+            tuple(scope["headers"]),
+            who,
+        )
+        exchange = Exchange(context, route, head, context.engine.clock())
+        await _respond(self.app, exchange, scope, receive, send)
+
+
+async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one claimed request: from the cache, from an equal request's flight, or from the application."""
+    first = await receive()
+    incoming = Incoming(receive, [first])
+    if first["type"] == "http.request" and not first.get("more_body", False):
+        body: bytes | None = first.get("body", b"")
+    else:
+        body = await incoming.rest(most=exchange.route.policy.max_body, announced=_announced(scope["headers"]))
+    step: Step | None = await exchange.open(body)
+    while isinstance(step, Wait):
+        step = await _while_connected(incoming, _shared(exchange, step, send))
+    if isinstance(step, Serve):
+        await send_replay(send, step.replay)
+        if step.stale is not None:
+            await _refresh(app, exchange, step, scope)
+    elif isinstance(step, Forward):
+        await _forward(app, step, scope, incoming, send)
+    elif isinstance(step, Pass):
+        if step.fields is None:
+            await app(scope, incoming.receive, send)
+        else:
+            await app(without_directives(scope), incoming.receive, Marking(send, step.fields).send)
+    else:
+        # The caller has its answer, or has left; it may have left in the moment in which it was to lead.
+        exchange.close()
+
+
+def _forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Coroutine[Any, Any, None]:
+    answer = step.answer
+    writer = ResponseWriter(send, answer.flight, answer.missed.request.route.policy.max_body)
+    return Forwarding(app, without_directives(scope) if step.strip else scope, incoming, send, answer, writer).run()
+
+
+async def _refresh(app: App, exchange: Exchange, step: Serve, scope: Scope) -> None:
+    """Ask the application for a new answer in place of a stale one, in the background and without a client."""
+    again = await exchange.refresh(step)
+    if again is not None:
+        incoming = replayed_request(again.answer.missed.request.body)
+        exchange.context.engine.spawn(_forward(app, again, dict(scope), incoming, discard))
+
+
+async def _shared(exchange: Exchange, step: Wait, send: Send) -> Step | None:
+    """Send the answer that an equal request shares; return what to do instead where there is none to share."""
+    followed = await exchange.wait(step)
+    if not isinstance(followed, Follow):
+        return followed
+    async with aclosing(followed.pieces) as pieces:
+        await send({"type": "http.response.start", "status": followed.status, "headers": followed.headers})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return None
+
+
+async def _while_connected(incoming: Incoming, work: Coroutine[Any, Any, Step | None]) -> Step | None:
+    """Return what ``work`` does, None if the client leaves before it: such a caller must not keep the flight alive."""
+    leaving = asyncio.ensure_future(incoming.left())
+    try:
+        async with asyncio.timeout(None) as deadline:
+            leaving.add_done_callback(lambda _: None if leaving.cancelled() else _expire(deadline))
+            return await work
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        return None
+    finally:
+        leaving.cancel()
+
+
+def _expire(deadline: asyncio.Timeout) -> None:
+    # The client may disconnect just as the answer completes; the timeout is then already closed.
+    with suppress(RuntimeError):
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+
+def _announced(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            # No length has more than 20 digits, and Python refuses to read thousands of them.
+            return int(value) if value.isdigit() and len(value) <= 20 else None
+    return None
 
 
 def _named(identify: Identify, scope: Scope) -> str | None:

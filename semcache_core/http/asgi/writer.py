@@ -12,7 +12,7 @@ import msgspec
 
 from semcache_core.engine.breakers import Resumed
 from semcache_core.engine.single_flight import Flight
-from semcache_core.http.asgi.messages import Message, Send, nowhere
+from semcache_core.http.asgi.messages import Message, Send, discard
 from semcache_core.types import Entity
 
 Sending = Coroutine[Any, Any, None]
@@ -96,7 +96,7 @@ class ResponseWriter(Entity):
         except StopIteration:
             return None
         except OSError:
-            self._send = nowhere
+            self._send = discard
             if not self._flight.waiting:
                 raise
             return None
@@ -112,7 +112,7 @@ class ResponseWriter(Entity):
                 self._bytes -= len(message.get("body", b""))
         except OSError:
             # The client is gone, as ASGI 2.4 servers say it. If others wait, the application need not know.
-            self._send = nowhere
+            self._send = discard
             if not self._flight.waiting:
                 raise
         finally:

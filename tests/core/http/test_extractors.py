@@ -12,7 +12,7 @@ from semcache_core.extractors.json_body import JsonBody, JsonOptions
 from semcache_core.extractors.openai_chat import OpenAIChat, OpenAIChatOptions
 from semcache_core.protocols import KeyExtractor, SupportsAnswers, SupportsNotices, SupportsRules
 from semcache_core.settings import Normalise, RouteOptions
-from semcache_core.types import Bypass, Key, Request
+from semcache_core.types import API, LLM, Bypass, Key, Request
 
 CHAT = OpenAIChat()
 PATH = b"/v1/chat/completions"
@@ -99,8 +99,8 @@ def test_the_extractors_have_the_powers_they_should() -> None:
         assert isinstance(extractor, SupportsAnswers)
         assert isinstance(extractor, SupportsRules)
     assert isinstance(CHAT, SupportsNotices)
-    assert not CHAT.generic
-    assert JsonBody().generic
+    assert CHAT.traits is LLM
+    assert JsonBody().traits is API
 
 
 # -- the slot -----------------------------------------------------------------------------------------------------
@@ -313,14 +313,14 @@ def test_last_turn_compares_across_conversations_and_warns() -> None:
 
 
 def test_a_caller_needs_usage_unless_it_streams_without_asking() -> None:
-    assert key(chat()).required == {"usage"}
-    assert key(chat(stream=False)).required == {"usage"}
-    assert key(chat(stream=True)).required == frozenset()
-    assert key(chat(stream=True, stream_options={"include_usage": True})).required == {"usage"}
-    assert key(chat(stream=True, stream_options={"include_usage": False})).required == frozenset()
-    assert key(chat(stream=True, stream_options=None)).required == frozenset()
-    assert key(chat(response_format={"type": "json_object"})).required == {"usage", "json"}
-    assert [key(chat(stream=mode)).streamed for mode in (True, False, None)] == [True, False, False]
+    assert key(chat()).mode.required == {"usage"}
+    assert key(chat(stream=False)).mode.required == {"usage"}
+    assert key(chat(stream=True)).mode.required == frozenset()
+    assert key(chat(stream=True, stream_options={"include_usage": True})).mode.required == {"usage"}
+    assert key(chat(stream=True, stream_options={"include_usage": False})).mode.required == frozenset()
+    assert key(chat(stream=True, stream_options=None)).mode.required == frozenset()
+    assert key(chat(response_format={"type": "json_object"})).mode.required == {"usage", "json"}
+    assert [key(chat(stream=mode)).mode.streamed for mode in (True, False, None)] == [True, False, False]
 
 
 def test_flights_are_apart_by_mode_and_service_tier() -> None:
@@ -332,8 +332,8 @@ def test_flights_are_apart_by_mode_and_service_tier() -> None:
         chat(service_tier="auto"),
         chat(stream=True, service_tier="flex"),
     ]
-    assert len({key(body).flight for body in bodies}) == len(bodies)
-    assert key(chat(stream=False)).flight == key(chat()).flight
+    assert len({key(body).mode.flight for body in bodies}) == len(bodies)
+    assert key(chat(stream=False)).mode.flight == key(chat()).mode.flight
 
 
 # -- what keeps a request away ------------------------------------------------------------------------------------
@@ -509,7 +509,7 @@ def test_options_can_ignore_members_of_chat_requests() -> None:
 def test_an_ignored_member_still_says_how_its_answer_is_wanted(members: dict[str, Any]) -> None:
     extractor = OpenAIChat(OpenAIChatOptions(ignore=tuple(members)))
     ignoring, plain = key(chat(**members), extractor=extractor), key(chat(**members))
-    assert (ignoring.streamed, ignoring.required, ignoring.flight) == (plain.streamed, plain.required, plain.flight)
+    assert ignoring.mode == plain.mode
     assert same_request(ignoring, key(chat()))
 
 

@@ -12,7 +12,7 @@ from semcache_core.http import status
 from semcache_core.http.directives import Asked, forbids_storing, lifetime, of_answer, of_request
 from semcache_core.http.headers import kept, matches, values_of, varies_on, without
 from semcache_core.settings import Policy
-from semcache_core.types import Bypass, Record
+from semcache_core.types import API, LLM, Bypass, Record
 
 POLICY = Policy(ttl=3600.0)
 
@@ -160,13 +160,13 @@ def test_an_answer_without_the_field_says_nothing() -> None:
 
 @pytest.mark.parametrize("value", [b"no-store", b"private", b"max-age=60, private"])
 def test_cache_control_of_an_answer_forbids_storing(value: bytes) -> None:
-    assert forbids_storing(((b"cache-control", value),), generic=True)
-    assert forbids_storing(((b"cache-control", value),), generic=False)
+    assert forbids_storing(((b"cache-control", value),), traits=API)
+    assert forbids_storing(((b"cache-control", value),), traits=LLM)
 
 
 def test_no_cache_on_an_event_stream_is_a_habit_not_a_wish() -> None:
-    assert forbids_storing(((b"cache-control", b"no-cache"),), generic=True)
-    assert not forbids_storing(((b"cache-control", b"no-cache"),), generic=False)
+    assert forbids_storing(((b"cache-control", b"no-cache"),), traits=API)
+    assert not forbids_storing(((b"cache-control", b"no-cache"),), traits=LLM)
 
 
 NOON = (b"date", b"Sat, 21 Nov 2026 12:00:00 GMT")
@@ -219,13 +219,13 @@ UPSTREAM = (
 
 
 def test_an_llm_answer_keeps_its_type_and_language_and_what_the_operator_adds() -> None:
-    assert kept(UPSTREAM, generic=False) == UPSTREAM[:2]
-    added = kept(UPSTREAM, generic=False, keep=frozenset({b"x-content-type-options", b"set-cookie", b"date"}))
+    assert kept(UPSTREAM, traits=LLM) == UPSTREAM[:2]
+    added = kept(UPSTREAM, traits=LLM, keep=frozenset({b"x-content-type-options", b"set-cookie", b"date"}))
     assert added == (*UPSTREAM[:2], (b"x-content-type-options", b"nosniff"))
 
 
 def test_a_generic_answer_keeps_all_but_what_belongs_to_one_exchange() -> None:
-    assert kept(UPSTREAM, generic=True) == (
+    assert kept(UPSTREAM, traits=API) == (
         (b"content-type", b"application/json"),
         (b"content-language", b"en"),
         (b"etag", b'W/"abc"'),
@@ -237,7 +237,7 @@ def test_a_generic_answer_keeps_all_but_what_belongs_to_one_exchange() -> None:
 
 def test_a_policy_without_a_nonce_is_kept() -> None:
     policy = ((b"content-security-policy", b"default-src 'none'"),)
-    assert kept(policy, generic=True) == policy
+    assert kept(policy, traits=API) == policy
 
 
 def test_fields_are_taken_out_whatever_their_case() -> None:

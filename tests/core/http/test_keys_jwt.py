@@ -20,7 +20,7 @@ from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
 from semcache_core.remedies import pip_install
 from semcache_core.settings import HttpOptions, JwtOptions, Secret
-from semcache_core.types import Bypass
+from semcache_core.types import API, Bypass
 
 from .asgi_client import Client, serving
 
@@ -33,7 +33,7 @@ PUBLIC = (
     .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     .decode()
 )
-TARGET = Target(namespace="n", protocol="json", method="POST", scheme="https", mount="", path=b"/ask", generic=True)
+TARGET = Target(namespace="n", protocol="json", method="POST", scheme="https", mount="", path=b"/ask", traits=API)
 ANN = {"sub": "ann"}
 
 

@@ -14,13 +14,13 @@ from semcache_core.extractors.json_answers import JsonAnswers
 from semcache_core.extractors.openai_answers import OpenAIChatAnswers
 from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused
 from semcache_core.settings import Policy
-from semcache_core.types import Key
+from semcache_core.types import Key, Mode
 
 from .asgi_client import chunk, completion, events_of, sse, stream
 
 CHAT = OpenAIChatAnswers()
 KEY = Key(template=b"")
-JSON_KEY = Key(template=b"", required=frozenset({"json"}))
+JSON_KEY = Key(template=b"", mode=Mode(required=frozenset({"json"})))
 
 
 def head(content_type: bytes = b"application/json") -> AnswerHead:
@@ -163,8 +163,8 @@ def test_another_content_type_is_refused_at_its_head(content_type: bytes) -> Non
 
 
 def test_recording_follows_the_content_type_not_the_stream_flag() -> None:
-    kept(recorded(*stream("a"), content_type=b"text/event-stream", key=Key(template=b"", streamed=False)))
-    kept(recorded(json.dumps(completion()).encode(), key=Key(template=b"", streamed=True)))
+    kept(recorded(*stream("a"), content_type=b"text/event-stream", key=Key(template=b"", mode=Mode(streamed=False))))
+    kept(recorded(json.dumps(completion()).encode(), key=Key(template=b"", mode=Mode(streamed=True))))
 
 
 # -- tool calls -------------------------------------------------------------------------------------------------------

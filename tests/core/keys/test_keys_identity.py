@@ -13,7 +13,7 @@ from semcache_core.keys.digests import Digests
 from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
 from semcache_core.settings import HttpOptions
-from semcache_core.types import Bypass
+from semcache_core.types import API, LLM, Bypass
 
 DIGESTS = Digests(b"a secret of sixteen bytes or more")
 KEYS = HttpKeys(DIGESTS, options=HttpOptions())
@@ -28,7 +28,7 @@ TARGET = Target(
     query=b"",
     upstream="https://llm.example",
 )
-GENERIC = Target(namespace="n", protocol="json", method="POST", scheme="https", mount="", path=b"/ask", generic=True)
+GENERIC = Target(namespace="n", protocol="json", method="POST", scheme="https", mount="", path=b"/ask", traits=API)
 AUTH = (b"authorization", b"Bearer sk-one")
 
 Headers = list[tuple[bytes, bytes]]
@@ -427,9 +427,9 @@ def test_header_names_that_callers_make_up_never_crowd_out_the_usual_ones() -> N
     for number in range(3000):
         keys.admit(TARGET, [AUTH, (b"x-%d" % number, b"")], now=NOW)
     one, other = ([AUTH, (b"x-request-id", value), (b"x-stainless-os", value)] for value in (b"1", b"2"))
-    one_told, other_told = (keys.canonical_head(("p",), headers, generic=False) for headers in (one, other))
-    assert keys.alias(one_told, body) == keys.alias(other_told, body)
-    assert keys.head(one_told) == keys.head(other_told)
+    one_told, other_told = (keys.canonical_head(("p",), headers, traits=LLM) for headers in (one, other))
+    assert keys.digests.alias(one_told, body) == keys.alias(other_told, body)
+    assert keys.digests.head(one_told) == keys.head(other_told)
 
 
 # -- handles and credentials --------------------------------------------------------------------------------------
