@@ -30,6 +30,9 @@ CONSTRAINTS = ROOT / "constraints.txt"
 #: The uv that came with nox, also where its environment is not activated.
 UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))) or "uv"
 
+#: All tests, as many at once as there are cores. Those of tests/llm need a model.
+EVERYWHERE = ("--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm")
+
 #: Removed when nox ends.
 WHEELS = tempfile.TemporaryDirectory(prefix="semcache-wheels-")
 
@@ -95,10 +98,16 @@ def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = ()
 
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """Run the tests of all distributions, as many at once as there are cores. Arguments after -- go to pytest."""
+    """Run the tests of all distributions but the slow ones. Arguments after -- go to pytest."""
     install(session, *test_group())
-    everything = ["--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm"]
-    session.run("pytest", *(session.posargs or everything))
+    session.run("pytest", *(session.posargs or [*EVERYWHERE, "-m", "not slow"]))
+
+
+@nox.session(python=FLOOR)
+def slow(session: nox.Session) -> None:
+    """Run the slow tests: processes that are killed, servers, a long search for races."""
+    install(session, *test_group())
+    session.run("pytest", *(session.posargs or [*EVERYWHERE, "-m", "slow"]))
 
 
 @nox.session(python=FLOOR)
