@@ -129,7 +129,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=FLOOR)
 def minimal(session: nox.Session) -> None:
-    """Install the core alone, without an extra: it imports and caches in memory."""
+    """Install the core alone, without an extra: it imports, caches in memory, and matches exactly."""
     install(session, only=("semcache-core",), with_extras=False)
     session.run("python", "-W", "error", "tests/minimal/core_alone.py")
 

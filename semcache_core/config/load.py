@@ -25,6 +25,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 DEFAULT_STORE = "sqlite"
 DEFAULT_EXTRACTORS = ("openai-chat", "json")
 DEFAULT_VERIFIERS = ("text-guard",)
+"""In use where it is installed; without a verifier only equal requests match."""
 
 
 def load(

@@ -56,6 +56,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     response_store: Choice
     key_extractors: tuple[Choice, ...]
     verifiers: tuple[Choice, ...]
+    """Unless ``verifiers.use`` is given: the default, which need not be installed."""
     routes: tuple[RouteOptions, ...]
     normalise: tuple[Normalise, ...]
     given: frozenset[str]

@@ -210,7 +210,7 @@ class Engine:
         if self.parts.scopes is None:
             return False
         try:
-            return not self.parts.scopes.has_scope(store_scope) and not self._writes.beside(store_scope)
+            return not self.parts.scopes.has_scope(store_scope) and not self._writes.has_queued_in(store_scope)
         except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
             self.observatory.fault("vectors", error)
             return False

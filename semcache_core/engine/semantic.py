@@ -90,7 +90,7 @@ class SemanticSearch:
         found = await self._dependencies.vectors.call(
             self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=threshold, now=asked.now)
         )
-        waiting = self._writes.beside(scope)
+        waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:
             found = await self._among(waiting[-MOST_WAITING:], found, vector=vector, threshold=threshold)
         # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.

@@ -35,7 +35,7 @@ class Job(Entity):
 class Writes:
     """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
 
-    What waits here answers lookups already (``queued``, ``beside``). Past the bounds new writes are dropped and
+    What waits here answers lookups already (``queued``, ``queued_in``). Past the bounds new writes are dropped and
     counted: a slow store costs hits, never memory or a request.
     """
 
@@ -56,13 +56,15 @@ class Writes:
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
         """Return the write that waits for this entry, if any."""
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
+        self.has_queued_in: Callable[[bytes], bool] = self._by_scope.__contains__
+        """Say whether a write waits whose text may be compared within this scope."""
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
     # -- what waits, as lookups see it ----------------------------------------------------------------------------
 
-    def beside(self, store_scope: bytes) -> Sequence[Job]:
+    def queued_in(self, store_scope: bytes) -> Sequence[Job]:
         """Return the waiting writes whose texts may be compared within this scope."""
         jobs = self._by_scope.get(store_scope)
         return () if jobs is None else tuple(jobs.values())

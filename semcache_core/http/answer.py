@@ -25,7 +25,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import Kept, Recording
+from semcache_core.http.recording import Kept, Recording, Shared
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
@@ -124,9 +124,12 @@ class UpstreamAnswer(Entity):
             answer = AnswerHead(code, rules.lowered(sent))
             if not rules.ANSWER_STRIPPED.isdisjoint(dict(answer.headers)):
                 sent = rules.without(sent, rules.ANSWER_STRIPPED)
-            self._begin(answer, trailers=trailers)
-            if code in (401, 403):
-                self._withdraw()
+            self._note_status(code)
+            if self._recording is not None:
+                shared = self._recording.begin(answer, now=self._engine.clock())
+                if trailers:
+                    self._recording.refuse("trailers")
+                self._share(None if trailers else shared, code)
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._give_up(error)
         missed = self.missed
@@ -192,22 +195,21 @@ class UpstreamAnswer(Entity):
 
     # -- what becomes of it -----------------------------------------------------------------------------------------
 
-    def _begin(self, answer: AnswerHead, *, trailers: bool) -> None:
-        context, recording, now = self.missed.context, self._recording, self._engine.clock()
-        if context.shared and 200 <= answer.status < 300:
-            context.proofs.note(self.missed.request.proof(), now=now)
-        if recording is None:
-            return
-        shared = recording.begin(answer, now=now)
-        if trailers:
-            recording.refuse("trailers")
-            shared = None
+    def _note_status(self, code: int) -> None:
+        """Under a shared identity, note whether upstream accepts the credential; a refusal withdraws its answers."""
+        if code in (401, 403):
+            self._withdraw()
+        elif self.missed.context.shared and 200 <= code < 300:
+            self.missed.context.proofs.note(self.missed.request.proof(), now=self._engine.clock())
+
+    def _share(self, shared: Shared | None, code: int) -> None:
+        """Publish the answer's head to the waiters, or say that there is nothing to share."""
         if shared is not None:
             self._shares = True
             self.flight.publish(shared)
         else:
             # A good answer for its own caller only: the waiters need not wait for another such one.
-            self.flight.fail(alone=answer.status == 200)
+            self.flight.fail(alone=code == 200)
 
     def _record(self, recording: Recording, chunk: bytes) -> bool:
         """Record one piece and publish it; return whether the answer has come to the protocol's own end."""

@@ -163,7 +163,11 @@ class Recording(Entity):
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder
-        self._marked = cast("SupportsTerminal", recorder) if _marks_its_end(recorder) else None
+        marks = _MARKED.get(type(recorder))
+        if marks is None:
+            # Asked once a class: an isinstance of a protocol takes microseconds.
+            marks = _MARKED[type(recorder)] = isinstance(recorder, SupportsTerminal)
+        self._marked = cast("SupportsTerminal", recorder) if marks else None
         return None
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
@@ -184,12 +188,3 @@ class Recording(Entity):
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None
-
-
-def _marks_its_end(recorder: Recorder) -> bool:
-    """Say whether the recorder is a SupportsTerminal: asked once a class, because a protocol takes microseconds."""
-    kind = type(recorder)
-    known = _MARKED.get(kind)
-    if known is None:
-        known = _MARKED[kind] = isinstance(recorder, SupportsTerminal)
-    return known

@@ -1,7 +1,7 @@
-"""What distributions that are not installed would offer. Only messages use it.
+"""What the distributions of the repository offer, installed or not: for errors that say what to install.
 
 The build of the core writes ``elsewhere.json``: each distribution of the repository says in its own pyproject what it
-offers. Without the file no distribution is known, and messages name none.
+offers. Without the file no distribution is known, and errors name none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ def installs(kind: str, name: str) -> str | None:
     """Return the command that installs a component, or None if no known distribution offers it."""
     requirement = _known().get(kind, {}).get(name)
     return None if requirement is None else pip_install(requirement)
+
+
+def owner(kind: str, name: str) -> str | None:
+    """Return the distribution that offers a component, or None if no known distribution does."""
+    requirement = _known().get(kind, {}).get(name)
+    return None if requirement is None else requirement.partition("[")[0]
 
 
 def installs_local_embedder() -> str | None:

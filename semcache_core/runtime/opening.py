@@ -80,6 +80,9 @@ async def open_cache(
     chosen = dataclasses.replace(assemble(config, registry), **instances)
     if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
         _check_instance(chosen.response_store, config)
+    exact_only = "" if "verifiers" in instances else chosen.exact_only
+    if exact_only:
+        chosen = dataclasses.replace(chosen, embedder=None)
 
     responses = await _entered(stack, chosen.response_store, "response_stores", observatory)
     vectors = await _entered(stack, chosen.vector_store, "vector_stores", observatory)
@@ -93,6 +96,8 @@ async def open_cache(
     # Not before: while a store is down this is tried again and again.
     for message in chosen.notices:
         observatory.notice("configuration", message)
+    if exact_only:
+        observatory.notice("exact-only", exact_only)
 
     parts = OpenComponents.of(
         embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()

@@ -18,10 +18,9 @@ from urllib.parse import quote
 import msgspec
 
 from semcache_core.errors import NotOpenError, WrongLoopError
-from semcache_core.http.asgi.forwarding import Forwarding, Marking, send_replay, without_directives
+from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
 from semcache_core.http.asgi.lifespan import CacheLifecycle, live
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
-from semcache_core.http.asgi.writer import ResponseWriter
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.request import RequestHead
@@ -116,7 +115,7 @@ async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive,
         if step.stale is not None:
             await _refresh(app, exchange, step, scope)
     elif isinstance(step, Forward):
-        await _forward(app, step, scope, incoming, send)
+        await forward(app, step, scope, incoming, send)
     elif isinstance(step, Pass):
         if step.fields is None:
             await app(scope, incoming.receive, send)
@@ -127,18 +126,12 @@ async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive,
         exchange.close()
 
 
-def _forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Coroutine[Any, Any, None]:
-    answer = step.answer
-    writer = ResponseWriter(send, answer.flight, answer.missed.request.route.policy.max_body)
-    return Forwarding(app, without_directives(scope) if step.strip else scope, incoming, send, answer, writer).run()
-
-
 async def _refresh(app: App, exchange: Exchange, step: Serve, scope: Scope) -> None:
     """Ask the application for a new answer in place of a stale one, in the background and without a client."""
     again = await exchange.refresh(step)
     if again is not None:
         incoming = replayed_request(again.answer.missed.request.body)
-        exchange.context.engine.spawn(_forward(app, again, dict(scope), incoming, discard))
+        exchange.context.engine.spawn(forward(app, again, dict(scope), incoming, discard))
 
 
 async def _shared(exchange: Exchange, step: Wait, send: Send) -> Step | None:

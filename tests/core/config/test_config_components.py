@@ -16,7 +16,8 @@ from semcache_core.errors import ConfigError, PluginError, UnknownComponentError
 from semcache_core.plugin import Component, hookimpl
 from semcache_core.protocols import Options, Thresholds
 from semcache_core.remedies import pip_install
-from semcache_core.runtime.assembly import NO_VERIFIER, Components, assemble
+from semcache_core.runtime.assembly import Components, assemble
+from semcache_core.runtime.notices import no_verifier_is_used
 from semcache_core.runtime.registry import Registry
 from semcache_core.settings import Bytes, Seconds, Secret
 from semcache_core.testing import FlakyStore
@@ -363,7 +364,7 @@ def test_leaving_out_every_verifier_is_noticed(registry: Registry) -> None:
     components = assemble(load(MEMORY | {"semcache": {"match": "exact"}, "verifiers": {"use": []}}), registry)
 
     assert components.verifiers == ()
-    assert components.notices == (NO_VERIFIER,)
+    assert components.notices == (no_verifier_is_used(),)
 
 
 def test_replacing_the_identity_is_noticed(registry: Registry) -> None:

@@ -13,7 +13,7 @@ import pytest
 from semcache_core.errors import AmbiguousComponentError, ConfigError, PluginError, UnknownComponentError
 from semcache_core.plugin import API_VERSION
 from semcache_core.remedies import pip_install
-from semcache_core.runtime.registry import KINDS, Registry
+from semcache_core.runtime.registry import KINDS, Kind, Registry
 
 HEADER = "from semcache_core.plugin import Component, hookimpl\n"
 REDIS = """
@@ -61,7 +61,6 @@ def test_the_built_ins_are_offered_through_the_same_entry_points_as_outsiders() 
         ("response_stores", "sqlite"),
         ("key_extractors", "openai-chat"),
         ("key_extractors", "json"),
-        ("verifiers", "text-guard"),
         ("commands", "check"),
     }
 
@@ -97,10 +96,14 @@ def test_an_unknown_name_says_where_it_stands_what_is_installed_and_what_was_mea
     assert "did you mean 'redis'?" in message
 
 
-def test_a_plugin_of_the_project_that_is_not_installed_is_named() -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "requirement"),
+    [("embedders", "onnx", "semcache-onnx[bundled]"), ("verifiers", "text-guard", "semcache-text-guard")],
+)
+def test_a_plugin_of_the_project_that_is_not_installed_is_named(kind: Kind, name: str, requirement: str) -> None:
     with pytest.raises(UnknownComponentError) as caught:
-        Registry().find("embedders", "onnx")
-    assert str(caught.value).endswith(f"; it comes with: {pip_install('semcache-onnx[bundled]')}")
+        Registry().find(kind, name)
+    assert str(caught.value).endswith(f"; it comes with: {pip_install(requirement)}")
 
 
 def test_without_the_list_of_the_build_no_distribution_is_named(
