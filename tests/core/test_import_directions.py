@@ -40,6 +40,7 @@ PUBLIC = {
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,
+    "semcache_core.remedies": {"pip_install"},
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},

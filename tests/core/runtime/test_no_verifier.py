@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from semcache_core.cli.check import check
 from semcache_core.config import load
 from semcache_core.errors import ConfigError
 from semcache_core.protocols import Verifier
+from semcache_core.remedies import pip_install
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.registry import Registry
 from semcache_core.testing import CountingEmbedder, RecordingObserver
@@ -76,7 +78,7 @@ def test_without_a_verifier_only_equal_requests_match_and_a_notice_says_so(confi
     assert outcome.hits == [True, False]
     assert outcome.embedder.texts == []
     assert code == "exact-only"
-    assert "pip install semcache-text-guard" in message
+    assert f"for semantic matching: {pip_install('semcache-text-guard')}; to do without" in message
     assert "verifiers.use = []" in message
 
 
@@ -103,7 +105,7 @@ def test_verifiers_given_by_the_program_count(verifiers: list[Nodding]) -> None:
 
 
 def test_a_verifier_that_is_named_and_not_installed_is_an_error_with_the_remedy() -> None:
-    with pytest.raises(ConfigError, match="pip install semcache-text-guard"):
+    with pytest.raises(ConfigError, match=re.escape(pip_install("semcache-text-guard"))):
         assemble(load(MEMORY | {"verifiers": {"use": ["text-guard"]}}), _core_alone())
 
 
