@@ -50,13 +50,16 @@ def configuration() -> str:
         '`{ env = "NAME" }`. `semcache check FILE` prints what would run, every default included.',
     ]
     for title, table in TABLES:
-        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *_options(table)]
+        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *options_table(table)]
     for kind, name, summary, factory in components():
         lines += [
             f"## `{name}`, {_article(NOUNS[kind])}",
             _sentence(f"{summary}."),
-            *_options(factory.Options),
+            *options_table(factory.Options),
         ]
+        own = getattr(factory, "RouteOptions", None)
+        if own is not None:
+            lines += [f"### `[[route]] {name} = {{...}}`", *options_table(own)]
     return "\n\n".join(lines) + "\n"
 
 
@@ -126,7 +129,8 @@ def description(kind: msgspec.inspect.Type) -> str:
     return ""
 
 
-def _options(struct: type[msgspec.Struct]) -> list[str]:
+def options_table(struct: type[msgspec.Struct]) -> list[str]:
+    """Return the table of a struct's options, or a sentence where it has none."""
     rows = [
         f"| `{field.encode_name}` | {_default(field)} "
         f"| {_cell(describe.expected(field.type))} | {_cell(description(field.type))} |"

@@ -39,6 +39,7 @@ NOUNS: dict[Kind, str] = {kind: kind[:-1].replace("_", " ") for kind in KINDS}
 # Only for a friendlier message: where a name that is not installed is usually found. Nothing else depends on it.
 KNOWN_ELSEWHERE: dict[tuple[Kind, str], str] = {
     ("embedders", "onnx"): "semcache-onnx",
+    ("key_extractors", "openai-chat"): "semcache-openai",
     ("commands", "serve"): "semcache-proxy",
     ("commands", "demo"): "semcache-proxy",
 }

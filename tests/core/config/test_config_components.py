@@ -253,7 +253,7 @@ def test_two_extractors_of_one_name_are_an_error_and_not_one_of_them(registry: R
     class Rival:
         @hookimpl
         def semcache_key_extractors(self) -> list[Component]:
-            return [Component("json", "semcache_core.extractors.json_body:JsonBody", summary="")]
+            return [Component("json", "semcache_core.builtin.json:JsonBody", summary="")]
 
     assert registry.add(Rival(), distribution="rival"), registry.failures
     config = load(MEMORY | {"key_extractors": {"use": ["semcache-core/json", "rival/json"]}})

@@ -6,17 +6,18 @@ of caller; what cannot be assembled is stored as its event log (``form = "events
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
 from semcache_core.authoring.sse import EventStream, framed
-from semcache_core.extractors.openai_assembly import Assembly, Broken
-from semcache_core.extractors.openai_replies import reply
-from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
-from semcache_core.settings import Policy
-from semcache_core.types import Entity, Key
+from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
+from semcache_core.types import Key
+
+from .assembly import Assembly, Broken
+from .options import Terms
 
 WHOLE = "whole"
 """``Answer.offers``: everything a caller of the JSON mode gets from this upstream."""
@@ -31,59 +32,26 @@ _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_c
 _decode = msgspec.json.Decoder().decode
 
 
-class OpenAIChatAnswers:
-    """The answer half of the ``openai-chat`` extractor (``semcache_core.protocols.SupportsAnswers``)."""
-
-    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
-        """Return what records an answer of this content type, or why such an answer is not stored."""
-        kind = content_type(head)
-        if kind == b"text/event-stream":
-            return _StreamRecorder(key, policy)
-        if kind == b"application/json" or kind.endswith(b"+json"):
-            return _JsonRecorder(key, policy)
-        return Refused("content-type", complete=False)
-
-    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
-        return reply(answer, framing)
+def recorder_for(key: Key, head: AnswerHead, terms: Terms) -> Recorder | Refused:
+    """Return what records an answer of this content type, or why such an answer is not stored."""
+    kind = content_type(head)
+    if kind == b"text/event-stream":
+        return _StreamRecorder(key, terms)
+    if is_json(kind):
+        return JsonRecorder(partial(_judged, key, terms))
+    return Refused("content-type", complete=False)
 
 
-def content_type(head: AnswerHead) -> bytes:
-    """Return the media type without its parameters, in lower case; empty where the answer has none."""
-    for name, value in head.headers:
-        if name == b"content-type":
-            return _media_type(value)
-    return b""
-
-
-@lru_cache(maxsize=256)
-def _media_type(value: bytes) -> bytes:
-    return value.partition(b";")[0].strip().lower()
-
-
-class _JsonRecorder(Entity):
-    key: Key
-    policy: Policy
-    pieces: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> None:
-        self.pieces.append(chunk)
-
-    def finish(self) -> Answer | Refused:
-        body = b"".join(self.pieces)
-        try:
-            content = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Refused("malformed-answer", complete=False)
-        verdict = admit(content, self.key, self.policy)
-        if isinstance(verdict, Refused):
-            return verdict
-        return _answer(body, content, verdict, whole=True, stream=verdict.streamable)
+def _judged(key: Key, terms: Terms, content: Any, body: bytes) -> Answer | Refused:
+    verdict = admit(content, key, terms)
+    if isinstance(verdict, Refused):
+        return verdict
+    return _answer(body, content, verdict, whole=True, stream=verdict.streamable)
 
 
 class _StreamRecorder:
-    def __init__(self, key: Key, policy: Policy) -> None:
-        self._key, self._policy = key, policy
+    def __init__(self, key: Key, terms: Terms) -> None:
+        self._key, self._terms = key, terms
         self._events = EventStream()
         self._assembly = Assembly()
         self._log: list[bytes] = []
@@ -107,7 +75,7 @@ class _StreamRecorder:
         if not assembly.done:
             return Refused("no-terminal-event", complete=False)
         content = assembly.body()
-        verdict = admit(content, self._key, self._policy)
+        verdict = admit(content, self._key, self._terms)
         if isinstance(verdict, Refused):
             return verdict
         if assembly.raw or not verdict.streamable:
@@ -127,17 +95,17 @@ class _StreamRecorder:
             self._log.clear()
 
 
-class ResolvedCaller(msgspec.Struct, frozen=True):
+class Admitted(msgspec.Struct, frozen=True):
     """The answer may be stored. ``streamable``: it has only members that can be framed as a stream."""
 
     exact_only: bool
     streamable: bool
 
 
-_PLAIN = ResolvedCaller(exact_only=False, streamable=True)
+_PLAIN = Admitted(exact_only=False, streamable=True)
 
 
-def admit(content: object, key: Key, policy: Policy) -> ResolvedCaller | Refused:
+def admit(content: object, key: Key, terms: Terms) -> Admitted | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
@@ -148,20 +116,20 @@ def admit(content: object, key: Key, policy: Policy) -> ResolvedCaller | Refused
         return Refused("empty-answer")
     whole = _PLAIN
     for choice in choices:
-        verdict = _admit_choice(choice, key, policy)
+        verdict = _admit_choice(choice, key, terms)
         if isinstance(verdict, Refused):
             return verdict
         if verdict is not _PLAIN:
-            whole = ResolvedCaller(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
+            whole = Admitted(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
     return whole
 
 
-def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Refused:
+def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admitted | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in policy.finish_reasons):
+    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in terms.finish_reasons):
         return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
     if message.get("refusal"):
         return Refused("refusal")
@@ -169,7 +137,7 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Ref
     content = message.get("content")
     if not calls and not (content.strip() if isinstance(content, str) else content) and not message.get("audio"):
         return Refused("empty-answer")
-    if calls and policy.tool_calls == "never":
+    if calls and terms.tool_calls == "never":
         return Refused("tool-calls")
     if JSON in key.mode.required and not calls and not _is_json(content):
         return Refused("invalid-json")
@@ -177,8 +145,8 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Ref
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
     if plain and not strange and not calls:
         return _PLAIN
-    return ResolvedCaller(
-        exact_only=strange or (calls and policy.tool_calls == "exact"),
+    return Admitted(
+        exact_only=strange or (calls and terms.tool_calls == "exact"),
         streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
 
@@ -222,7 +190,7 @@ def _is_json(content: object) -> bool:
 
 
 def _answer(
-    body: bytes, content: dict[str, Any], verdict: ResolvedCaller, *, whole: bool, stream: bool, form: str = "body"
+    body: bytes, content: dict[str, Any], verdict: Admitted, *, whole: bool, stream: bool, form: str = "body"
 ) -> Answer:
     usage = content.get("usage")
     return Answer(
