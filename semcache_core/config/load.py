@@ -130,6 +130,9 @@ class _Loader:
         implied = "use" not in table
         if not implied:  # Otherwise the registry knows who is in, and assembly looks.
             self._check_owners("key_extractors", options, (*use, *add))
+        for name in [name for name, own in options.items() if not _is_table(own)]:
+            self.problems.add(f"key_extractors.{name}", "expected a table of its options")
+            del options[name]
         named = [("use", each) for each in use] + [("add", each) for each in add if each not in use]
         choices = tuple(self._one_of_several("key_extractors", key, each, options) for key, each in named)
         return ExtractorChoices(named=choices, implied=implied, options=options)

@@ -147,8 +147,8 @@ class Assembly:
         for table in self._config.own_tables:
             if table.extractor not in names:
                 known = {*names, *RouteOptions.__struct_fields__}
-                hint = did_you_mean(table.extractor, known) or f"; in use: {listed(names)}"
-                self.problems.add(table.path, f"no key extractor of this name is in use{hint}")
+                hint = f"in use: {listed(names)}{did_you_mean(table.extractor, known)}"
+                self.problems.add(table.path, f"no key extractor of this name; {hint}")
 
     def _implied_extractors(self, taken: set[str]) -> list[Made]:
         """Make every installed extractor whose name is not taken. One that does not work is told, and stops nobody."""

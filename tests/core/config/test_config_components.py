@@ -266,10 +266,6 @@ def test_what_a_constructor_says_of_its_options_names_file_and_table(registry: R
     assert told.startswith("configuration: key_extractors.json: the JSON path '$..q'")
 
 
-def test_a_route_that_an_extractor_cannot_read_is_a_config_error(registry: Registry) -> None:
-    assert "$.[" in _error(registry, MEMORY | {"route": [{"path": "/ask", "text": "$.["}]})
-
-
 # -- the default embedder ---------------------------------------------------------------------------------------------
 
 
