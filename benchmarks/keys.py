@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.keys.digests import Digests
 from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
 from semcache_core.keys.python import PythonKeys
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import LLM, Key, Request
+from semcache_openai.chat import OpenAIChat
 
 COMPACT: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False}
 DEFAULT: dict[str, Any] = {}

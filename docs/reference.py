@@ -6,14 +6,19 @@ missing.
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
+from itertools import pairwise
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from semcache_core import errors, hookspecs, protocols, settings
+from semcache_core import authoring, errors, hookspecs, protocols, settings
 from semcache_core.config import describe
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
@@ -50,13 +55,16 @@ def configuration() -> str:
         '`{ env = "NAME" }`. `semcache check FILE` prints what would run, every default included.',
     ]
     for title, table in TABLES:
-        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *_options(table)]
+        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *options_table(table)]
     for kind, name, summary, factory in components():
         lines += [
             f"## `{name}`, {_article(NOUNS[kind])}",
             _sentence(f"{summary}."),
-            *_options(factory.Options),
+            *options_table(factory.Options),
         ]
+        own = getattr(factory, "RouteOptions", None)
+        if own is not None:
+            lines += [f"### `[[route]] {name} = {{...}}`", *options_table(own)]
     return "\n\n".join(lines) + "\n"
 
 
@@ -80,6 +88,50 @@ def protocol_page() -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def authoring_page() -> str:
+    """Return the page of the helpers for authors: every public class with its methods, function and constant."""
+    lines = ["# Authoring", _paragraphs(authoring)]
+    for module in authoring_modules():
+        lines += [f"## `{module.__name__}`", _paragraphs(module)]
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value):
+                lines += [f"### `{name}`", _code(_class_line(name, value)), _paragraphs(value)]
+                for member, function in public_methods(value):
+                    lines += [f"#### `{name}.{member}`", _code(_signature(member, function)), _paragraphs(function)]
+            elif inspect.isfunction(value):
+                lines += [f"### `{name}`", _code(_signature(name, value)), _paragraphs(value)]
+            else:
+                lines += [f"### `{name}`", constants(module)[name]]
+    return "\n\n".join(lines) + "\n"
+
+
+def authoring_modules() -> list[ModuleType]:
+    """Return the modules of the authors' helpers, by name."""
+    found = pkgutil.iter_modules(authoring.__path__, f"{authoring.__name__}.")
+    return [importlib.import_module(each.name) for each in found]
+
+
+def public_methods(kind: type) -> list[tuple[str, Any]]:
+    """Return the methods and properties of a class that its users call, in order."""
+    members = ((name, value) for name, value in vars(kind).items() if not name.startswith("_"))
+    return [(name, value) for name, value in members if inspect.isfunction(value) or isinstance(value, property)]
+
+
+def constants(module: ModuleType) -> dict[str, str]:
+    """Return the text below each assignment of a module: what documents a constant."""
+    found = {}
+    for statement, text in pairwise(ast.parse(inspect.getsource(module)).body):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
+            found |= {
+                target.id: inspect.cleandoc(text.value.value).replace("``", "`")
+                for target in targets
+                if isinstance(target, ast.Name)
+            }
+    return found
+
+
 def error_page() -> str:
     """Return the page of every exception."""
     lines = ["# Errors", _paragraphs(errors)]
@@ -93,6 +145,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "hooks": hooks,
     "protocols": protocol_page,
     "errors": error_page,
+    "authoring": authoring_page,
 }
 
 
@@ -126,7 +179,8 @@ def description(kind: msgspec.inspect.Type) -> str:
     return ""
 
 
-def _options(struct: type[msgspec.Struct]) -> list[str]:
+def options_table(struct: type[msgspec.Struct]) -> list[str]:
+    """Return the table of a struct's options, or a sentence where it has none."""
     rows = [
         f"| `{field.encode_name}` | {_default(field)} "
         f"| {_cell(describe.expected(field.type))} | {_cell(description(field.type))} |"
@@ -184,6 +238,16 @@ def _signature(name: str, function: Any) -> str:
         return f"{name} -> {inspect.signature(function.fget).return_annotation}"
     begin = "async def" if inspect.iscoroutinefunction(function) else "def"
     return f"{begin} {name}{inspect.signature(function)}".replace("'", "")
+
+
+def _class_line(name: str, kind: type) -> str:
+    """Return how a class is made, with its defaults; fields with an underscore are its own business."""
+    if issubclass(kind, Exception):
+        return f"class {name}(Exception)"
+    signature = inspect.signature(kind)
+    told = [each for each in signature.parameters.values() if not each.name.startswith("_")]
+    made = signature.replace(parameters=told, return_annotation=inspect.Signature.empty)
+    return f"class {name}{made}".replace("'", "")
 
 
 def _paragraphs(documented: Any) -> str:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
-from semcache_core.settings import Normalise, Policy, RouteOptions
+from semcache_core.settings import Normalise, Policy
 from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Traits, Vector, Verdict
 
 
@@ -273,12 +273,56 @@ class KeyExtractor(AsyncResource, Protocol):
         ...
 
 
+class ExtractorRoute(msgspec.Struct, frozen=True):
+    """One ``[[route]]`` as a key extractor follows it."""
+
+    path: str
+    """The path suffix. Of all routes the longest one that a request's path ends in counts."""
+    options: Any = None
+    """What ``[[route]] NAME = {...}`` says to the extractor called NAME: a ``RouteOptions`` of its class. None where
+    the route has no such table.
+    """
+    place: str = ""
+    """Where these options stand, for errors about them: ``semcache.toml: route[0].json``."""
+
+
 @runtime_checkable
 class SupportsRules(Protocol):
-    """A key extractor that follows the ``[[route]]`` and ``[[normalise]]`` tables. Told once, before it is opened."""
+    """A key extractor that follows the ``[[route]]`` and ``[[normalise]]`` tables. Told once, before it is opened.
 
-    def follow(self, routes: Sequence[RouteOptions], normalise: Sequence[Normalise]) -> None:
-        """Take the tables, as they stand in the configuration. Raises ConfigError for a path that cannot be read."""
+    An extractor with options for a route has a class attribute ``RouteOptions``, a frozen ``Options`` struct like the
+    one of the component itself.
+    """
+
+    def follow(self, routes: Sequence[ExtractorRoute], normalise: Sequence[Normalise]) -> None:
+        """Take every route, also those that say nothing to this extractor. Raises ConfigError for what it cannot
+        read.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsClaims(Protocol):
+    """A key extractor whose methods and paths are known without a configuration.
+
+    Where ``key_extractors.use`` names none, every installed one is in, those with this power first. Two that claim one
+    request are left out both, until the configuration names one.
+    """
+
+    @property
+    def claimed(self) -> Sequence[tuple[str, bytes]]:
+        """One (method, raw path) of each kind that ``claims`` says yes to, for example ``("POST", b"/api/chat")``."""
+        ...
+
+
+@runtime_checkable
+class SupportsPaths(Protocol):
+    """A key extractor of no fixed paths: a driver's own settings may add some (``paths=`` of a middleware)."""
+
+    def with_paths(self, paths: Sequence[str], methods: Sequence[str]) -> KeyExtractor:
+        """Return an open extractor that also claims ``methods`` on the path suffixes ``paths``; this one is left as
+        it is.
+        """
         ...
 
 
@@ -356,7 +400,8 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     fresh_id: str
     """Random text for a fresh id."""
     now: float
-    zero_usage: bool = False
+    route: str = ""
+    """The path of the ``[[route]]`` that holds for the request, as ``Policy.route`` has it; "" where none does."""
 
 
 @runtime_checkable

@@ -108,15 +108,6 @@ class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         "current",
         "this week",
     )
-    tool_calls: Annotated[
-        Literal["exact", "never", "semantic"], Meta(description="How answers that hold tool calls may be reused.")
-    ] = "exact"
-    finish_reasons: Annotated[
-        tuple[str, ...], Meta(description="Further finish reasons of an answer that may be stored.")
-    ] = ()
-    usage_on_hit: Annotated[Literal["original", "zero"], Meta(description="The token usage a hit reports.")] = (
-        "original"
-    )
     max_body: Annotated[_Body, Meta(description="A larger request or answer body is neither looked up nor stored.")] = (
         4 * 1024 * 1024
     )
@@ -234,16 +225,14 @@ class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
 
-    What a route leaves out is what ``[semcache]`` and ``[http]`` say.
+    What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route stand
+    in a table of its name: ``json = { text = "$.question" }``.
     """
 
     path: Annotated[
         str,
         Meta(pattern="^/", description="Path suffix, from a slash on; for the `json` extractor it claims the path."),
     ]
-    methods: Annotated[tuple[str, ...], Meta(description="Methods the `json` extractor claims there.")] = ("POST",)
-    text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
-    ignore: Annotated[tuple[str, ...], Meta(description="Members that never split keys.")] = ()
     compare: Annotated[
         Compare | None,
         Meta(description='Which part of the text is compared by meaning: `{ after = "Question:" }`.'),
@@ -268,12 +257,6 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
     min_words: Annotated[_Count | None, Meta(description="Overrides `semcache.min_words` on this route.")] = None
     max_words: Annotated[_Size | None, Meta(description="Overrides `semcache.max_words` on this route.")] = None
-    tool_calls: Annotated[
-        Literal["exact", "never", "semantic"] | None, Meta(description="Overrides `semcache.tool_calls` on this route.")
-    ] = None
-    usage_on_hit: Annotated[
-        Literal["original", "zero"] | None, Meta(description="Overrides `semcache.usage_on_hit` on this route.")
-    ] = None
     max_body: Annotated[_Body | None, Meta(description="Overrides `semcache.max_body` on this route.")] = None
     cache_control: Annotated[
         Literal["obey", "ignore"] | None, Meta(description="Overrides `http.cache_control` on this route.")
@@ -287,6 +270,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for one route, every override applied: resolved once, at open."""
 
     route: str = ""
+    """The path of the route; "" where no route holds."""
     mode: Literal["on", "observe", "off"] = "on"
     match: Literal["semantic", "exact"] = "semantic"
     threshold: float = 1.0
@@ -298,9 +282,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     min_words: int = 2
     max_words: int = 64
     volatile: tuple[str, ...] = CacheOptions().volatile
-    tool_calls: Literal["exact", "never", "semantic"] = "exact"
-    finish_reasons: tuple[str, ...] = ()
-    usage_on_hit: Literal["original", "zero"] = "original"
     max_body: int = 4 * 1024 * 1024
     cache_control: Literal["obey", "ignore"] = "obey"
     request_cache_control: Literal["honour", "ignore"] = "honour"

@@ -1,1 +1,1 @@
-"""Public helpers for authors of plugins: canonical JSON, JSON paths, framings, rules."""
+"""Public helpers for authors of plugins: canonical JSON, JSON paths, rules of routes, framings, recorders, a thread."""

@@ -15,6 +15,7 @@ import msgspec
 
 __all__ = [
     "HASHED",
+    "MAX_DEPTH",
     "SLOT",
     "Ambiguous",
     "by_value",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 MAX_DEPTH = 128
+"""Levels of lists and objects that a body may have."""
 _CONTAINERS = (dict, list)
 _EXACT = 2**53
 _INFINITE = (float("inf"), float("-inf"))

@@ -9,13 +9,15 @@ from typing import Any, Final
 from semcache_core.authoring.json_form import check_names, folded
 from semcache_core.errors import ConfigError
 
-__all__ = ["ALL", "Path", "parse_path", "spots"]
+__all__ = ["ALL", "Path", "Step", "parse_path", "spots"]
 
 ALL: Final = None
 """The step ``[*]`` or ``.*``: every member or element."""
 
 Step = str | int | None
+"""One step of a path: a member's name, an element's index, or ``ALL``."""
 Path = tuple[Step, ...]
+"""A parsed path: its steps from the top of the body."""
 
 _STEP = re.compile(r"\.(\*|[^.\[\]*'\"]+)|\[(\*|-?\d+|'[^']*'|\"[^\"]*\")\]")
 

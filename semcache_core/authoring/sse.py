@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+__all__ = ["Event", "EventStream", "framed"]
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -17,7 +19,7 @@ class Event(msgspec.Struct, frozen=True):
 class EventStream:
     """Collects chunks that end anywhere and gives back the events that are complete. Comments and pings are dropped.
 
-    Lines may end in CR, LF or CRLF. It holds one unfinished event at most; who feeds it bounds how much that can be.
+    Lines may end in CR, LF or CRLF. It holds one unfinished event at most; the caller bounds how much that can be.
     """
 
     __slots__ = ("_at", "_begun", "_buffer", "_carriage")

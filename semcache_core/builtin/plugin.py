@@ -25,11 +25,8 @@ def semcache_response_stores() -> list[Component]:
 
 @hookimpl
 def semcache_key_extractors() -> list[Component]:
-    """Offer OpenAI's chat protocol and generic JSON APIs."""
-    return [
-        Component("openai-chat", "semcache_core.extractors.openai_chat:OpenAIChat", "POST .../chat/completions"),
-        Component("json", "semcache_core.extractors.json_body:JsonBody", "JSON APIs on the paths of routes"),
-    ]
+    """Offer JSON APIs of every kind."""
+    return [Component("json", "semcache_core.builtin.json:JsonBody", "JSON APIs on the paths of routes")]
 
 
 @hookimpl

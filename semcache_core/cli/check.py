@@ -70,11 +70,17 @@ def _print_settings(out: Console, config: Config, made: list[Made]) -> None:
         add_rows(shown, list(_rows(config, choice.path, each.options)))
     for number, route in enumerate(config.routes):
         given = [row for row in _rows(config, f"route[{number}]", route) if row[2] != "default"]
+        own = [(path, options) for each in made for path, options in each.route_options if _is_below(path, number)]
+        given += [row for path, options in own for row in _rows(config, path, options) if row[2] != "default"]
         add_rows(shown, [("", "", ""), *given])
     for number, rule in enumerate(config.normalise):
         add_rows(shown, [("", "", ""), *_rows(config, f"normalise[{number}]", rule)])
     out.print(shown)
     out.print()
+
+
+def _is_below(path: str, route: int) -> bool:
+    return path.startswith(f"route[{route}].")
 
 
 def _rows(config: Config, path: str, options: msgspec.Struct) -> Iterator[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 from semcache_core.authoring.json_paths import parse_path
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
-from semcache_core.config.model import Choice, Config
+from semcache_core.config.model import Choice, Config, ExtractorChoices, OwnTable
 from semcache_core.config.problems import Problems
 from semcache_core.config.sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 from semcache_core.errors import ConfigError
@@ -23,9 +23,14 @@ from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Norm
 S = TypeVar("S", bound=msgspec.Struct)
 
 DEFAULT_STORE = "sqlite"
-DEFAULT_EXTRACTORS = ("openai-chat", "json")
 DEFAULT_VERIFIERS = ("text-guard",)
 """In use where it is installed; without a verifier only equal requests match."""
+ROUTE_OPTIONS = frozenset(field.encode_name for field in msgspec.structs.fields(RouteOptions))
+# Only for a friendlier message, where one of these is written to the core: whose option it is.
+EXTRACTORS_OWN = {
+    **dict.fromkeys(("text", "ignore", "methods"), "json"),
+    **dict.fromkeys(("tool_calls", "finish_reasons", "usage_on_hit"), "openai-chat"),
+}
 
 
 def load(
@@ -56,9 +61,9 @@ class _Loader:
         self._check_secret(http.identity_secret)
         limits = self._core("limits", LimitOptions)
         single = {name: self._single(name) for name in COMPONENT_TABLES}
-        key_extractors = self._several("key_extractors", DEFAULT_EXTRACTORS)
+        key_extractors = self._extractors()
         verifiers = self._several("verifiers", DEFAULT_VERIFIERS)
-        routes = self._list("route", RouteOptions)
+        routes, own_tables = self._routes()
         normalise = self._list("normalise", Normalise)
         self._check_routes(routes)
         self._check_patterns(normalise)
@@ -74,6 +79,7 @@ class _Loader:
             key_extractors=key_extractors,
             verifiers=verifiers,
             routes=routes,
+            own_tables=own_tables,
             normalise=normalise,
             given=frozenset(_paths(self.tables, "")),
             origins=self.sources.origins,
@@ -82,7 +88,8 @@ class _Loader:
 
     def _core(self, name: str, kind: type[S]) -> S:
         # After a mistake the defaults stand in, only until all mistakes are known.
-        return to_struct(kind, self._table(name), path=name, problems=self.problems) or kind()
+        table = self._without_extractors_own(name, self._table(name), under="[key_extractors] ")
+        return to_struct(kind, table, path=name, problems=self.problems) or kind()
 
     def _table(self, name: str) -> Any:
         return self.tables.get(name, {})
@@ -109,43 +116,98 @@ class _Loader:
         return Choice(use=use, path=name, named_at=f"{name}.use", options=options)
 
     def _several(self, name: str, default: tuple[str, ...]) -> tuple[Choice, ...]:
-        """Read ``[key_extractors]`` and its like: a list of names, and a table of options for any of them."""
+        """Read ``[verifiers]``: a list of names, and a table of options for any of them."""
+        table = self._table_of_several(name)
+        use = self._names(table, f"{name}.use", default)
+        options = {key: value for key, value in table.items() if key != "use"}
+        self._check_owners(name, options, use)
+        return tuple(self._one_of_several(name, "use", each, options) for each in use)
+
+    def _extractors(self) -> ExtractorChoices:
+        """Read ``[key_extractors]``: ``use`` replaces the installed ones, ``add`` comes on top of either."""
+        table = self._table_of_several("key_extractors")
+        use, add = (self._names(table, f"key_extractors.{key}", ()) for key in ("use", "add"))
+        options = {key: value for key, value in table.items() if key not in ("use", "add")}
+        implied = "use" not in table
+        if not implied:  # Otherwise the registry knows who is in, and assembly looks.
+            self._check_owners("key_extractors", options, (*use, *add))
+        for name in [name for name, own in options.items() if not _is_table(own)]:
+            self.problems.add(f"key_extractors.{name}", "expected a table of its options")
+            del options[name]
+        named = [("use", each) for each in use] + [("add", each) for each in add if each not in use]
+        choices = tuple(self._one_of_several("key_extractors", key, each, options) for key, each in named)
+        return ExtractorChoices(named=choices, implied=implied, options=options)
+
+    def _table_of_several(self, name: str) -> Mapping[str, Any]:
         table = self._table(name)
-        if not isinstance(table, Mapping):
-            self.problems.add(name, 'expected a table, for example use = ["name"]')
-            return ()
-        named = table.get("use", default)
-        listed_names = isinstance(named, list | tuple)
-        use = [known for each in named if (known := _name(each)) is not None] if listed_names else []
-        if not listed_names or len(use) != len(named):
-            self.problems.add(f"{name}.use", 'expected a list of names, for example ["name"]')
+        if isinstance(table, Mapping):
+            return table
+        self.problems.add(name, 'expected a table, for example use = ["name"]')
+        return {"use": ()}
+
+    def _names(self, table: Mapping[str, Any], path: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        named = table.get(path.rpartition(".")[2], default)
+        is_list = isinstance(named, list | tuple)
+        use = [known for each in named if (known := _name(each)) is not None] if is_list else []
+        if not is_list or len(use) != len(named):
+            self.problems.add(path, 'expected a list of names, for example ["name"]')
             return ()
         if len(set(use)) != len(use):
-            self.problems.add(f"{name}.use", "names a component twice")
-        options = {key: value for key, value in table.items() if key != "use"}
+            self.problems.add(path, "names a component twice")
+        return tuple(use)
+
+    def _check_owners(self, table: str, options: Mapping[str, Any], use: Sequence[str]) -> None:
         for key in options:
             if key not in use and key not in {_bare(each) for each in use}:
                 hint = did_you_mean(key, use) or f"; in use: {listed(use)}"
-                self.problems.add(f"{name}.{key}", f"options of a component that {name}.use does not name{hint}")
-        return tuple(self._one_of_several(name, each, options) for each in use)
+                self.problems.add(f"{table}.{key}", f"options of a component that {table}.use does not name{hint}")
 
-    def _one_of_several(self, table: str, use: str, options: Mapping[str, Any]) -> Choice:
+    def _one_of_several(self, table: str, named_in: str, use: str, options: Mapping[str, Any]) -> Choice:
         key = use if use in options else _bare(use)
         path = f"{table}.{key}"
         own = options.get(key, {})
         if not isinstance(own, Mapping):
             self.problems.add(path, "expected a table of its options")
             own = {}
-        return Choice(use=use, path=path, named_at=f"{table}.use", options=own)
+        return Choice(use=use, path=path, named_at=f"{table}.{named_in}", options=own)
+
+    def _routes(self) -> tuple[tuple[RouteOptions, ...], tuple[OwnTable, ...]]:
+        """Read each ``[[route]]``: the core's options, and a table for each key extractor that it speaks to."""
+        routes, own_tables = [], []
+        for place, table in enumerate(self._tables("route")):
+            path = f"route[{place}]"
+            own = {key: value for key, value in table.items() if _is_own(key, value)} if _is_table(table) else {}
+            rest = {key: value for key, value in table.items() if key not in own} if own else table
+            rest = self._without_extractors_own(path, rest)
+            route = to_struct(RouteOptions, rest, path=path, problems=self.problems)
+            if route is not None:
+                routes.append(route)
+                own_tables += [
+                    OwnTable(extractor=str(name), route=route.path, path=f"{path}.{name}", options=options)
+                    for name, options in own.items()
+                ]
+        return tuple(routes), tuple(own_tables)
+
+    def _without_extractors_own(self, path: str, table: Any, *, under: str = "") -> Any:
+        """Return ``table`` without what is an option of a key extractor; say where that belongs."""
+        own = [key for key in table if key in EXTRACTORS_OWN] if _is_table(table) else []
+        for key in own:
+            name = EXTRACTORS_OWN[key]
+            remedy = f"{under}{name} = {{ {key} = {_as_toml(table[key])} }}"
+            self.problems.add(f"{path}.{key}", f"is an option of the key extractor {name!r}: write {remedy}")
+        return {key: value for key, value in table.items() if key not in own} if own else table
+
+    def _tables(self, name: str) -> Sequence[Any]:
+        tables = self.tables.get(name, [])
+        if isinstance(tables, list | tuple):
+            return tables
+        self.problems.add(name, f"expected a list of tables: write [[{name}]]")
+        return ()
 
     def _list(self, name: str, kind: type[S]) -> tuple[S, ...]:
-        tables = self.tables.get(name, [])
-        if not isinstance(tables, list | tuple):
-            self.problems.add(name, f"expected a list of tables: write [[{name}]]")
-            return ()
         made = [
             to_struct(kind, table, path=f"{name}[{place}]", problems=self.problems)
-            for place, table in enumerate(tables)
+            for place, table in enumerate(self._tables(name))
         ]
         return tuple(each for each in made if each is not None)
 
@@ -159,11 +221,6 @@ class _Loader:
         for place, path in enumerate(paths):
             if path in paths[:place]:
                 self.problems.add(f"route[{place}].path", f"there is a route for {path!r} already; join the two")
-        for place, route in enumerate(routes):
-            if route.text is not None:
-                self._check_json_path(f"route[{place}].text", route.text)
-            for index, member in enumerate(route.ignore):
-                self._check_json_path(f"route[{place}].ignore[{index}]", member)
 
     def _check_patterns(self, rules: tuple[Normalise, ...]) -> None:
         for place, rule in enumerate(rules):
@@ -186,6 +243,23 @@ def _no_table(name: str) -> str:
             # Where a TOML file begins without a heading.
             return f"is an option of [{table}]: write it below that line"
     return f"unknown table{did_you_mean(name, TABLES) or f'; tables: {listed(TABLES)}'}"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_own(key: object, value: object) -> bool:
+    """Say whether a member of a route is a table for a key extractor: who that may be, only the registry knows."""
+    return isinstance(value, Mapping) and isinstance(key, str) and key not in ROUTE_OPTIONS
+
+
+def _as_toml(value: object) -> str:
+    """Return a value as it may be written in a file; what JSON and TOML write alike is all that is needed here."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+        return "..."
 
 
 def _default_store(table: str) -> Choice:

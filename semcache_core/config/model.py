@@ -30,6 +30,43 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Choice {self.path}: {self.use!r}>"  # Options may be passwords that stand in a file in plain.
 
 
+class ExtractorChoices(msgspec.Struct, frozen=True, kw_only=True):
+    """``[key_extractors]``: which are chosen by name, and whether the installed ones are in as well."""
+
+    named: tuple[Choice, ...]
+    """Those of ``use``, then those of ``add``."""
+    implied: bool
+    """True without ``use``: every installed one is in whose claims overlap with nobody's."""
+    options: Mapping[str, Any]
+    """The tables of options as they stand in the configuration, by name."""
+
+    def implied_choice(self, name: str) -> Choice:
+        """Return the choice of an installed extractor that nobody named, with the options that it was given."""
+        return Choice(
+            use=name,
+            path=f"key_extractors.{name}",
+            named_at="key_extractors.use",
+            options=self.options.get(name, {}),
+        )
+
+    def __repr__(self) -> str:
+        return f"<ExtractorChoices {self.named!r}>"
+
+
+class OwnTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``[[route]] NAME = {...}``: options for one route of the key extractor called NAME, not yet validated."""
+
+    extractor: str
+    route: str
+    """The route's path."""
+    path: str
+    """The key path of the table, for example ``route[0].json``."""
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<OwnTable {self.path}>"
+
+
 class Policies(msgspec.Struct, frozen=True):
     """What holds where: for every route, and for the rest."""
 
@@ -54,10 +91,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """None: the first installed local one."""
     vector_store: Choice
     response_store: Choice
-    key_extractors: tuple[Choice, ...]
+    key_extractors: ExtractorChoices
     verifiers: tuple[Choice, ...]
     """Unless ``verifiers.use`` is given: the default, which need not be installed."""
     routes: tuple[RouteOptions, ...]
+    own_tables: tuple[OwnTable, ...]
+    """What the routes say to key extractors."""
     normalise: tuple[Normalise, ...]
     given: frozenset[str]
     """The key paths that were set; everything else is a default."""

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from semcache_core.extractors.json_body import JsonBody
 from semcache_core.http.profile import KnownRequest, RequestProfile
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.http import HttpKeys
 from semcache_core.keys.identity import LONGEST_PATH
-from semcache_core.protocols import KeyExtractor, SupportsAnswers
+from semcache_core.protocols import KeyExtractor, SupportsAnswers, SupportsPaths
 from semcache_core.runtime.opening import Runtime
-from semcache_core.settings import HttpOptions, RouteOptions
+from semcache_core.settings import HttpOptions
 from semcache_core.types import Bypass
 
 _RESOLVED_KEPT = 4096
@@ -102,7 +101,6 @@ class DriverContext:
             policy=policy,
             traits=extractor.traits,
             obeys=obeys,
-            zero_usage=policy.usage_on_hit == "zero",
         )
         if policy.match == "semantic" or "mode" not in self.allow:
             return route
@@ -114,13 +112,10 @@ class DriverContext:
 
 
 def _with_paths(runtime: Runtime, deployment: Deployment) -> Mapping[str, KeyExtractor]:
-    """Return the extractors, ``json`` with the paths that this driver's own settings add to the configuration's."""
-    known = runtime.extractors.get("json")
-    if not deployment.paths or not isinstance(known, JsonBody):
+    """Return the extractors; those that can take paths also claim the ones that this driver's own settings name."""
+    if not deployment.paths:
         return runtime.extractors
-    extended = JsonBody(known.options)
-    extended.follow(
-        [*runtime.config.routes, *(RouteOptions(path=path, methods=deployment.methods) for path in deployment.paths)],
-        runtime.config.normalise,
-    )
-    return {**runtime.extractors, "json": extended}
+    return {
+        name: one.with_paths(deployment.paths, deployment.methods) if isinstance(one, SupportsPaths) else one
+        for name, one in runtime.extractors.items()
+    }

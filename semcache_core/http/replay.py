@@ -54,7 +54,7 @@ def replayed(
         exact=found.source == "exact",
         fresh_id=fresh_id,
         now=now,
-        zero_usage=route.zero_usage,
+        route=route.policy.route,
     )
     reply = route.answers.reply(answer, framing)
     if reply is None:

@@ -19,7 +19,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     by_application: bool = False
     """The application names the caller; no header does."""
     paths: tuple[str, ...] = ()
-    """Further path suffixes that the ``json`` extractor claims."""
+    """Further path suffixes for the extractors that take paths: ``json``, for one."""
     methods: tuple[str, ...] = ("POST",)
     """The methods it claims there."""
 
@@ -35,7 +35,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     traits: Traits
     obeys: bool
     """Whether the Cache-Control of answers counts here."""
-    zero_usage: bool
-    """Whether hits report no usage."""
     comparing: Route | None = None
     """The same for a caller who has near texts compared where only equal ones would be; None where nobody may."""

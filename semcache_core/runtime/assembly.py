@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
 from semcache_core.config.model import Choice, Config
 from semcache_core.config.problems import Problems
@@ -14,6 +16,7 @@ from semcache_core.errors import ConfigError, PluginError
 from semcache_core.keys.identity import IdentityRule
 from semcache_core.protocols import (
     Embedder,
+    ExtractorRoute,
     KeyExtractor,
     ResponseStore,
     SupportsRules,
@@ -22,7 +25,9 @@ from semcache_core.protocols import (
     Verifier,
 )
 from semcache_core.runtime import notices
+from semcache_core.runtime.claims import in_order, rivals
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
+from semcache_core.settings import RouteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Made:
     offer: Offer
     options: msgspec.Struct
     component: Any
+    route_options: tuple[tuple[str, msgspec.Struct], ...] = ()
+    """What routes say to a key extractor, by key path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +111,81 @@ class Assembly:
             self._make("embedders", embedder)
         self._make("vector_stores", config.vector_store)
         self._make("response_stores", config.response_store)
-        for choice in config.key_extractors:
-            self._make("key_extractors", choice)
-        self._refuse_equal_extractors()
+        self._make_extractors()
         for choice in self._verifiers():
             self._make("verifiers", choice)
         for made in self._of("response_stores"):
             check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
+
+    def _make_extractors(self) -> None:
+        """Make those that are named, in their order; then, unless ``use`` says who is in, what else is installed."""
+        choices = self._config.key_extractors
+        for choice in choices.named:
+            self._make("key_extractors", choice)
+        self._refuse_equal_extractors()
+        if choices.implied:
+            named = self._of("key_extractors")
+            implied = self._implied_extractors({made.offer.component.name for made in named})
+            self.made += self._without_rivals(named, implied)
+        names = {made.offer.component.name for made in self._of("key_extractors")}
+        if choices.implied:
+            for name in choices.options.keys() - names - {made.choice.use for made in self._of("key_extractors")}:
+                hint = did_you_mean(str(name), names) or f"; in use: {listed(names)}"
+                self.problems.add(f"key_extractors.{name}", f"options of a key extractor that is not in use{hint}")
+        self._check_own_tables(names)
+
+    def _check_own_tables(self, names: set[str]) -> None:
+        for table in self._config.own_tables:
+            if table.extractor not in names:
+                known = {*names, *RouteOptions.__struct_fields__}
+                hint = f"in use: {listed(names)}{did_you_mean(table.extractor, known)}"
+                self.problems.add(table.path, f"no key extractor of this name; {hint}")
+
+    def _implied_extractors(self, taken: set[str]) -> list[Made]:
+        """Make every installed extractor whose name is not taken. One that does not work is told, and stops nobody."""
+        offers: dict[str, list[Offer]] = {}
+        for offer in self._registry.offers("key_extractors"):
+            offers.setdefault(offer.component.name, []).append(offer)
+        implied = []
+        for name in offers.keys() - taken:
+            if len(offers[name]) > 1:
+                ways = listed(f"{offer.distribution}/{name}" for offer in offers[name])
+                self.notices.append(
+                    f"the key extractor {name!r} is installed twice, so neither is used; put one of {ways} into "
+                    "key_extractors.add"
+                )
+                continue
+            choice = self._config.key_extractors.implied_choice(name)
+            try:
+                made = self._finished("key_extractors", choice, offers[name][0])
+            except PluginError as error:
+                self.notices.append(f"an installed key extractor is left out: {error}")
+            except ConfigError as error:
+                self.problems.note(str(error))
+            else:
+                implied += [] if made is None else [made]
+        return sorted(implied, key=lambda made: made.choice.use)
+
+    def _without_rivals(self, named: list[Made], implied: list[Made]) -> list[Made]:
+        """Return the implied extractors in the order in which they are asked, less those that contradict another."""
+        chosen = [made.component for made in named]
+        free = [made for made in implied if not rivals(chosen, of=made.component)]
+        components = [made.component for made in free]
+        sound, told = [], set()
+        for component in in_order(components):
+            (made,) = (each for each in free if each.component is component)
+            against = rivals(components, of=component)
+            if not against:
+                sound.append(made)
+                continue
+            names = listed([made.choice.use, *(each.choice.use for each in free if each.component in against)])
+            if names not in told:
+                told.add(names)
+                self.notices.append(
+                    f"the key extractors {names} claim the same requests, so none of them is used; put one into "
+                    "key_extractors.add"
+                )
+        return sound
 
     def _refuse_equal_extractors(self) -> None:
         """An extractor's name is its protocol in every partition, so one cache has one of a name."""
@@ -173,20 +248,47 @@ class Assembly:
             raise PluginError(f"{named}: {offer.component.factory} has no Options, a frozen msgspec.Struct")
         try:
             options = to_struct(struct, choice.options, path=choice.path, problems=self.problems)
-            if options is None:
+            own = self._route_options(factory, offer) if kind == "key_extractors" else {}
+            if options is None or own is None:
                 return None
             try:
                 component = factory(options)
             except ConfigError as error:
                 raise ConfigError(f"{self._config.where(choice.path)}: {error}") from error
             if isinstance(component, SupportsRules):
-                component.follow(self._config.routes, self._config.normalise)
+                component.follow(self._followed(own), self._config.normalise)
         except ConfigError:
             raise
         except Exception as error:
             # Not its text, which may quote a password; the cause stays attached.
             raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
-        return Made(kind, choice, offer, options, component)
+        return Made(kind, choice, offer, options, component, tuple((path, each) for path, each in own.values()))
+
+    def _route_options(self, factory: Any, offer: Offer) -> dict[str, tuple[str, msgspec.Struct]] | None:
+        """Return what routes say to an extractor, by route, with key paths; None where something of it is wrong."""
+        struct = getattr(factory, "RouteOptions", None)
+        own: dict[str, tuple[str, msgspec.Struct]] = {}
+        wrong = False
+        for table in self._config.own_tables:
+            if table.extractor != offer.component.name:
+                continue
+            if struct is None:
+                self.problems.add(table.path, "this key extractor has no options for a route")
+                made = None
+            else:
+                made = to_struct(struct, table.options, path=table.path, problems=self.problems)
+            if made is None:
+                wrong = True
+            else:
+                own[table.route] = (table.path, made)
+        return None if wrong else own
+
+    def _followed(self, own: Mapping[str, tuple[str, msgspec.Struct]]) -> list[ExtractorRoute]:
+        routes = []
+        for route in self._config.routes:
+            path, options = own.get(route.path, ("", None))
+            routes.append(ExtractorRoute(route.path, options, self._config.where(path) if path else ""))
+        return routes
 
 
 def check_shared_store(store: object, config: Config, *, name: str, problems: Problems) -> None:

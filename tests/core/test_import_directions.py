@@ -21,8 +21,11 @@ EXTRA = {"cli": {"click", "rich"}, "testing": {"pytest", "hypothesis"}}
 OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core.keys.jwt": {"jwt"}}
 """Used where they are installed, and done without, or asked for by name, where they are not."""
 
+AUTHORING = ("suggest", "json_form", "json_paths", "rules", "sse", "ndjson", "bodies", "worker")
+
 SANS_IO = (
-    *("types", "errors", "settings", "protocols", "authoring", "keys", "extractors"),
+    *("types", "errors", "settings", "protocols", "keys", "builtin.json"),
+    *(f"authoring.{name}" for name in AUTHORING if name != "worker"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
     *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "route", "profile", "request")),
     *("http.recording", "http.replay"),
@@ -34,9 +37,10 @@ DOING = {
 }
 TABLE = REPOSITORY / "docs" / "explanation" / "architecture.md"
 
-PUBLIC = {
+PUBLIC: dict[str, set[str] | None] = {
     "semcache_core": {"SemanticCache", "Lookup", "Stats", "DoNotCache", "cached"},
     "semcache_core.library.cache": {"SemanticCache"},
+    **{f"semcache_core.authoring.{name}": None for name in AUTHORING},
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from semcache_core.builtin.sqlite.file import identity, is_damage, mark_damaged, open_file, open_reader, unavailable
 from semcache_core.builtin.sqlite.options import FileOptions
 from semcache_core.builtin.sqlite.room import make_room
-from semcache_core.builtin.sqlite.worker import Worker
+from semcache_core.builtin.sqlite.worker import ConnectionWorker
 from semcache_core.errors import NotOpenError, StoreUnavailable
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class SharedFile:
         self._owner = owner
         self._path = Path(options.path)
         self._process = 0
-        self._worker: Worker | None = None
+        self._worker: ConnectionWorker | None = None
         self._reader: sqlite3.Connection | None = None
         self._watching: asyncio.Task[None] | None = None
         self._identity: tuple[int, int] | None = None
@@ -50,8 +50,7 @@ class SharedFile:
         self._path = Path(os.path.abspath(os.path.expanduser(self._options.path)))  # noqa: ASYNC240  no I/O in it
         self._process = os.getpid()
         self._identity, self._unusable, self.secret = None, None, b""
-        worker = Worker(f"semcache-{self._owner}", after_writes=self._after_writes)
-        worker.start()
+        worker = ConnectionWorker(f"semcache-{self._owner}", after_writes=self._after_writes)
         self._worker = worker
         try:
             await self._connect()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from semcache_core.builtin.sqlite.worker import Worker
+from semcache_core.builtin.sqlite.worker import ConnectionWorker
 from semcache_core.errors import NotOpenError, StoreUnavailable
 
 from .sqlite_stores import (
@@ -50,8 +50,7 @@ def test_one_bad_write_does_not_take_its_neighbours_with_it(path: Path) -> None:
 def test_writes_that_wait_together_are_committed_together() -> None:
     async def body() -> None:
         commits: list[int] = []
-        worker = Worker("semcache-test", after_writes=lambda: commits.append(1))
-        worker.start()
+        worker = ConnectionWorker("semcache-test", after_writes=lambda: commits.append(1))
         gate = threading.Event()
         await worker.submit(lambda: worker.use(sqlite3.connect(":memory:", isolation_level=None)))
         worker.submit(gate.wait)

@@ -38,7 +38,7 @@ def test_without_any_file_everything_is_a_default() -> None:
 
     assert (config.vector_store.use, config.response_store.use) == ("sqlite", "sqlite")
     assert config.embedder is None
-    assert [choice.use for choice in config.key_extractors] == ["openai-chat", "json"]
+    assert (config.key_extractors.named, config.key_extractors.implied) == ((), True)
     assert [choice.use for choice in config.verifiers] == ["text-guard"]
     assert config.place_of("semcache.ttl") == "default"
 

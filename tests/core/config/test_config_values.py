@@ -186,7 +186,7 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         ("[limits]\nembed_deadline = 0\n", "limits.embed_deadline: expected a duration above 0 such as 90, "),
         ("namespace = 'bot'\n", "my.toml: namespace: is an option of [semcache]: write it below that line"),
         ("[semcache]\ntll = 3\n", "my.toml: semcache.tll: unknown option; did you mean 'ttl'?"),
-        ("[semcache]\nqqqq = 3\n", "my.toml: semcache.qqqq: unknown option; known: 'finish_reasons', 'jitter', "),
+        ("[semcache]\nqqqq = 3\n", "my.toml: semcache.qqqq: unknown option; known: 'jitter', 'match', "),
         (
             '[semcache]\npreset = "save"\n',
             "my.toml: semcache.preset: expected 'balanced', 'loose' or 'safe', got 'save'; did you mean 'safe'?",
@@ -235,12 +235,34 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
             "my.toml: normalise[0].path: the JSON path '$.a..b' is not understood from '..b' on",
         ),
         (
-            "[[route]]\npath = '/a'\ntext = '$..q'\n",
-            "my.toml: route[0].text: the JSON path '$..q' is not understood from '..q' on",
+            "[[route]]\npath = '/a'\ntext = '$.q'\n",
+            "my.toml: route[0].text: is an option of the key extractor 'json': write json = { text = \"$.q\" }",
         ),
         (
-            "[[route]]\npath = '/a'\nignore = ['x', '$[']\n",
-            "my.toml: route[0].ignore[1]: the JSON path '$[' is not understood from '[' on",
+            "[[route]]\npath = '/a'\nignore = ['x', 'y']\n",
+            'my.toml: route[0].ignore: is an option of the key extractor \'json\': write json = { ignore = ["x","y"] }',
+        ),
+        (
+            "[[route]]\npath = '/a'\nmethods = ['GET']\n",
+            "my.toml: route[0].methods: is an option of the key extractor 'json': write json = { methods = [\"GET\"] }",
+        ),
+        (
+            "[[route]]\npath = '/a'\ntool_calls = 'never'\n",
+            "route[0].tool_calls: is an option of the key extractor 'openai-chat': "
+            'write openai-chat = { tool_calls = "never" }',
+        ),
+        (
+            "[[route]]\npath = '/a'\nusage_on_hit = 'zero'\n",
+            'write openai-chat = { usage_on_hit = "zero" }',
+        ),
+        (
+            "[semcache]\nfinish_reasons = ['eos']\n",
+            "my.toml: semcache.finish_reasons: is an option of the key extractor 'openai-chat': "
+            'write [key_extractors] openai-chat = { finish_reasons = ["eos"] }',
+        ),
+        (
+            "[key_extractors]\nadd = 'x'\n",
+            'my.toml: key_extractors.add: expected a list of names, for example ["name"]',
         ),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -50,6 +52,32 @@ def test_every_hook_stands_on_its_page_with_its_parameters() -> None:
     for name, _ in REFERENCE.hook_functions():
         assert f"## `{name}`" in page
     assert "semcache_may_store(query: Query, entry: Record) -> bool | None" in page
+
+
+@pytest.mark.parametrize("module", REFERENCE.authoring_modules(), ids=lambda module: module.__name__)
+def test_every_helper_for_authors_is_documented(module: ModuleType) -> None:
+    bare = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, type) and not issubclass(value, Exception):
+            bare += [f"{name}.{member}" for member, method in REFERENCE.public_methods(value) if not method.__doc__]
+        documented = value.__doc__ if isinstance(value, type | FunctionType) else REFERENCE.constants(module).get(name)
+        bare += [] if documented else [name]
+    assert not bare
+    page = REFERENCE.authoring_page()
+    assert f"## `{module.__name__}`" in page
+    assert [name for name in module.__all__ if f"### `{name}`" not in page] == []
+
+
+def test_every_public_name_of_a_helper_module_is_in_its_all() -> None:
+    # What distributions may import is every name without an underscore; what is documented is what __all__ names.
+    for module in REFERENCE.authoring_modules():
+        tree = ast.parse(inspect.getsource(module))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assigned = (node for node in tree.body if isinstance(node, ast.Assign))
+        defined |= {target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)}
+        public = {name for name in defined if not name.startswith("_") and name != "T"}
+        assert public <= set(module.__all__), module.__name__
 
 
 @pytest.mark.parametrize("module", [errors, protocols])

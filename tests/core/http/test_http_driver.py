@@ -871,8 +871,8 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(fresh: bool) -> None:
 
 @pytest.mark.parametrize("half", ["extract", "recorder", "feed", "finish", "reply"])
 def test_an_extractor_that_raises_never_reaches_the_caller(half: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from semcache_core.extractors import openai_answers
-    from semcache_core.extractors.openai_chat import OpenAIChat
+    from semcache_core.authoring.bodies import JsonRecorder
+    from semcache_openai.chat import OpenAIChat
 
     def broken(*args: Any, **options: Any) -> Any:
         raise ZeroDivisionError
@@ -880,7 +880,7 @@ def test_an_extractor_that_raises_never_reaches_the_caller(half: str, monkeypatc
     async def main() -> None:
         async with serving() as rig:
             await rig.client.chat()
-            owner = openai_answers._JsonRecorder if half in ("feed", "finish") else OpenAIChat
+            owner = JsonRecorder if half in ("feed", "finish") else OpenAIChat
             monkeypatch.setattr(owner, half, broken)
             answer = await rig.client.chat(
                 "something else about Paris" if half != "reply" else "What is the capital of France?"

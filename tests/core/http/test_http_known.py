@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.builtin.memory.vectors import MemoryVectorStore
-from semcache_core.extractors.openai_chat import OpenAIChat
 from semcache_core.http.context import DriverContext
 from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.types import Bypass, Key, Request, Stored
+from semcache_openai.chat import OpenAIChat
 
 from .asgi_client import serving
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from semcache_core.extractors.json_body import JsonBody, JsonOptions
-from semcache_core.extractors.openai_chat import OpenAIChat
+from semcache_core.builtin.json import JsonBody, JsonOptions
 from semcache_core.keys.digests import Digests, members_of, namespace_tag, partition_tag, tag_digest, veto_id
 from semcache_core.keys.http import HttpKeys, ResolvedCaller, Target
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import Bypass, Key, Query, Request
+from semcache_openai.chat import OpenAIChat
 
 KEYS = HttpKeys(Digests(b"a secret of sixteen bytes or more"), options=HttpOptions())
 CHAT = OpenAIChat()

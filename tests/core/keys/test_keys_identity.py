@@ -419,7 +419,7 @@ def test_header_names_that_callers_make_up_are_not_remembered_for_ever() -> None
     keys = keys_for()
     for number in range(3000):
         keys.admit(TARGET, [AUTH, (b"x-%d" % number, b"")], now=NOW)
-    assert len(keys._rule._llm.known) <= 1024
+    assert len(keys._rule._plain.known) <= 1024
 
 
 def test_header_names_that_callers_make_up_never_crowd_out_the_usual_ones() -> None:

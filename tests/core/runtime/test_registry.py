@@ -59,7 +59,6 @@ def test_the_built_ins_are_offered_through_the_same_entry_points_as_outsiders() 
         ("vector_stores", "sqlite"),
         ("response_stores", "memory"),
         ("response_stores", "sqlite"),
-        ("key_extractors", "openai-chat"),
         ("key_extractors", "json"),
         ("commands", "check"),
     }

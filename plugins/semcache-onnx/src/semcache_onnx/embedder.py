@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
+from semcache_core.authoring.worker import Worker
 from semcache_core.errors import EmbedderUnavailable, NotOpenError
 from semcache_core.protocols import Thresholds
 from semcache_core.types import Vector
 
 from .options import OnnxOptions
-from .worker import Worker
 
 if TYPE_CHECKING:
     from .model import LoadedModel
@@ -45,7 +45,8 @@ class OnnxEmbedder:
 
     async def __aenter__(self) -> Self:
         """Load the model. Raises ConfigError, PluginError or EmbedderUnavailable; each names the remedy."""
-        thread = Worker("semcache-onnx")
+        # onnxruntime aborts the process if its libraries are taken down while it runs.
+        thread = Worker("semcache-onnx", join_at_exit=True)
         began = time.perf_counter()
         try:
             files, model = await thread.run(partial(_load, self._options))

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.json_form import check_names
-from semcache_core.extractors.openai_names import (
+from semcache_core.types import Bypass
+
+from .names import (
     AUDIENCE,
     CHOOSABLE_TOOLS,
     DELIVERY,
@@ -21,7 +23,6 @@ from semcache_core.extractors.openai_names import (
     TOOL,
     TOP,
 )
-from semcache_core.types import Bypass
 
 __all__ = ["CONTAINERS", "MALFORMED", "Shape", "is_on", "shape_of", "why_bypassed"]
 

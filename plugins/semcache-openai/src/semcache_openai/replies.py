@@ -26,25 +26,32 @@ _END = framed(b"[DONE]")
 _TEXTS = ("reasoning_content", "reasoning", "content", "refusal")
 
 
-def reply(answer: Answer, framing: Framing) -> Reply | None:
-    """Return the framed answer, or None where it lacks what the caller's mode needs."""
+def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Reply | None:
+    """Return the framed answer, or None where it lacks what the caller's mode needs.
+
+    ``zero_usage``: a hit cost no tokens, and says so.
+    """
     if not framing.streamed:
         if "whole" not in answer.offers or answer.form != "body":
             return None
-        return Reply(_JSON, (_json(answer.body, framing),))
+        return Reply(_JSON, (_json(answer.body, framing, zero_usage),))
     if "stream" not in answer.offers or ("usage" in framing.required and "usage" not in answer.offers):
         return None
-    pieces = _replayed(answer.body, framing) if answer.form == "events" else _chunks(_decode(answer.body), framing)
+    pieces = (
+        _replayed(answer.body, framing, zero_usage)
+        if answer.form == "events"
+        else _chunks(_decode(answer.body), framing, zero_usage)
+    )
     return Reply(_STREAM, tuple(pieces))
 
 
-def _json(body: bytes, framing: Framing) -> bytes:
-    if framing.exact and not framing.zero_usage:
+def _json(body: bytes, framing: Framing, zero_usage: bool) -> bytes:
+    if framing.exact and not zero_usage:
         return body
-    return _encode(_renewed(_decode_members(body), framing))
+    return _encode(_renewed(_decode_members(body), framing, zero_usage))
 
 
-def _renewed(members: dict[str, msgspec.Raw], framing: Framing) -> dict[str, msgspec.Raw]:
+def _renewed(members: dict[str, msgspec.Raw], framing: Framing, zero_usage: bool) -> dict[str, msgspec.Raw]:
     """Return the members with what belongs to this answer alone made anew, where the stored answer has it at all."""
     fresh = dict(members)
     if not framing.exact:
@@ -52,7 +59,7 @@ def _renewed(members: dict[str, msgspec.Raw], framing: Framing) -> dict[str, msg
             fresh["id"] = msgspec.Raw(_encode(_fresh_id(_decode(members["id"]), framing)))
         if "created" in members:
             fresh["created"] = msgspec.Raw(_encode(int(framing.now)))
-    if framing.zero_usage and "usage" in members:
+    if zero_usage and "usage" in members:
         fresh["usage"] = msgspec.Raw(_encode(_zeroed(_decode(members["usage"]))))
     return fresh
 
@@ -71,7 +78,7 @@ def _zeroed(usage: object) -> object:
 # -- a canonical body as a stream -------------------------------------------------------------------------------------
 
 
-def _chunks(body: dict[str, Any], framing: Framing) -> Iterator[bytes]:
+def _chunks(body: dict[str, Any], framing: Framing, zero_usage: bool) -> Iterator[bytes]:
     wants_usage = "usage" in framing.required
     envelope, at_the_end = _envelope(body, framing)
     choices = [(choice.get("index", at), choice) for at, choice in enumerate(body["choices"])]
@@ -92,7 +99,7 @@ def _chunks(body: dict[str, Any], framing: Framing) -> Iterator[bytes]:
             {**envelope, "choices": [{"index": index, "delta": {}, **members}], **_no_usage(wants_usage), **last}
         )
     if wants_usage:
-        usage = _zeroed(body["usage"]) if framing.zero_usage else body["usage"]
+        usage = _zeroed(body["usage"]) if zero_usage else body["usage"]
         yield _event({**envelope, "choices": [], "usage": usage})
     yield _END
 
@@ -153,7 +160,7 @@ def _event(chunk: dict[str, Any]) -> bytes:
 # -- an event log as it was -------------------------------------------------------------------------------------------
 
 
-def _replayed(log: bytes, framing: Framing) -> Iterator[bytes]:
+def _replayed(log: bytes, framing: Framing, zero_usage: bool) -> Iterator[bytes]:
     for event in EventStream().feed(log):
         if event.data.strip() == b"[DONE]":
             yield _END
@@ -164,7 +171,7 @@ def _replayed(log: bytes, framing: Framing) -> Iterator[bytes]:
         )
         if is_usage and "usage" not in framing.required:
             continue
-        if framing.exact and not framing.zero_usage:
+        if framing.exact and not zero_usage:
             yield framed(event.data, name=event.name)
         else:
-            yield framed(_encode(_renewed(members, framing)), name=event.name)
+            yield framed(_encode(_renewed(members, framing, zero_usage)), name=event.name)

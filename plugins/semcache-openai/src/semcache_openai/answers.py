@@ -6,17 +6,18 @@ of caller; what cannot be assembled is stored as its event log (``form = "events
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
 from semcache_core.authoring.sse import EventStream, framed
-from semcache_core.extractors.openai_assembly import Assembly, Broken
-from semcache_core.extractors.openai_replies import reply
-from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
-from semcache_core.settings import Policy
-from semcache_core.types import Entity, Key
+from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
+from semcache_core.types import Key
+
+from .assembly import Assembly, Broken
+from .options import Terms
 
 WHOLE = "whole"
 """``Answer.offers``: everything a caller of the JSON mode gets from this upstream."""
@@ -31,59 +32,26 @@ _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_c
 _decode = msgspec.json.Decoder().decode
 
 
-class OpenAIChatAnswers:
-    """The answer half of the ``openai-chat`` extractor (``semcache_core.protocols.SupportsAnswers``)."""
-
-    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
-        """Return what records an answer of this content type, or why such an answer is not stored."""
-        kind = content_type(head)
-        if kind == b"text/event-stream":
-            return _StreamRecorder(key, policy)
-        if kind == b"application/json" or kind.endswith(b"+json"):
-            return _JsonRecorder(key, policy)
-        return Refused("content-type", complete=False)
-
-    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
-        return reply(answer, framing)
+def recorder_for(key: Key, head: AnswerHead, terms: Terms) -> Recorder | Refused:
+    """Return what records an answer of this content type, or why such an answer is not stored."""
+    kind = content_type(head)
+    if kind == b"text/event-stream":
+        return _StreamRecorder(key, terms)
+    if is_json(kind):
+        return JsonRecorder(partial(_judged, key, terms))
+    return Refused("content-type", complete=False)
 
 
-def content_type(head: AnswerHead) -> bytes:
-    """Return the media type without its parameters, in lower case; empty where the answer has none."""
-    for name, value in head.headers:
-        if name == b"content-type":
-            return _media_type(value)
-    return b""
-
-
-@lru_cache(maxsize=256)
-def _media_type(value: bytes) -> bytes:
-    return value.partition(b";")[0].strip().lower()
-
-
-class _JsonRecorder(Entity):
-    key: Key
-    policy: Policy
-    pieces: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> None:
-        self.pieces.append(chunk)
-
-    def finish(self) -> Answer | Refused:
-        body = b"".join(self.pieces)
-        try:
-            content = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Refused("malformed-answer", complete=False)
-        verdict = admit(content, self.key, self.policy)
-        if isinstance(verdict, Refused):
-            return verdict
-        return _answer(body, content, verdict, whole=True, stream=verdict.streamable)
+def _judged(key: Key, terms: Terms, content: Any, body: bytes) -> Answer | Refused:
+    verdict = admit(content, key, terms)
+    if isinstance(verdict, Refused):
+        return verdict
+    return _answer(body, content, verdict, whole=True, stream=verdict.streamable)
 
 
 class _StreamRecorder:
-    def __init__(self, key: Key, policy: Policy) -> None:
-        self._key, self._policy = key, policy
+    def __init__(self, key: Key, terms: Terms) -> None:
+        self._key, self._terms = key, terms
         self._events = EventStream()
         self._assembly = Assembly()
         self._log: list[bytes] = []
@@ -105,7 +73,7 @@ class _StreamRecorder:
         if not assembly.done:
             return Refused("no-terminal-event", complete=False)
         content = assembly.body()
-        verdict = admit(content, self._key, self._policy)
+        verdict = admit(content, self._key, self._terms)
         if isinstance(verdict, Refused):
             return verdict
         if assembly.raw or not verdict.streamable:
@@ -136,7 +104,7 @@ class Admission(msgspec.Struct, frozen=True):
 _PLAIN = Admission(exact_only=False, streamable=True)
 
 
-def admit(content: object, key: Key, policy: Policy) -> Admission | Refused:
+def admit(content: object, key: Key, terms: Terms) -> Admission | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
@@ -147,7 +115,7 @@ def admit(content: object, key: Key, policy: Policy) -> Admission | Refused:
         return Refused("empty-answer")
     whole = _PLAIN
     for choice in choices:
-        verdict = _admit_choice(choice, key, policy)
+        verdict = _admit_choice(choice, key, terms)
         if isinstance(verdict, Refused):
             return verdict
         if verdict is not _PLAIN:
@@ -155,12 +123,12 @@ def admit(content: object, key: Key, policy: Policy) -> Admission | Refused:
     return whole
 
 
-def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admission | Refused:
+def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in policy.finish_reasons):
+    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in terms.finish_reasons):
         return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
     if message.get("refusal"):
         return Refused("refusal")
@@ -168,7 +136,7 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admission | Refused:
     content = message.get("content")
     if not calls and not (content.strip() if isinstance(content, str) else content) and not message.get("audio"):
         return Refused("empty-answer")
-    if calls and policy.tool_calls == "never":
+    if calls and terms.tool_calls == "never":
         return Refused("tool-calls")
     if JSON in key.mode.required and not calls and not _is_json(content):
         return Refused("invalid-json")
@@ -177,7 +145,7 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> Admission | Refused:
     if plain and not strange and not calls:
         return _PLAIN
     return Admission(
-        exact_only=strange or (calls and policy.tool_calls == "exact"),
+        exact_only=strange or (calls and terms.tool_calls == "exact"),
         streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
 

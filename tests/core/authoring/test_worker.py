@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
 import threading
 import weakref
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from semcache_onnx.worker import Worker
+from semcache_core.authoring.worker import RunEachAlone, Worker
 
 
 def test_calls_run_one_after_another_in_order_on_one_thread() -> None:
@@ -75,27 +74,6 @@ def test_a_call_that_outlives_its_loop_harms_nobody() -> None:
     worker.end()
 
 
-@pytest.mark.parametrize("closed", [False, True])
-def test_the_interpreter_exits_cleanly_in_the_midst_of_work(closed: bool) -> None:
-    code = f"""
-import asyncio
-from semcache_onnx.embedder import OnnxEmbedder, OnnxOptions
-
-async def run():
-    embedder = await OnnxEmbedder(OnnxOptions()).__aenter__()
-    tasks = [asyncio.create_task(embedder.embed(["word " * 500] * 5)) for _ in range(100)]
-    await asyncio.sleep(0.01)
-    for task in tasks:
-        task.cancel()
-    if {closed}:
-        await embedder.__aexit__(None, None, None)
-
-asyncio.run(run())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_worker_that_has_ended_is_forgotten() -> None:
     worker = Worker("test-worker")
     kept = weakref.ref(worker)
@@ -104,3 +82,51 @@ def test_a_worker_that_has_ended_is_forgotten() -> None:
     del worker
     gc.collect()
     assert kept() is None
+
+
+def test_calls_that_wait_together_run_together_and_a_faulty_one_fails_alone() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def together(works: Sequence[Callable[[], object]]) -> list[object]:
+            batches.append(len(works))
+            try:
+                return [work() for work in works]
+            except ZeroDivisionError as error:
+                raise RunEachAlone from error
+
+        worker, gate = Worker("test-worker", run_together=together), threading.Event()
+        worker.submit(gate.wait)
+        good = [worker.submit(lambda: "good", batched=True) for _ in range(3)]
+        bad = worker.submit(lambda: 1 // 0, batched=True)
+        gate.set()
+        assert await asyncio.gather(*good) == ["good"] * 3
+        with pytest.raises(ZeroDivisionError):
+            await bad
+        await worker.stop()
+        assert batches == [4, 1, 1, 1, 1]
+
+    asyncio.run(run())
+
+
+def test_a_submitted_call_runs_although_its_caller_was_cancelled() -> None:
+    async def run() -> list[str]:
+        worker, gate, applied = Worker("test-worker"), threading.Event(), []
+        worker.submit(gate.wait)
+        worker.submit(lambda: "written", then=applied.append).cancel()
+        gate.set()
+        await worker.stop()
+        await worker.stop()
+        return applied
+
+    assert asyncio.run(run()) == ["written"]
+
+
+def test_a_call_that_raises_stop_iteration_keeps_nobody_waiting() -> None:
+    async def run() -> None:
+        worker = Worker("test-worker")
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await worker.run(lambda: next(iter(())))
+        worker.end()
+
+    asyncio.run(run())

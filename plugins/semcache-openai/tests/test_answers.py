@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcache_core.extractors.json_answers import JsonAnswers
-from semcache_core.extractors.openai_answers import OpenAIChatAnswers
-from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused
+from semcache_core.protocols import Answer, AnswerHead, ExtractorRoute, Framing, Recorder, Refused
 from semcache_core.settings import Policy
 from semcache_core.types import Key, Mode
+from semcache_openai.chat import OpenAIChat
+from semcache_openai.options import OpenAIChatOptions, OpenAIChatRoute
 
-from .asgi_client import chunk, completion, events_of, sse, stream
+from .wire import chunk, completion, events_of, sse, stream
 
-CHAT = OpenAIChatAnswers()
+CHAT = OpenAIChat()
 KEY = Key(template=b"")
 JSON_KEY = Key(template=b"", mode=Mode(required=frozenset({"json"})))
 
@@ -29,10 +29,10 @@ def head(content_type: bytes = b"application/json") -> AnswerHead:
 
 
 def recorded(
-    *pieces: bytes, content_type: bytes = b"application/json", key: Key = KEY, **policy: Any
+    *pieces: bytes, content_type: bytes = b"application/json", key: Key = KEY, **options: Any
 ) -> Answer | Refused:
     """Return what becomes of an answer that arrives in these pieces."""
-    recorder = CHAT.recorder(key, head(content_type), policy=Policy(**policy))
+    recorder = OpenAIChat(OpenAIChatOptions(**options)).recorder(key, head(content_type), policy=Policy())
     assert not isinstance(recorder, Refused)
     return finished(recorder, *pieces)
 
@@ -82,9 +82,9 @@ AS_STREAM = framing(streamed=True, required=frozenset())
 AS_STREAM_WITH_USAGE = framing(streamed=True)
 
 
-def body(answer: Answer | Refused, how: Framing) -> bytes:
+def body(answer: Answer | Refused, how: Framing, *, extractor: OpenAIChat = CHAT) -> bytes:
     """Return the answer framed."""
-    reply = CHAT.reply(kept(answer), how)
+    reply = extractor.reply(kept(answer), how)
     assert reply is not None
     return b"".join(reply.chunks)
 
@@ -464,9 +464,29 @@ def test_an_id_that_was_never_there_is_not_invented() -> None:
 
 def test_usage_may_be_told_as_zero() -> None:
     zero = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    answer, zeroing = whole(completion()), OpenAIChat(OpenAIChatOptions(usage_on_hit="zero"))
+    assert json.loads(body(answer, framing(), extractor=zeroing))["usage"] == zero
+    assert events_of(body(answer, framing(streamed=True), extractor=zeroing))[-2]["usage"] == zero
+
+
+def test_a_route_says_how_its_answers_are_kept_and_replayed() -> None:
+    extractor = OpenAIChat(OpenAIChatOptions(finish_reasons=("eos",)))
+    own = OpenAIChatRoute(usage_on_hit="zero", tool_calls="never")
+    extractor.follow([ExtractorRoute("/v1/chat/completions", own), ExtractorRoute("/other")], ())
     answer = whole(completion())
-    assert json.loads(body(answer, framing(zero_usage=True)))["usage"] == zero
-    assert events_of(body(answer, framing(streamed=True, zero_usage=True)))[-2]["usage"] == zero
+    routed = framing(route="/v1/chat/completions")
+    assert json.loads(body(answer, routed, extractor=extractor))["usage"]["total_tokens"] == 0
+    for other in ("/other", ""):
+        assert body(answer, framing(route=other), extractor=extractor) == kept(answer).body
+
+    def outcome(route: str, finish: str, message: Any) -> Answer | Refused:
+        recorder = extractor.recorder(KEY, head(), policy=Policy(route=route))
+        assert not isinstance(recorder, Refused)
+        return finished(recorder, json.dumps(choice(message, finish)).encode())
+
+    assert reason(outcome("/v1/chat/completions", "tool_calls", TOOL_MESSAGE)) == "tool-calls"
+    assert kept(outcome("/other", "tool_calls", TOOL_MESSAGE)).exact_only
+    kept(outcome("/v1/chat/completions", "eos", {"role": "assistant", "content": "x"}))
 
 
 def test_the_tokens_of_an_answer_are_what_upstream_counted() -> None:
@@ -475,40 +495,7 @@ def test_the_tokens_of_an_answer_are_what_upstream_counted() -> None:
     assert kept(whole(completion(usage=None))).tokens == 0
 
 
-# -- generic answers --------------------------------------------------------------------------------------------------
-
-
-def generic(data: bytes, content_type: bytes = b"application/json") -> Answer | Refused:
-    """Return what becomes of a generic answer."""
-    recorder = JsonAnswers().recorder(KEY, head(content_type), policy=Policy())
-    return recorder if isinstance(recorder, Refused) else finished(recorder, data)
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (b"", "empty-answer"),
-        (b" \n", "empty-answer"),
-        (b'{"a": ', "malformed-answer"),
-        (b'{"error": "x"}', "error-member"),
-    ],
-)
-def test_a_generic_answer_that_is_empty_broken_or_an_error_is_refused(data: bytes, expected: str) -> None:
-    assert reason(generic(data)) == expected
-
-
-def test_a_generic_answer_is_kept_byte_for_byte() -> None:
-    data = b'{"a" : 1.0, "error": null}'
-    answer = kept(generic(data))
-    assert JsonAnswers().reply(answer, framing()) is not None
-    assert answer.body == data
-
-
-@pytest.mark.parametrize(
-    "content_type", [b"text/event-stream", b"application/x-ndjson", b"multipart/mixed; boundary=x"]
-)
-def test_a_generic_stream_has_no_terminal_event_and_is_refused(content_type: bytes) -> None:
-    assert reason(generic(b"data: 1\n\n", content_type)) == "content-type"
+# -- hostile answers ------------------------------------------------------------------------------------------------
 
 
 @given(

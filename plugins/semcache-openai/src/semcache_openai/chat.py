@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
-from msgspec import Meta
 
 from semcache_core.authoring.json_form import (
     HASHED,
@@ -20,16 +19,18 @@ from semcache_core.authoring.json_form import (
     seal,
     sorted_names,
 )
-from semcache_core.authoring.json_paths import parse_path
-from semcache_core.authoring.rules import Rules, drop
-from semcache_core.extractors.openai_answers import OpenAIChatAnswers
-from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
-from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
-from semcache_core.protocols import Options
-from semcache_core.settings import Normalise, RouteOptions
+from semcache_core.authoring.rules import Rewrites, RouteTable, drop
+from semcache_core.protocols import Answer, AnswerHead, ExtractorRoute, Framing, Recorder, Refused, Reply
+from semcache_core.settings import Normalise, Policy
 from semcache_core.types import LLM, Bypass, Key, Mode, Request
 
-__all__ = ["OpenAIChat", "OpenAIChatOptions"]
+from .answers import recorder_for
+from .names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
+from .options import OpenAIChatOptions, OpenAIChatRoute, terms_of
+from .replies import reply
+from .shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
+
+__all__ = ["OpenAIChat"]
 
 _USUAL_TURN = frozenset({"role", "content"})
 _NUMBERS = (float, int, msgspec.Raw)
@@ -37,39 +38,33 @@ _WHOLE, _STREAM = b"whole", b"stream"
 _USAGE, _NOTHING = frozenset({"usage"}), frozenset[str]()
 
 
-class OpenAIChatOptions(Options, frozen=True):
-    """``[key_extractors] openai-chat = {...}``."""
-
-    turns: Annotated[
-        Literal["exact-prefix", "last-turn"],
-        Meta(
-            description="Which earlier turns must be equal before the last one is compared by meaning: all of them, or "
-            "(`last-turn`) none but system messages, which lets one conversation answer another."
-        ),
-    ] = "exact-prefix"
-    ignore: Annotated[tuple[str, ...], Meta(description="Members (names or JSON paths) that never split keys.")] = ()
-
-
 _PLAIN_WHOLE = Mode(required=_USAGE, flight=_WHOLE)
 _PLAIN_STREAM = Mode(streamed=True, required=_NOTHING, flight=_STREAM)
 
 
-class OpenAIChat(OpenAIChatAnswers):
-    """The ``openai-chat`` key extractor."""
+class OpenAIChat:
+    """The ``openai-chat`` key extractor (``semcache_core.protocols.KeyExtractor``, ``SupportsAnswers``)."""
 
     Options = OpenAIChatOptions
+    RouteOptions = OpenAIChatRoute
     traits = LLM
+    claimed = (("POST", b"/v1/chat/completions"),)
 
     def __init__(self, options: OpenAIChatOptions | None = None) -> None:
         self._options = options or OpenAIChatOptions()
         self._last_turn = self._options.turns == "last-turn"
-        self._ignore = tuple(parse_path(path) for path in self._options.ignore)
-        self._rules: Rules | None = Rules() if self._ignore else None
+        self.follow((), ())
 
-    def follow(self, routes: Sequence[RouteOptions], normalise: Sequence[Normalise]) -> None:
-        """Ignore what ``routes`` say on their paths and rewrite keys by ``normalise``. Raises ConfigError."""
-        told = normalise or self._ignore or any(route.ignore for route in routes)
-        self._rules = Rules(routes, normalise) if told else None
+    def follow(self, routes: Sequence[ExtractorRoute], normalise: Sequence[Normalise]) -> None:
+        """Take what routes say to this extractor, and rewrite keys by ``normalise``. Raises ConfigError."""
+        base = terms_of(self._options)
+        terms = [(route.path, terms_of(self._options, route)) for route in routes]
+        self._terms = RouteTable(terms, otherwise=base)
+        self._rewrites = Rewrites(normalise)
+        everywhere = [base, *(each for _, each in terms)]
+        # Usually nobody wants either, and then no request pays for the question.
+        self._has_rules = bool(self._rewrites) or any(each.ignore for each in everywhere)
+        self._zeroes = any(each.zero_usage for each in everywhere)
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about these options."""
@@ -96,20 +91,28 @@ class OpenAIChat(OpenAIChatAnswers):
             shape = shape_of(body)
             mode = _mode_of(body, shape)
             bypass = why_bypassed(body, shape)
-            if self._rules is not None and bypass is None:
+            if self._has_rules and bypass is None:
                 # What the rules take out of the key is still asked for: mode and refusal are those of the whole body.
-                body = self._ruled(body, request.path, self._rules)
+                body = self._ruled(body, request.path)
                 shape = shape_of(body)
                 bypass = why_bypassed(body, shape)
             return bypass or self._key(body, shape, mode)
         except Ambiguous as ambiguous:
             return Bypass(reason=ambiguous.reason)
 
-    def _ruled(self, body: dict[str, Any], path: bytes, rules: Rules) -> dict[str, Any]:
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
+        """Return what records an answer of this content type, or why such an answer is not stored."""
+        return recorder_for(key, head, self._terms.named(policy.route))
+
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
+        zero_usage = self._zeroes and self._terms.named(framing.route).zero_usage
+        return reply(answer, framing, zero_usage=zero_usage)
+
+    def _ruled(self, body: dict[str, Any], path: bytes) -> dict[str, Any]:
         root = [body]
-        rules.rewrite(root)
-        route = rules.route(path)
-        drop(root, (*self._ignore, *(route.ignore if route is not None else ())))
+        self._rewrites.apply(root)
+        drop(root, self._terms.of(path).ignore)
         return root[0]
 
     def _key(self, body: dict[str, Any], shape: Shape, mode: Mode) -> Key:

@@ -1,4 +1,4 @@
-"""The key half of openai-chat and json: what of a body is its key, what keeps it away, what matches exactly only."""
+"""The key half of openai-chat: what of a body is its key, what keeps it away, what matches exactly only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 
 from semcache_core.errors import ConfigError
-from semcache_core.extractors.json_body import JsonBody, JsonOptions
-from semcache_core.extractors.openai_chat import OpenAIChat, OpenAIChatOptions
-from semcache_core.protocols import KeyExtractor, SupportsAnswers, SupportsNotices, SupportsRules
-from semcache_core.settings import Normalise, RouteOptions
-from semcache_core.types import API, LLM, Bypass, Key, Request
+from semcache_core.protocols import (
+    ExtractorRoute,
+    KeyExtractor,
+    SupportsAnswers,
+    SupportsClaims,
+    SupportsNotices,
+    SupportsRules,
+)
+from semcache_core.settings import Normalise
+from semcache_core.types import LLM, Bypass, Key, Request
+from semcache_openai.chat import OpenAIChat
+from semcache_openai.options import OpenAIChatOptions, OpenAIChatRoute
 
 CHAT = OpenAIChat()
 PATH = b"/v1/chat/completions"
@@ -94,13 +101,10 @@ def test_other_paths_and_methods_are_not_chat(method: str, path: bytes) -> None:
 
 
 def test_the_extractors_have_the_powers_they_should() -> None:
-    for extractor in (CHAT, JsonBody()):
-        assert isinstance(extractor, KeyExtractor)
-        assert isinstance(extractor, SupportsAnswers)
-        assert isinstance(extractor, SupportsRules)
-    assert isinstance(CHAT, SupportsNotices)
+    for power in (KeyExtractor, SupportsAnswers, SupportsRules, SupportsClaims, SupportsNotices):
+        assert isinstance(CHAT, power)
     assert CHAT.traits is LLM
-    assert JsonBody().traits is API
+    assert all(CHAT.claims(*claim) for claim in CHAT.claimed)
 
 
 # -- the slot -----------------------------------------------------------------------------------------------------
@@ -128,9 +132,6 @@ def test_the_place_of_the_text_is_marked_by_what_no_json_can_say() -> None:
     assert key(chat()).template.count(b"\x00") == 1
     assert key(ask(user(text("a"), IMAGE, text("b")))).template.count(b"\x00") == 2
     assert key(ask({"role": "assistant", "content": "\x00"})).template.count(b"\x00") == 0
-    assert (
-        key({"query": "q"}, extractor=JsonBody(JsonOptions(paths=("/ask",))), path=b"/ask").template.count(b"\x00") == 1
-    )
 
 
 def test_what_a_caller_writes_never_passes_for_a_hole() -> None:
@@ -480,7 +481,8 @@ def test_answers_that_vary_match_exactly_only(members: dict[str, Any], why: str 
 
 def test_a_route_can_ignore_members_of_chat_requests() -> None:
     extractor = OpenAIChat()
-    extractor.follow([RouteOptions(path="/v1/chat/completions", ignore=("trace_id", "$.extra.build"))], ())
+    own = OpenAIChatRoute(ignore=("trace_id", "$.extra.build"))
+    extractor.follow([ExtractorRoute("/v1/chat/completions", own)], ())
     body = chat(trace_id="a", extra={"build": 1, "k": 1})
     other = chat(trace_id="b", extra={"build": 2, "k": 1})
     assert same_request(key(body, extractor=extractor), key(other, extractor=extractor))
@@ -557,125 +559,3 @@ def test_normalise_rewrites_the_keys_copy_only() -> None:
 def test_a_rule_that_cannot_be_read_is_a_start_up_error(rule: Normalise) -> None:
     with pytest.raises(ConfigError):
         OpenAIChat().follow([], [rule])
-
-
-# -- json ---------------------------------------------------------------------------------------------------------
-
-ASK = b"/api/ask"
-
-
-def json_extractor(*routes: RouteOptions, **options: Any) -> JsonBody:
-    extractor = JsonBody(JsonOptions(**options))
-    extractor.follow(routes, ())
-    return extractor
-
-
-def test_json_claims_only_what_a_route_or_paths_name() -> None:
-    extractor = json_extractor(RouteOptions(path="/api/ask", methods=("GET", "POST")), paths=("/other",))
-    assert extractor.claims("POST", b"/x/api/ask")
-    assert extractor.claims("GET", ASK)
-    assert extractor.claims("POST", b"/other")
-    for method, path in (
-        ("PUT", ASK),
-        ("GET", b"/other"),
-        ("POST", b"/api/asks"),
-        ("POST", b"/api/ask/"),
-        ("POST", b"/"),
-    ):
-        assert not extractor.claims(method, path)
-    assert not JsonBody().claims("POST", ASK)
-
-
-def test_the_longest_route_counts() -> None:
-    extractor = json_extractor(RouteOptions(path="/ask", text="$.a"), RouteOptions(path="/api/ask", text="$.b"))
-    assert key({"a": "x", "b": "y"}, extractor=extractor, path=ASK).slot == ("y",)
-    assert key({"a": "x", "b": "y"}, extractor=extractor, path=b"/ask").slot == ("x",)
-
-
-@pytest.mark.parametrize(
-    ("body", "slot"),
-    [
-        ({"question": "q", "input": "i", "prompt": "p", "query": "y"}, "y"),
-        ({"question": "q", "input": "i", "prompt": "p", "query": 1}, "p"),
-        ({"question": "q", "input": ["i"]}, "q"),
-    ],
-)
-def test_the_text_is_the_first_usual_name_that_holds_one(body: dict[str, Any], slot: str) -> None:
-    assert key(body, extractor=json_extractor(paths=("/ask",)), path=ASK).slot == (slot,)
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "slot"),
-    [
-        ("$.a.b", {"a": {"b": "t"}}, ("t",)),
-        ("$.a[0]", {"a": ["t", "u"]}, ("t",)),
-        ("$.a[-1].x", {"a": [{"x": "t"}, {"x": "u"}]}, ("u",)),
-        ("$.a[*]", {"a": ["t", "u"]}, ("t", "u")),
-        ("$['a.b']", {"a.b": "t"}, ("t",)),
-        ("a", {"a": "t"}, ("t",)),
-        ("$", "t", ("t",)),
-        ("$[1]", ["t", "u"], ("u",)),
-        ("$.a", {"query": "t"}, ()),
-        ("$.a[*]", {"a": ["t", 1]}, ()),
-        ("$.a.b", {"a": "t"}, ()),
-    ],
-)
-def test_a_json_path_names_the_text(path: str, body: Any, slot: tuple[str, ...]) -> None:
-    made = key(body, extractor=json_extractor(RouteOptions(path="/ask", text=path)), path=ASK)
-    assert made.slot == slot
-    assert made.exact_only == (None if slot else "no-text")
-
-
-def test_ignored_members_leave_the_key_and_all_others_stay() -> None:
-    extractor = json_extractor(RouteOptions(path="/ask", ignore=("trace", "$.meta.id")), ignore=("build",))
-    one = key({"query": "q", "trace": 1, "build": 1, "meta": {"id": 1, "k": 1}}, extractor=extractor, path=ASK)
-    assert same_request(key({"query": "q", "trace": 2, "meta": {"k": 1}}, extractor=extractor, path=ASK), one)
-    assert not same_scope(key({"query": "q", "meta": {"k": 2}}, extractor=extractor, path=ASK), one)
-    assert not same_scope(key({"query": "q"}, extractor=extractor, path=ASK), one)
-
-
-def test_json_sorts_the_top_level_only() -> None:
-    extractor = json_extractor(paths=("/ask",))
-    one = key({"query": "q", "f": {"a": 1, "b": 2}}, extractor=extractor, path=ASK)
-    assert same_request(key({"f": {"a": 1, "b": 2}, "query": "q"}, extractor=extractor, path=ASK), one)
-    assert not same_request(key({"query": "q", "f": {"b": 2, "a": 1}}, extractor=extractor, path=ASK), one)
-
-
-def test_numbers_of_generic_apis_count_by_literal() -> None:
-    extractor = json_extractor(paths=("/ask",))
-    forms = (b"1", b"1.0", b"1e0", b"true", b"-0", b"0", b"-0.0")
-    made = [key(b'{"query":"q","temperature":%s}' % form, extractor=extractor, path=ASK) for form in forms]
-    assert len({each.template for each in made}) == len(forms)
-
-
-def test_get_matches_exactly_only() -> None:
-    extractor = json_extractor(RouteOptions(path="/ask", methods=("GET",)))
-    assert key(b"", extractor=extractor, path=ASK, method="GET").exact_only == "get"
-    assert reason(b"{}", extractor=extractor, path=ASK, method="GET") == "get-with-body"
-    assert extractor.extract(request({}, path=ASK)) is None
-
-
-def test_two_methods_never_share_a_key() -> None:
-    extractor = json_extractor(RouteOptions(path="/ask", methods=("PUT", "POST")))
-    one, other = (key({"query": "q"}, extractor=extractor, path=ASK, method=method) for method in ("PUT", "POST"))
-    assert not same_scope(one, other)
-
-
-@pytest.mark.parametrize(
-    ("raw", "why"),
-    [
-        (b"a=1&b=2", "ambiguous-json"),
-        (b"", "ambiguous-json"),
-        (b'{"query":"a","query":"b"}', "ambiguous-duplicate"),
-        (b'{"query":"a","Query":"b"}', "ambiguous-case"),
-        (b'{"query":"a","Trace":"b"}', "ambiguous-case"),
-    ],
-)
-def test_json_bodies_that_are_ambiguous_are_bypassed(raw: bytes, why: str) -> None:
-    assert reason(raw, extractor=json_extractor(paths=("/ask",), ignore=("trace",)), path=ASK) == why
-
-
-@pytest.mark.parametrize("path", ["$a", "$.", "$[x]", "$[0", "$..a", "$.a[1:2]"])
-def test_a_json_path_that_is_not_understood_is_a_start_up_error(path: str) -> None:
-    with pytest.raises(ConfigError, match="JSON path"):
-        JsonBody(JsonOptions(text=path))

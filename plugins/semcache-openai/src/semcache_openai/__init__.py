@@ -1,0 +1,1 @@
+"""The OpenAI chat protocol for semcache: keys and answers of ``POST .../chat/completions``."""

@@ -1,0 +1,80 @@
+"""Recorders of answers that are one whole body: they collect it, decode it, and let the protocol judge what it says.
+
+Each is a ``semcache_core.protocols.Recorder``. The core bounds what a recorder is fed (``max_body``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from semcache_core.protocols import Answer, AnswerHead, Refused
+from semcache_core.types import Entity
+
+__all__ = ["BodyRecorder", "JsonRecorder", "content_type", "is_json"]
+
+_MALFORMED = Refused("malformed-answer", complete=False)
+_decode = msgspec.json.Decoder().decode
+
+
+def content_type(head: AnswerHead) -> bytes:
+    """Return the media type without its parameters, in lower case; empty where the answer has none."""
+    for name, value in head.headers:
+        if name == b"content-type":
+            return _media_type(value)
+    return b""
+
+
+def is_json(media_type: bytes) -> bool:
+    """Say whether a media type, as ``content_type`` returns it, is JSON."""
+    return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
+class BodyRecorder(Entity):
+    """Collects a whole body and returns what ``judge(body)`` makes of it at its end."""
+
+    judge: Callable[[bytes], Answer | Refused]
+    _pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of the body."""
+        self._pieces.append(chunk)
+
+    def finish(self) -> Answer | Refused:
+        """Return the judgement of the whole body."""
+        return self.judge(b"".join(self._pieces))
+
+
+class JsonRecorder(Entity):
+    """Collects a whole JSON body and returns what ``judge(content, body)`` makes of it, decoded and as it came.
+
+    A body that is no JSON is ``malformed-answer``; it is never judged. ``if_empty`` says what becomes of one in which
+    nothing stands.
+    """
+
+    judge: Callable[[Any, bytes], Answer | Refused]
+    if_empty: Refused = _MALFORMED
+    _pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of the body."""
+        self._pieces.append(chunk)
+
+    def finish(self) -> Answer | Refused:
+        """Return the judgement of the whole body, or why it has none."""
+        body = b"".join(self._pieces)
+        if not body or body.isspace():
+            return self.if_empty
+        try:
+            content = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _MALFORMED
+        return self.judge(content, body)

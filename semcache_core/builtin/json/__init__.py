@@ -1,0 +1,5 @@
+"""The ``json`` key extractor: JSON APIs on the paths that the configuration names."""
+
+from semcache_core.builtin.json.extractor import JsonBody, JsonOptions, JsonRoute
+
+__all__ = ["JsonBody", "JsonOptions", "JsonRoute"]

@@ -1,0 +1,41 @@
+"""Answers of an ordinary JSON API: stored byte for byte if they are whole and no error, replayed byte for byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from semcache_core.authoring.bodies import BodyRecorder, JsonRecorder, content_type, is_json
+from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
+from semcache_core.settings import Policy
+from semcache_core.types import Key
+
+# Nothing tells their end from a broken connection: no protocol says which event is the last.
+_ENDLESS = frozenset({b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/json-seq"})
+_EMPTY = Refused("empty-answer")
+
+
+class JsonAnswers:
+    """The answer half of the ``json`` extractor (``semcache_core.protocols.SupportsAnswers``)."""
+
+    def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
+        """Return what records an answer of this content type, or why such an answer is not stored."""
+        kind = content_type(head)
+        if kind in _ENDLESS or kind.startswith(b"multipart/"):
+            return Refused("content-type", complete=False)
+        return JsonRecorder(_judged, _EMPTY) if is_json(kind) else BodyRecorder(_whole)
+
+    def reply(self, answer: Answer, framing: Framing) -> Reply | None:
+        """Return the stored body; its content type stands among the stored headers."""
+        return Reply(b"", (answer.body,))
+
+
+def _judged(content: Any, body: bytes) -> Answer | Refused:
+    if isinstance(content, dict) and content.get("error") is not None:
+        return Refused("error-member", complete=False)
+    return _whole(body)
+
+
+def _whole(body: bytes) -> Answer | Refused:
+    if not body.strip():
+        return _EMPTY
+    return Answer(status=200, headers=(), body=body, offers=frozenset({"whole"}))
