@@ -24,6 +24,7 @@ from semcache_core.library.blocking import BlockingCache
 from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon, record_of, uncached, with_ttl
 from semcache_core.library.lookup import NOT_OPEN, Lookup
 from semcache_core.protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
+from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.lifecycle import Lifecycle, not_open
 from semcache_core.runtime.opening import Runtime, open_cache
 from semcache_core.runtime.registry import Registry
@@ -113,6 +114,10 @@ class SemanticCache:
             clock=self._clock,
             instances=self._instances,
         )
+
+    def check(self) -> None:
+        """Make every component and open none, so that a mistake shows before first use. Raises ConfigError, PluginError."""
+        assemble(self._config, self._registry or Registry.installed())
 
     def _namespace(self, given: str | None) -> str:
         return self._config.cache.namespace if given is None else given

@@ -9,7 +9,6 @@ It stands between the server and any ASGI application. What no extractor claims 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -21,13 +20,12 @@ from semcache_core.http.asgi.crossing import Crossing
 from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
 from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
+from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
-
-_log = logging.getLogger("semcache.http")
 
 _ANYWHERE = Deployment()
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
@@ -85,7 +83,7 @@ class SemanticCacheASGI:
         if route is None:
             await self.app(scope, receive, send)
             return
-        who = None if self._identify is None else _named(self._identify, scope)
+        who = None if self._identify is None else caller_name(self._identify, scope)
         head = RequestHead(
             scope["method"],
             scope.get("scheme", "http"),
@@ -177,18 +175,4 @@ def _announced(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
         if name == b"content-length":
             # No length has more than 20 digits, and Python refuses to read thousands of them.
             return int(value) if value.isdigit() and len(value) <= 20 else None
-    return None
-
-
-def _named(identify: Identify, scope: Scope) -> str | None:
-    try:
-        who = identify(scope)
-    except Exception as error:  # noqa: BLE001  the edge to the application's code
-        # A caller who cannot be told from others is nobody: the request bypasses the cache.
-        _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
-        return None
-    if who is None or isinstance(who, str):
-        return who
-    # A number that an ORM gave, or the coroutine of an async function.
-    _log.warning("identity() returned %s, not str or None: the request bypasses the cache", type(who).__name__)
     return None
