@@ -201,7 +201,11 @@ class SemanticCache:
         return await self._fetched(prompt, call, **options)
 
     async def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
-        fetch = await self.lifecycle.run(self._begin(prompt, **options), otherwise=None, abandon=abandon)
+        beginning = self._begin(prompt, **options)
+        if self.lifecycle.here() is not None:
+            fetch = await beginning
+        else:
+            fetch = await self.lifecycle.run(beginning, otherwise=None, abandon=abandon)
         return await (uncached(call) if fetch is None else fetch.run(call))
 
     async def _begin(
@@ -222,13 +226,14 @@ class SemanticCache:
         The half of ``get_or_call`` before the call. The leader has to end with ``complete`` or ``fail``: equal
         questions wait for it.
         """
-        home = self.lifecycle.home
+        home = self.lifecycle.home_here()
         if home is None:
             return None
         runtime = home.runtime
         engine = runtime.engine
         started = engine.clock()
-        check_tags(tags)
+        if tags:
+            check_tags(tags)
         policy = with_ttl(runtime.policy, ttl)
         keys = runtime.keys
         if function is not None:

@@ -68,12 +68,15 @@ class Fetch:
         self._query = query
         """None: the question cannot be put into a key, so its answer is not stored."""
         self._born_at = self._engine.clock()
-        self._flight: Flight[tuple[str, bytes]] = self._engine.flights.alone_flight()
         self.is_leader = found.record is None or policy.mode == "observe"
         self.is_stale = found.outcome == "stale" and not self.is_leader
         """There is an answer, and it is time for a new one."""
         self.value: Any = None
-        if found.record is not None and not self.is_leader:
+        self._flight: Flight[tuple[str, bytes]]
+        """Only a leader has one."""
+        if self.is_leader:
+            self._flight = self._engine.flights.alone_flight()
+        elif found.record is not None:
             self.value = unpack(found.record.kind, found.record.payload)
 
     # -- on the home loop -----------------------------------------------------------------------------------------
@@ -121,7 +124,8 @@ class Fetch:
 
     def abandon(self) -> None:
         """End the fetch of a caller that is gone: a caller who waits leads in its place."""
-        self._flight.fail()
+        if self.is_leader:
+            self._flight.fail()
 
     async def _takes_over(self) -> bool:
         """Lead the refresh of a stale answer, unless somebody does already."""
