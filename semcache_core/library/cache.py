@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 import msgspec
@@ -76,6 +76,7 @@ class SemanticCache:
         self.lifecycle = Lifecycle(self._open)
         """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
         self.sync = BlockingCache(self)
+        self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Self:
@@ -217,6 +218,7 @@ class SemanticCache:
         namespace: str | None = None,
         threshold: float | None = None,
         function: FunctionIdentity | None = None,
+        on_unstorable: Callable[[object], None] | None = None,
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> Fetch | None:
@@ -245,7 +247,7 @@ class SemanticCache:
             engine.observatory.bypassed(
                 query.reason, policy=policy, started=started, namespace=self._namespace(namespace)
             )
-            return Fetch(home, None, policy, (), Found(outcome="bypass", reason=query.reason))
+            return Fetch(home, None, policy, Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.find_nowait(query, policy=policy, directives=directives, now=started)
         if found.record is None:
@@ -254,7 +256,7 @@ class SemanticCache:
         engine.observatory.conclude(
             found, query, policy=policy, started=started, observed=observed and found.record is not None
         )
-        fetch = Fetch(home, query, policy, tags, found)
+        fetch = Fetch(home, query, policy, found, tags=tags, on_unstorable=on_unstorable)
         if fetch.is_leader and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
             await fetch.join()
         return fetch
