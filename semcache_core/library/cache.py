@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 import msgspec
@@ -77,6 +77,7 @@ class SemanticCache:
         self.lifecycle = Lifecycle(self._open)
         """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
         self.sync = BlockingCache(self)
+        self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Self:
@@ -206,7 +207,11 @@ class SemanticCache:
         return await self._fetched(prompt, call, **options)
 
     async def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
-        fetch = await self.lifecycle.run(self._begin(prompt, **options), otherwise=None, abandon=abandon)
+        beginning = self._begin(prompt, **options)
+        if self.lifecycle.here() is not None:
+            fetch = await beginning
+        else:
+            fetch = await self.lifecycle.run(beginning, otherwise=None, abandon=abandon)
         return await (uncached(call) if fetch is None else fetch.run(call))
 
     async def _begin(
@@ -218,6 +223,7 @@ class SemanticCache:
         namespace: str | None = None,
         threshold: float | None = None,
         function: FunctionIdentity | None = None,
+        on_unstorable: Callable[[object], None] | None = None,
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> Fetch | None:
@@ -227,13 +233,14 @@ class SemanticCache:
         The half of ``get_or_call`` before the call. The leader has to end with ``complete`` or ``fail``: equal
         questions wait for it.
         """
-        home = self.lifecycle.home
+        home = self.lifecycle.home_here()
         if home is None:
             return None
         runtime = home.runtime
         engine = runtime.engine
         started = engine.clock()
-        check_tags(tags)
+        if tags:
+            check_tags(tags)
         policy = with_ttl(runtime.policy, ttl)
         keys = runtime.keys
         if function is not None:
@@ -245,7 +252,7 @@ class SemanticCache:
             engine.observatory.bypassed(
                 query.reason, policy=policy, started=started, namespace=self._namespace(namespace)
             )
-            return Fetch(home, None, policy, (), Found(outcome="bypass", reason=query.reason))
+            return Fetch(home, None, policy, Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.find_nowait(query, policy=policy, directives=directives, now=started)
         if found.record is None:
@@ -254,7 +261,7 @@ class SemanticCache:
         engine.observatory.conclude(
             found, query, policy=policy, started=started, observed=observed and found.record is not None
         )
-        fetch = Fetch(home, query, policy, tags, found)
+        fetch = Fetch(home, query, policy, found, tags=tags, on_unstorable=on_unstorable)
         if fetch.is_leader and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
             await fetch.join()
         return fetch

@@ -12,7 +12,7 @@ import msgspec
 
 from semcache_core.engine.decide import Found
 from semcache_core.engine.freshness import expiry, parse_duration
-from semcache_core.engine.payloads import DoNotCache, NotStorable, pack, unpack
+from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, pack, unpack
 from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import CacheUnavailable
 from semcache_core.keys.python import FunctionIdentity
@@ -39,6 +39,8 @@ class FetchOptions(CallOptions, total=False):
     """What ``SemanticCache._begin`` takes besides the question."""
 
     function: FunctionIdentity | None
+    on_unstorable: Callable[[object], None] | None
+    """Called with an answer that cannot be stored because of what it is."""
 
 
 class Fetch:
@@ -54,6 +56,7 @@ class Fetch:
         "_flight",
         "_found",
         "_home",
+        "_on_unstorable",
         "_policy",
         "_query",
         "_tags",
@@ -62,18 +65,30 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, home: Home, query: Query | None, policy: Policy, tags: Sequence[str], found: Found) -> None:
-        self._home, self._engine = home, home.runtime.engine
+    def __init__(
+        self,
+        home: Home,
+        query: Query | None,
+        policy: Policy,
+        found: Found,
+        *,
+        tags: Sequence[str] = (),
+        on_unstorable: Callable[[object], None] | None = None,
+    ) -> None:
+        self._home, self._engine, self._on_unstorable = home, home.runtime.engine, on_unstorable
         self._policy, self._tags, self._found = policy, tags, found
         self._query = query
         """None: the question cannot be put into a key, so its answer is not stored."""
         self._born_at = self._engine.clock()
-        self._flight: Flight[tuple[str, bytes]] = self._engine.flights.alone_flight()
         self.is_leader = found.record is None or policy.mode == "observe"
         self.is_stale = found.outcome == "stale" and not self.is_leader
         """There is an answer, and it is time for a new one."""
         self.value: Any = None
-        if found.record is not None and not self.is_leader:
+        self._flight: Flight[tuple[str, bytes]]
+        """Only a leader has one."""
+        if self.is_leader:
+            self._flight = self._engine.flights.alone_flight()
+        elif found.record is not None:
             self.value = unpack(found.record.kind, found.record.payload)
 
     # -- on the home loop -----------------------------------------------------------------------------------------
@@ -121,7 +136,8 @@ class Fetch:
 
     def abandon(self) -> None:
         """End the fetch of a caller that is gone: a caller who waits leads in its place."""
-        self._flight.fail()
+        if self.is_leader:
+            self._flight.fail()
 
     async def _takes_over(self) -> bool:
         """Lead the refresh of a stale answer, unless somebody does already."""
@@ -220,6 +236,8 @@ class Fetch:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
         except NotStorable as reason:
             engine.observatory.count_unstored(str(reason))
+            if self._on_unstorable is not None and str(reason) == NOT_JSON:
+                self._on_unstorable(answer)
             return Refused(str(reason))
         found = self._found
         refused = engine.keep(

@@ -21,6 +21,7 @@ import msgspec
 from semcache_core.engine.decide import check_threshold
 from semcache_core.engine.freshness import check_tags, parse_duration
 from semcache_core.keys.python import FunctionIdentity
+from semcache_core.library.advice import UnstorableAdvice, warn_of_namesakes
 from semcache_core.library.cache import SemanticCache
 from semcache_core.library.fetch import FetchOptions, uncached, uncached_blocking
 from semcache_core.settings import Duration
@@ -58,7 +59,8 @@ def cached(
     annotated ``str``. A ``key`` function is given the call's arguments and returns the prompt, or (prompt, context): it
     then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
     lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
-    factory makes have one name, so tell them apart by it.
+    factory makes have one name, so tell them apart by it: a closure without ``version`` and ``key`` is warned of. What
+    cannot be stored is returned all the same, and logged once for each function.
 
     Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
     for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
@@ -78,9 +80,19 @@ def cached(
         named = FunctionIdentity(
             _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
         )
+        if version is None and key is None:
+            warn_of_namesakes(function, named, cache._decorated)
+        advice = UnstorableAdvice(f"{function.__module__}.{function.__qualname__}")
 
         def options(context: object) -> FetchOptions:
-            return {"context": context, "namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
+            return {
+                "context": context,
+                "namespace": namespace,
+                "ttl": ttl,
+                "tags": tags,
+                "function": named,
+                "on_unstorable": advice.give,
+            }
 
         def is_on() -> bool:
             return enabled() if callable(enabled) else enabled

@@ -74,6 +74,11 @@ class Lifecycle:
         home = self._home
         return home.runtime if home is not None and home.loop is get_running_loop() else None
 
+    def home_here(self) -> Home | None:
+        """Return the open cache if the running loop is its home."""
+        home = self._home
+        return home if home is not None and home.loop is get_running_loop() else None
+
     @property
     def home(self) -> Home | None:
         """The open cache, whichever loop it lives on; None while it is not open."""
@@ -174,15 +179,19 @@ class Lifecycle:
 
         What the cache needs may be down: it then opens at a later use. Raises ConfigError, PluginError.
         """
+        idle = None
         with self._lock:
             self._drop_what_ended()
             if self._owned:
                 return False
-            self._owned = True
-            if self._loop is None:
+            if self._home is None and self._opening is None:
+                # A thread that was to be the home, while what the cache needs was down, has nothing on it yet.
+                idle = self._let_go().thread
                 self._loop = get_running_loop()
-            self._not_before = 0.0
+            self._owned = True
         try:
+            if idle is not None:
+                await asyncio.to_thread(idle.stop)
             opening, _ = self._begin_opening()
             if opening is not None:
                 await _opened_within(opening, None)

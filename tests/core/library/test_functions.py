@@ -21,6 +21,10 @@ ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
 
 
+# Functions made inside of a test are all that they would be warned of.
+pytestmark = pytest.mark.filterwarnings("ignore:@cached.* uses variables of the function that made it:UserWarning")
+
+
 @pytest.fixture
 def cache() -> Iterator[SemanticCache]:
     made = SemanticCache(load(MEMORY), embedder=CountingEmbedder())
