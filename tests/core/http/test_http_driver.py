@@ -426,7 +426,7 @@ def test_the_age_of_a_generic_answer_goes_on_from_the_one_it_came_with() -> None
     cached_before = says({"answer": 42}, headers=[(b"cache-control", b"max-age=600"), (b"age", b"50")])
 
     async def main() -> None:
-        async with serving(cached_before, route=[{"path": "/ask", "text": "$.question"}]) as rig:
+        async with serving(cached_before, route=[{"path": "/ask", "json": {"text": "$.question"}}]) as rig:
             body = {"question": "What is the capital of France?"}
             await rig.client.send("/ask", body)
             rig.clock.advance(5)
