@@ -10,6 +10,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -247,7 +248,8 @@ def _class_line(name: str, kind: type) -> str:
     signature = inspect.signature(kind)
     told = [each for each in signature.parameters.values() if not each.name.startswith("_")]
     made = signature.replace(parameters=told, return_annotation=inspect.Signature.empty)
-    return f"class {name}{made}".replace("'", "")
+    # Where a type comes from is told by the page of its own.
+    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", f"class {name}{made}").replace("'", "")
 
 
 def _paragraphs(documented: Any) -> str:

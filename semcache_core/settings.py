@@ -163,7 +163,8 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["honour", "ignore"], Meta(description="Whether callers' Cache-Control is obeyed.")
     ] = "honour"
     cache_control: Annotated[
-        Literal["obey", "ignore"], Meta(description="Whether the Cache-Control of generic answers is obeyed.")
+        Literal["obey", "ignore"],
+        Meta(description="Whether the Cache-Control of answers is obeyed where their protocol uses it."),
     ] = "obey"
     allow_directives: Annotated[
         tuple[Literal["namespace", "tags", "mode", "ttl"], ...],

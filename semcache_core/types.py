@@ -302,7 +302,7 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     must_revalidate: bool = False
     """The answer itself forbids that it is served stale."""
     age_at_birth: int = 0
-    """Seconds that a generic answer had lain in caches behind the upstream (its ``Age``)."""
+    """Seconds that the answer had lain in caches behind the upstream (its ``Age``)."""
 
     def age(self, now: float) -> float:
         """Return the answer's age at ``now``, in seconds (RFC 9111, 4.2.3)."""

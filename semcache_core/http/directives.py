@@ -164,7 +164,7 @@ def forbids_storing(headers: Headers, *, traits: Traits) -> bool:
 
 
 def forbids_stale(headers: Headers) -> bool:
-    """Say whether a generic answer may never be served stale (RFC 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
+    """Say whether the answer itself forbids to be served stale (RFC 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
 
     ``s-maxage`` means so as well, unless the answer names a stale window of its own (RFC 5861).
     """
@@ -178,7 +178,7 @@ def forbids_stale(headers: Headers) -> bool:
 
 
 def lifetime(headers: Headers, *, now: float) -> float | None:
-    """Return how many seconds a generic answer says it may still live, never below 0; None where it says nothing.
+    """Return how many seconds the answer says it may still live, never below 0; None where it says nothing.
 
     s-maxage before max-age before Expires, less Age (RFC 9111 4.2.1). What cannot be read counts as expired.
     """

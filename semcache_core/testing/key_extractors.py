@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from semcache_core.protocols import KeyExtractor
+from semcache_core.protocols import KeyExtractor, SupportsClaims
 from semcache_core.testing import _bodies as bodies
 from semcache_core.testing._answers import AnswerPromises
 from semcache_core.testing._contract import promise
@@ -90,6 +90,14 @@ class KeyExtractorContract(AnswerPromises):
             assert not (
                 extractor.claims(request.method, request.path) and isinstance(extractor.extract(request), Key)
             ), f"takes {request.method} {request.path!r} for its own"
+
+    @promise
+    async def test_it_claims_what_it_says_it_claims(self, extractor: KeyExtractor) -> None:
+        if not isinstance(extractor, SupportsClaims):
+            pytest.skip("does not promise SupportsClaims: its paths come from a configuration")
+        assert extractor.claimed, "name one (method, path) of each kind that it claims"
+        for method, path in extractor.claimed:
+            assert extractor.claims(method, path), f"names {method} {path!r} and does not claim it"
 
     @promise
     async def test_the_same_request_always_has_the_same_key(self, extractor: KeyExtractor) -> None:

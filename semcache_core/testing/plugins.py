@@ -124,10 +124,16 @@ class PluginContract(Contract):
             assert issubclass(options, Options), f"{name!r}: Options must derive from semcache_core.protocols.Options"
             with pytest.raises(msgspec.ValidationError, match="unknown field"):
                 _converted(options, {**self.options.get(name, {}), "an_option_of_next_year": 1})
+            own = getattr(factory, "RouteOptions", None)
+            if own is not None:
+                assert issubclass(own, Options), f"{name!r}: RouteOptions must derive from Options, too"
+                assert not [field.name for field in _fields(own) if field.required], (
+                    f"{name!r}: what a route leaves out is what the component says, so RouteOptions needs defaults"
+                )
 
     def test_every_option_is_documented(self) -> None:
         for name, factory in self._factories():
-            for field in _fields(factory):
+            for field in (*_fields(factory.Options), *_fields(getattr(factory, "RouteOptions", None))):
                 assert _description(field.type), (
                     f"{name!r}: option {field.name!r} has no text; write Annotated[..., Meta(description=...)]"
                 )
@@ -189,8 +195,8 @@ def _converted(options: Any, given: Mapping[str, Any]) -> Any:
     return msgspec.convert(dict(given), options, dec_hook=lambda kind, value: kind(value))
 
 
-def _fields(factory: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(factory.Options)
+def _fields(options: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return () if options is None else msgspec.structs.fields(options)
 
 
 def _description(kind: Any) -> str:

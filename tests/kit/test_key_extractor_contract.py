@@ -66,6 +66,7 @@ class Ask(Opened):
         return Reply(LINES, tuple(f"{word}\n".encode() for word in (*words, "END")))
 
     traits = API
+    claimed: Sequence[tuple[str, bytes]] = (("POST", b"/v1/ask"),)
 
     def claims(self, method: str, path: bytes) -> bool:
         return method == "POST" and path.endswith(b"/ask")
@@ -150,6 +151,8 @@ class TestRight(KeyExtractorContract):
 
 @caught_by("test_every_sample_is_claimed_and_has_a_key")
 class ForgetsThatPathsHaveAPrefix(Ask):
+    claimed = (("POST", b"/ask"),)
+
     def claims(self, method: str, path: bytes) -> bool:
         return method == "POST" and path == b"/ask"
 
@@ -164,6 +167,11 @@ class ClaimsEveryMethod(Ask):
 class ClaimsByAPartOfThePath(Ask):
     def claims(self, method: str, path: bytes) -> bool:
         return method == "POST" and b"/ask" in path
+
+
+@caught_by("test_it_claims_what_it_says_it_claims")
+class NamesAPathOfAnotherProtocol(Ask):
+    claimed = (("POST", b"/v1/ask"), ("POST", b"/v1/tell"))
 
 
 @caught_by("test_the_same_request_always_has_the_same_key")

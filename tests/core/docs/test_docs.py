@@ -16,7 +16,7 @@ from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.registry import Registry
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "write-a-plugin.md")
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name not in ("write-a-plugin.md", "write-a-protocol.md"))
 TOML = [(path.name, block) for path in PAGES for block in re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)]
 
 

@@ -57,7 +57,7 @@ class OpenAIChat:
 
     def follow(self, routes: Sequence[ExtractorRoute], normalise: Sequence[Normalise]) -> None:
         """Take what routes say to this extractor, and rewrite keys by ``normalise``. Raises ConfigError."""
-        base = terms_of(self._options)
+        self._base = base = terms_of(self._options)
         terms = [(route.path, terms_of(self._options, route)) for route in routes]
         self._terms = RouteTable(terms, otherwise=base)
         self._rewrites = Rewrites(normalise)
@@ -102,7 +102,7 @@ class OpenAIChat:
 
     def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
         """Return what records an answer of this content type, or why such an answer is not stored."""
-        return recorder_for(key, head, self._terms.named(policy.route))
+        return recorder_for(key, head, self._terms.named(policy.route) if policy.route else self._base)
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
         """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
