@@ -117,7 +117,10 @@ class SemanticCache:
         )
 
     def check(self) -> None:
-        """Make every component and open none, so that a mistake shows before first use. Raises ConfigError, PluginError."""
+        """Make every component and open none, so that a mistake shows before first use.
+
+        Raises ConfigError, PluginError.
+        """
         assemble(self._config, self._registry or Registry.installed())
 
     def _namespace(self, given: str | None) -> str:
