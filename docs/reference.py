@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from semcache_core import authoring, errors, hookspecs, protocols, settings
+from semcache_core import authoring, errors, hookspecs, protocols, remedies, settings
 from semcache_core.config import describe
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
@@ -108,9 +108,9 @@ def authoring_page() -> str:
 
 
 def authoring_modules() -> list[ModuleType]:
-    """Return the modules of the authors' helpers, by name."""
+    """Return the modules of the helpers for authors."""
     found = pkgutil.iter_modules(authoring.__path__, f"{authoring.__name__}.")
-    return [importlib.import_module(each.name) for each in found]
+    return [*(importlib.import_module(each.name) for each in found), remedies]
 
 
 def public_methods(kind: type) -> list[tuple[str, Any]]:

@@ -20,8 +20,8 @@ from urllib.request import url2pathname
 
 __all__ = ["pip_install"]
 
-CORE = "semcache-core"
-FOLDERS = ("plugins", "integrations")
+_CORE = "semcache-core"
+_FOLDERS = ("plugins", "integrations")
 
 
 def pip_install(*arguments: str) -> str:
@@ -38,7 +38,7 @@ def pip_install(*arguments: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
+class _Checkout:
     """The folder that the core was installed from."""
 
     root: Path
@@ -57,25 +57,25 @@ class Checkout:
             return
         seen.add(requirement)
         for needed in _requirements(folder, extras):
-            if _split(needed)[0] != CORE:  # which is installed: it asks
+            if _split(needed)[0] != _CORE:  # which is installed: it asks
                 yield from self._with_needs(needed, seen=seen)
         yield f"{folder}{extras}"
 
     def _folder(self, name: str) -> Path | None:
-        places = [self.root] if name == CORE else [self.root / folder / name for folder in FOLDERS]
+        places = [self.root] if name == _CORE else [self.root / folder / name for folder in _FOLDERS]
         return next((place for place in places if (place / "pyproject.toml").is_file()), None)
 
 
-def _checkout() -> Checkout | None:
+def _checkout() -> _Checkout | None:
     try:
         # https://packaging.python.org/en/latest/specifications/direct-url/; absent after an installation from an index.
-        note = json.loads(distribution(CORE).read_text("direct_url.json") or "{}")
+        note = json.loads(distribution(_CORE).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
     url = urlsplit(note.get("url", ""))
     if url.scheme != "file" or "dir_info" not in note:
         return None
-    return Checkout(Path(url2pathname(url.path)), editable=bool(note["dir_info"].get("editable")))
+    return _Checkout(Path(url2pathname(url.path)), editable=bool(note["dir_info"].get("editable")))
 
 
 def _requirements(folder: Path, extras: str) -> list[str]:
