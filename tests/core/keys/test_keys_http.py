@@ -242,15 +242,6 @@ def test_an_alias_knows_the_very_same_bytes_of_the_very_same_caller_only() -> No
         assert alias(body, [HOST, AUTH, (directing, b"no-cache")], target()) not in aliases
 
 
-def test_a_settled_query_is_the_same_and_lets_go_of_the_request() -> None:
-    one = query(chat(user="ann"))
-    settled = one.settled()
-    assert digests(settled) == digests(one)
-    assert (settled.text, settled.fields, settled.exact_only) == (one.text, one.fields, one.exact_only)
-    cells = [cell.cell_contents for cell in settled.nearby_of.__closure__ or ()]
-    assert cells == [one.nearby]
-
-
 def test_what_split_two_keys_is_named_and_never_shown() -> None:
     headers = [HOST, AUTH, (b"openai-beta", b"x")]
     one = dict(members_of(query(chat(temperature=0.1, user="ann"), headers).fields))
