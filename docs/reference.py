@@ -1,26 +1,36 @@
 """Writes the reference pages from the code, while mkdocs builds: what they say is what runs.
 
-Each page is made of docstrings, option descriptions and defaults. ``tests/core/test_reference.py`` fails where one is
-missing.
+Each page is made of docstrings, option descriptions and defaults. ``tests/core/docs/test_reference.py`` fails where one
+is missing.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import pkgutil
-import re
-import textwrap
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from documented import (
+    Attribute,
+    assignment,
+    attributes,
+    class_line,
+    constants,
+    docstring,
+    instance_attributes,
+    public_methods,
+    signature,
+)
 
-from semcache_core import authoring, errors, hookspecs, protocols, remedies, settings
+import semcache_core
+from semcache_core import authoring, errors, hookspecs, plugin, protocols, remedies, settings, types
 from semcache_core.config import describe
+from semcache_core.library.blocking import BlockingCache
+from semcache_core.library.fetch import CallOptions
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
 if TYPE_CHECKING:
@@ -36,6 +46,11 @@ TABLES = (
     ("[[route]] compare = {...}", settings.Compare),
     ("[[normalise]]", settings.Normalise),
 )
+
+BASES = ("Entity", "Struct", "Table", "once", "T")
+"""Names of the types' modules that hold no data of their own."""
+RETURNED = (semcache_core.Lookup, semcache_core.Stats, BlockingCache, CallOptions)
+"""What a program gets from the cache and never makes."""
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -56,7 +71,7 @@ def configuration() -> str:
         '`{ env = "NAME" }`. `semcache check FILE` prints what would run, every default included.',
     ]
     for title, table in TABLES:
-        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *options_table(table)]
+        lines += [f"## `{title}`", _sentence(docstring(table).partition(": ")[2]), *options_table(table)]
     for kind, name, summary, factory in components():
         lines += [
             f"## `{name}`, {_article(NOUNS[kind])}",
@@ -71,39 +86,90 @@ def configuration() -> str:
 
 def hooks() -> str:
     """Return the page of every hook, in the order in which ``hookspecs.py`` has them."""
-    lines = ["# Hooks", _paragraphs(hookspecs)]
+    lines = ["# Hooks", docstring(hookspecs)]
     for name, hook in hook_functions():
-        lines += [f"## `{name}`", _code(_signature(name, hook)), _paragraphs(hook)]
+        lines += [f"## `{name}`", _code(signature(name, hook)), docstring(hook)]
     return "\n\n".join(lines) + "\n"
 
 
 def protocol_page() -> str:
     """Return the page of every protocol, with its methods and what they promise."""
-    lines = ["# Protocols", _paragraphs(protocols)]
+    lines = ["# Protocols", docstring(protocols)]
     for name, protocol in _classes(protocols):
-        lines += [f"## `{name}`", _paragraphs(protocol)]
-        for member, function in vars(protocol).items():
-            target = function.fget if isinstance(function, property) else function
-            if inspect.isfunction(target) and not member.startswith("_"):
-                lines += [f"### `{name}.{member}`", _code(_signature(member, function)), _paragraphs(target)]
+        if not attributes(protocol):
+            lines += [f"## `{name}`", docstring(protocol), *_methods(name, protocol, "###")]
     return "\n\n".join(lines) + "\n"
+
+
+def python_page() -> str:
+    """Return the page of what a Python program uses: every name of the package, and the blocking calls."""
+    lines = ["# Python", "```python\nfrom semcache_core import SemanticCache, cached, DoNotCache\n```"]
+    for name, value in python_names():
+        made = class_line(name, value) if inspect.isclass(value) else signature(name, value)
+        shown = [] if inspect.isclass(value) and value in RETURNED else [_code(made)]
+        lines += [f"## `{name}`", *shown, docstring(value)]
+        if inspect.isclass(value):
+            own = getattr(value, "__init__", None)
+            lines += [docstring(own)] if inspect.isfunction(own) and own.__doc__ else []
+            lines += fields_table(attributes(value))
+            for each in instance_attributes(value):
+                lines += [f"### `{name}.{each.name}`", each.meaning]
+            lines += _methods(name, value, "###")
+    return "\n\n".join(lines) + "\n"
+
+
+def python_names() -> list[tuple[str, Any]]:
+    """Return what a Python program uses, by the name under which it is met."""
+    first = ("SemanticCache", "cached")
+    names = [*first, *(name for name in semcache_core.__all__ if name not in first)]
+    return [
+        *((name, getattr(semcache_core, name)) for name in names),
+        ("SemanticCache.sync", BlockingCache),
+        ("CallOptions", CallOptions),
+    ]
+
+
+def types_page() -> str:
+    """Return the page of the values that pass between the core and a component, with every field."""
+    lines = ["# Types", docstring(types)]
+    for module, names in type_names():
+        lines += [f"## `{module.__name__}`"]
+        for name in names:
+            value = vars(module)[name]
+            if not inspect.isclass(value):
+                alias = constants(module)[name]
+                lines += [f"### `{name}`", _code(assignment(alias)), alias.meaning]
+                continue
+            bases = [base.__name__ for base in value.__bases__ if base.__module__ == module.__name__]
+            based = [f"Extends `{bases[0]}`."] if bases and bases[0] not in ("Struct", "Options") else []
+            lines += [f"### `{name}`", *based, docstring(value)]
+            lines += [*fields_table(attributes(value)), *_methods(name, value, "####")]
+    return "\n\n".join(lines) + "\n"
+
+
+def type_names() -> list[tuple[ModuleType, list[str]]]:
+    """Return the modules of the authors' types, each with the names that the page has."""
+    tables = {table for _, table in TABLES}
+    in_types = [name for name in _public(types) if name not in BASES]
+    in_settings = [name for name in _public(settings) if vars(settings)[name] not in tables and name not in BASES]
+    in_protocols = [name for name, kind in _classes(protocols) if attributes(kind)]
+    return [(types, in_types), (protocols, in_protocols), (settings, in_settings), (plugin, ["Component"])]
 
 
 def authoring_page() -> str:
     """Return the page of the helpers for authors: every public class with its methods, function and constant."""
-    lines = ["# Authoring", _paragraphs(authoring)]
+    lines = ["# Authoring", docstring(authoring)]
     for module in authoring_modules():
-        lines += [f"## `{module.__name__}`", _paragraphs(module)]
+        lines += [f"## `{module.__name__}`", docstring(module)]
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value):
-                lines += [f"### `{name}`", _code(_class_line(name, value)), _paragraphs(value)]
-                for member, function in public_methods(value):
-                    lines += [f"#### `{name}.{member}`", _code(_signature(member, function)), _paragraphs(function)]
+                lines += [f"### `{name}`", _code(class_line(name, value)), docstring(value)]
+                lines += _methods(name, value, "####")
             elif inspect.isfunction(value):
-                lines += [f"### `{name}`", _code(_signature(name, value)), _paragraphs(value)]
+                lines += [f"### `{name}`", _code(signature(name, value)), docstring(value)]
             else:
-                lines += [f"### `{name}`", constants(module)[name]]
+                lines += [f"### `{name}`", constants(module)[name].meaning]
     return "\n\n".join(lines) + "\n"
 
 
@@ -113,31 +179,11 @@ def authoring_modules() -> list[ModuleType]:
     return [*(importlib.import_module(each.name) for each in found), remedies]
 
 
-def public_methods(kind: type) -> list[tuple[str, Any]]:
-    """Return the methods and properties of a class that its users call, in order."""
-    members = ((name, value) for name, value in vars(kind).items() if not name.startswith("_"))
-    return [(name, value) for name, value in members if inspect.isfunction(value) or isinstance(value, property)]
-
-
-def constants(module: ModuleType) -> dict[str, str]:
-    """Return the text below each assignment of a module: what documents a constant."""
-    found = {}
-    for statement, text in pairwise(ast.parse(inspect.getsource(module)).body):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
-            found |= {
-                target.id: inspect.cleandoc(text.value.value).replace("``", "`")
-                for target in targets
-                if isinstance(target, ast.Name)
-            }
-    return found
-
-
 def error_page() -> str:
     """Return the page of every exception."""
-    lines = ["# Errors", _paragraphs(errors)]
+    lines = ["# Errors", docstring(errors)]
     for name, error in _classes(errors):
-        lines += [f"## `{name}`", _paragraphs(error)]
+        lines += [f"## `{name}`", docstring(error)]
     return "\n\n".join(lines) + "\n"
 
 
@@ -145,6 +191,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "hooks": hooks,
     "protocols": protocol_page,
+    "types": types_page,
+    "python": python_page,
     "errors": error_page,
     "authoring": authoring_page,
 }
@@ -229,37 +277,35 @@ def _size(number: int) -> str:
     return str(number)
 
 
+def fields_table(found: list[Attribute]) -> list[str]:
+    """Return the table of a class's fields, or nothing where it has none."""
+    rows = [
+        f"| `{each.name}` | `{each.type}` | {f'`{each.default}`' if each.default else ''} | {_cell(each.meaning)} |"
+        for each in found
+    ]
+    return ["\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows])] if rows else []
+
+
+def _methods(owner: str, kind: type, heading: str) -> list[str]:
+    lines = []
+    for name, function in public_methods(kind):
+        lines += [f"{heading} `{owner}.{name}`", _code(signature(name, function)), docstring(function)]
+    return lines
+
+
+def _public(module: ModuleType) -> list[str]:
+    """Return the names that a module defines, classes and documented assignments, in order."""
+    classes = {name for name, _ in _classes(module)}
+    return [name for name in vars(module) if name in classes or (name in constants(module) and name[0] != "_")]
+
+
 def _classes(module: Any) -> list[tuple[str, type]]:
     found = [(name, value) for name, value in vars(module).items() if inspect.isclass(value)]
     return [(name, value) for name, value in found if value.__module__ == module.__name__]
 
 
-def _signature(name: str, function: Any) -> str:
-    if isinstance(function, property):
-        return f"{name} -> {inspect.signature(function.fget).return_annotation}"
-    begin = "async def" if inspect.iscoroutinefunction(function) else "def"
-    return f"{begin} {name}{inspect.signature(function)}".replace("'", "")
-
-
-def _class_line(name: str, kind: type) -> str:
-    """Return how a class is made, with its defaults; fields with an underscore are its own business."""
-    if issubclass(kind, Exception):
-        return f"class {name}(Exception)"
-    signature = inspect.signature(kind)
-    told = [each for each in signature.parameters.values() if not each.name.startswith("_")]
-    made = signature.replace(parameters=told, return_annotation=inspect.Signature.empty)
-    # Where a type comes from is told by the page of its own.
-    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", f"class {name}{made}").replace("'", "")
-
-
-def _paragraphs(documented: Any) -> str:
-    """Return a docstring as Markdown: double backquotes become single ones, indented text stays a code block."""
-    text = inspect.cleandoc(documented.__doc__ or "")
-    return text.replace("``", "`").replace("::\n", ":\n")
-
-
 def _code(text: str) -> str:
-    return f"```python\n{textwrap.dedent(text)}\n```"
+    return f"```python\n{text}\n```"
 
 
 def _cell(text: str) -> str:

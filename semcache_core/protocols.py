@@ -44,8 +44,11 @@ class Thresholds(msgspec.Struct, frozen=True):
     """The similarities at and above which a neighbour may answer, by preset."""
 
     safe: float
+    """For ``preset = "safe"``: hardly any wrong answer."""
     balanced: float
+    """For ``preset = "balanced"``, the default."""
     loose: float
+    """For ``preset = "loose"``: more hits, more of them wrong."""
 
 
 @runtime_checkable
@@ -330,16 +333,20 @@ class AnswerHead(msgspec.Struct, frozen=True):
     """The beginning of an upstream's answer. ``headers`` in order, names in lower case."""
 
     status: int
+    """The status code."""
     headers: Headers
+    """Every header field, as upstream sent it."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One complete, canonical answer: what an entry of an HTTP protocol holds."""
 
     status: int
+    """The status code."""
     headers: Headers
     """The headers that are kept, already stripped."""
     body: bytes
+    """The canonical body, decoded."""
     form: str = "body"
     """``body``: one canonical body that serves every mode it has the members for; ``events``: a raw event log."""
     offers: frozenset[str] = frozenset()
@@ -347,6 +354,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
+    """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False
     """It may answer equal requests only, for example because it holds tool calls."""
 
@@ -355,7 +363,9 @@ class Refused(msgspec.Struct, frozen=True):
     """An answer that may not be stored; ``reason`` is a reason code. ``complete``: it was a whole, refused answer."""
 
     reason: str
+    """The reason code: in the statistics, under ``unstored``."""
     complete: bool = True
+    """Whether upstream sent all of it."""
 
 
 class Recorder(Protocol):
@@ -386,13 +396,16 @@ class Reply(msgspec.Struct, frozen=True):
     """A stored answer, framed for one caller: the content type and the pieces of the body, in order."""
 
     content_type: bytes
+    """The value of ``Content-Type``."""
     chunks: Sequence[bytes]
+    """The body, in the pieces in which it is sent."""
 
 
 class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How a stored answer is to be framed for one caller."""
 
     streamed: bool
+    """The caller asked for a stream."""
     required: frozenset[str]
     """The caller's ``Mode.required``: nothing that it did not ask for is framed, nothing is invented."""
     exact: bool
@@ -400,6 +413,7 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     fresh_id: str
     """Random text for a fresh id."""
     now: float
+    """The time that a fresh ``created`` says."""
     route: str = ""
     """The path of the ``[[route]]`` that holds for the request, as ``Policy.route`` has it; "" where none does."""
 

@@ -275,19 +275,31 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     route: str = ""
     """The path of the route; "" where no route holds."""
     mode: Literal["on", "observe", "off"] = "on"
+    """See ``[semcache] mode``."""
     match: Literal["semantic", "exact"] = "semantic"
+    """See ``[semcache] match``."""
     threshold: float = 1.0
     """Resolved from the route, the configuration or the embedder's preset."""
     ttl: Duration = 86400.0
+    """How long an answer lives."""
     jitter: float = 0.05
+    """The largest share that a ttl is shortened by."""
     stale_while_revalidate: float = 0.0
+    """Seconds after expiry in which the old answer is served while one refresh runs."""
     stale_if_error: float = 0.0
+    """Seconds after expiry in which the old answer replaces a failing upstream."""
     min_words: int = 2
+    """Texts with fewer content words match exactly only."""
     max_words: int = 64
+    """Texts with more words match exactly only."""
     volatile: tuple[str, ...] = CacheOptions().volatile
+    """Words and phrases that make a text match exactly only."""
     max_body: int = 4 * 1024 * 1024
+    """Bytes; a larger body is neither looked up nor stored."""
     cache_control: Literal["obey", "ignore"] = "obey"
+    """Whether the Cache-Control of answers is obeyed."""
     request_cache_control: Literal["honour", "ignore"] = "honour"
+    """Whether the Cache-Control of callers is obeyed."""
     compare_after: str | None = None
     """The marker of the route's ``compare``."""
 

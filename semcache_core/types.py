@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+"""float32: one vector of shape (dimensions,), or several of shape (n, dimensions)."""
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
 
 Outcome = Literal["hit", "stale", "miss", "bypass"]
+"""What was decided for one request. ``stale``: answered by an expired entry that may still serve."""
 Source = Literal["exact", "semantic"]
+"""How an entry was found: by the equal request, or by a near text."""
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +40,20 @@ class Space(Struct, frozen=True):
     """Which vectors may be compared: an embedder's fingerprint and its number of dimensions."""
 
     fingerprint: str
+    """``Embedder.fingerprint``."""
     dimensions: int
+    """The length of every vector in the space."""
 
 
 class Point(Struct, frozen=True):
     """One vector to index: ``vector`` is float32, shape (dimensions,), length 1."""
 
     id: bytes
+    """The entry id."""
     scope: bytes
+    """The digest within which the vector may be found: partition and scope in one."""
     vector: Vector
+    """The embedding of the entry's text."""
     keep_until: float | None
     """When the store may forget it; None: never."""
 
@@ -54,14 +62,18 @@ class Match(Struct, frozen=True):
     """One neighbour: an entry id and its cosine similarity to what was searched."""
 
     id: bytes
+    """The entry id."""
     similarity: float
+    """max(0, cosine)."""
 
 
 class Stored(Struct, frozen=True):
     """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
 
     data: bytes
+    """The bytes that were stored."""
     invalidated_at: float | None = None
+    """The newest stamp of the tags; an entry born at or before it is dead."""
     tags: tuple[bytes, ...] = ()
     """The tag digests it was stored with; only a scan tells them."""
 
@@ -76,16 +88,22 @@ class Request(Struct, frozen=True):
     """
 
     method: str
+    """In upper case."""
     path: bytes
+    """The raw path, percent-encoding kept."""
     query: bytes = b""
+    """The raw query without its question mark."""
     headers: Headers = ()
+    """Those of the request, hop-by-hop ones included."""
     body: bytes = b""
+    """The whole body, decoded."""
 
 
 class Bypass(Struct, frozen=True):
     """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
 
     reason: str
+    """The reason code: in ``Cache-Status`` and in the statistics."""
 
 
 class Traits(Struct, frozen=True):
@@ -134,6 +152,7 @@ class Key(Struct, frozen=True):
     """
 
     template: bytes
+    """The canonical request without the slot's text."""
     slot: tuple[str, ...] = ()
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
@@ -161,17 +180,22 @@ class Reject(Struct, frozen=True):
     """
 
     reason: str
+    """The reason code, for example ``numbers``."""
     certain: bool = False
+    """Whether the difference can be pointed at."""
 
 
 class Penalty(Struct, frozen=True):
     """They may differ: take ``amount`` off the similarity before it is held against the threshold."""
 
     amount: float
+    """What is taken off the similarity, 0 to 1."""
     reason: str
+    """The reason code, for example ``negation``."""
 
 
 Verdict = Accept | Reject | Penalty
+"""What a verifier says of two texts."""
 
 
 T = TypeVar("T")
@@ -206,17 +230,24 @@ class Nearby(msgspec.Struct, frozen=True):
     """The half of a query that matters once the exact look-up has failed."""
 
     scope: bytes
+    """See ``Query.scope``."""
     store_scope: bytes
+    """See ``Query.store_scope``."""
     flight: bytes
+    """See ``Query.flight``."""
     text: str = ""
+    """See ``Query.text``."""
     exact_only: str | None = None
+    """See ``Query.exact_only``."""
     fields: bytes = b""
+    """See ``Query.fields``."""
 
 
 class Address(msgspec.Struct, frozen=True):
     """Where a request's own answer is kept: all that an exact look-up needs. Digests, and no text."""
 
     namespace: str
+    """The namespace that the request is asked in."""
     partition: bytes
     """Who asks, and where."""
     exact: bytes
@@ -232,6 +263,7 @@ class Query(Address, frozen=True, dict=True):
     """
 
     nearby_of: Callable[[], Nearby]
+    """Computes the rest; called once."""
 
     def __repr__(self) -> str:
         return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
@@ -275,24 +307,30 @@ class Query(Address, frozen=True, dict=True):
 
 
 RECORD_VERSION = 1
+"""The version of the stored form; a record with another one is not read."""
 
 
 class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """One stored answer, as the response store keeps it (see ``semcache_core.engine.record_codec``)."""
 
     partition: bytes
+    """Who asked, and where; held against the query on every read."""
     scope: bytes
+    """The digest of all but the text; held against the query on every read."""
     exact: bytes
+    """The digest of the request; held against the query on an exact hit."""
     text: str
     """The slot's text; empty for an exact-only entry."""
     kind: str
     """How ``payload`` is to be read: ``str``, ``bytes``, ``json``, or ``http``."""
     payload: bytes
+    """The answer."""
     born_at: float
     """Just before the upstream was called."""
     expires_at: float | None
     """Fixed from birth; None: never."""
     exact_only: bool = False
+    """It may answer equal requests only."""
     tokens: int = 0
     """Tokens that the upstream counted for this answer: what a hit saves."""
     cost: float = 0.0
@@ -317,18 +355,27 @@ class Decision(Struct, frozen=True):
     """What was decided for one request, and why. One a request; no prompt, no answer, no credential."""
 
     outcome: Outcome
+    """What was decided."""
     reason: str
     """A reason code: ``exact``, ``semantic``, ``empty-scope``, ``below-threshold``, ``no-identity``, ``numbers`` ..."""
     namespace: str = ""
+    """The namespace that was asked in."""
     route: str = ""
+    """The path of the ``[[route]]`` that held; empty where none did."""
     source: Source | None = None
+    """How the entry was found; None without one."""
     similarity: float | None = None
+    """Cosine to the entry's text, 1.0 for an exact hit; on a miss that of the nearest candidate, if there was one."""
     entry_id: str | None = None
+    """The entry that answered, in hexadecimal digits; None without one."""
     at: float = 0.0
+    """When it was decided."""
     elapsed: float = 0.0
     """Seconds from the request to the decision."""
     saved_tokens: int = 0
+    """Tokens that upstream would have counted."""
     saved_seconds: float = 0.0
+    """Seconds that upstream took, less those of the look-up."""
     observed: bool = False
     """True where ``mode = "observe"`` asked upstream although this decision was a hit."""
 
@@ -341,13 +388,17 @@ class Fault(Struct, frozen=True):
     error: str
     """The exception's type name; its text could hold a prompt."""
     at: float = 0.0
+    """When it happened."""
 
 
 class Notice(Struct, frozen=True):
     """Something an operator should know and nobody's request depends on, for example a file set aside."""
 
     code: str
+    """What it is about: a short code, or the class of the component that says it."""
     message: str
+    """One sentence for the operator."""
 
 
 Event = Decision | Fault | Notice
+"""What ``semcache_observe`` is called with."""

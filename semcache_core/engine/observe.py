@@ -27,8 +27,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     hits: dict[str, int]
     """By source: ``exact``, ``semantic``; stale ones included."""
     stale: int
+    """Hits that an expired entry answered."""
     misses: int
+    """Requests that were looked up and not answered."""
     miss_reasons: dict[str, int]
+    """By reason code."""
     bypasses: dict[str, int]
     """By reason code."""
     unstored: dict[str, int]
@@ -36,8 +39,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     """By stage."""
     observer_errors: int
+    """Exceptions that observers raised."""
     tokens_saved: int
+    """Tokens that upstream would have counted."""
     milliseconds_saved: float
+    """Time that upstream took for the answers, less that of the look-ups."""
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""
 

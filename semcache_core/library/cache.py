@@ -77,6 +77,7 @@ class SemanticCache:
         self.lifecycle = Lifecycle(self._open)
         """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
         self.sync = BlockingCache(self)
+        """The same calls, blocking: for code without an event loop, from any thread."""
         self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
