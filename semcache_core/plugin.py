@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import pluggy
 
-__all__ = ["API_VERSION", "Component", "hookimpl"]
+from semcache_core.reasons import OwnCode, Reason
+
+__all__ = ["API_VERSION", "Component", "OwnCode", "Reason", "hookimpl"]
 
 # : The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
 # (1, 0)``.
@@ -32,9 +34,11 @@ class Component:
     """A descriptor of something a plugin offers: enough to list it, without importing it.
 
     ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one
-    line for ``semcache plugins``.
+    line for ``semcache plugins``. ``reasons`` lists the reason codes that the component uses besides the core's
+    (``semcache_core.reasons``): a verifier's rejects, an extractor's bypasses.
     """
 
     name: str
     factory: str
     summary: str = ""
+    reasons: tuple[Reason, ...] = ()

@@ -17,6 +17,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import msgspec
 
+from semcache_core.reasons import Code
 from semcache_core.settings import Normalise, Policy, RouteOptions
 from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Vector, Verdict
 
@@ -310,9 +311,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """An answer that may not be stored; ``reason`` is a reason code. ``complete``: it was a whole, refused answer."""
+    """An answer that may not be stored. ``complete``: it was a whole, refused answer.
 
-    reason: str
+    ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
+    """
+
+    reason: Code
     complete: bool = True
 
 

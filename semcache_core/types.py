@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semcache_core.reasons import Code
+
 Vector = NDArray[np.float32]
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
@@ -83,9 +85,12 @@ class Request(Struct, frozen=True):
 
 
 class Bypass(Struct, frozen=True):
-    """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
+    """The protocol is ours, this request is not for the cache: forward it untouched.
 
-    reason: str
+    ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
+    """
+
+    reason: Code
 
 
 class Key(Struct, frozen=True):
@@ -104,7 +109,7 @@ class Key(Struct, frozen=True):
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
     flight: bytes = b""
     """What single-flight separates besides the exact digest: stream mode, service tier."""
@@ -122,7 +127,8 @@ class Accept(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """They differ. ``reason`` is a short reason code, for example ``numbers``.
+    """They differ. ``reason`` is a short reason code, for example ``numbers``, which the verifier's
+    component lists.
 
     ``certain``: the difference can be pointed at (another number, another name), so it settles this candidate and casts
     no doubt on the next one. Otherwise the next must be nearer than the threshold asks.
@@ -177,7 +183,7 @@ class Nearby(msgspec.Struct, frozen=True):
     store_scope: bytes
     flight: bytes
     text: str = ""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     fields: bytes = b""
 
 
@@ -235,7 +241,7 @@ class Query(Address, frozen=True, dict=True):
         return self.nearby.text
 
     @property
-    def exact_only(self) -> str | None:
+    def exact_only(self) -> Code | None:
         """Reason code why only an equal request may be answered; None: near texts may be, too."""
         return self.nearby.exact_only
 

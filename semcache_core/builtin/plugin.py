@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semcache_core.builtin.reasons import REASONS
 from semcache_core.plugin import Component, hookimpl
 
 
@@ -40,6 +41,7 @@ def semcache_verifiers() -> list[Component]:
             "text-guard",
             "semcache_core.builtin.text_guard:TextGuard",
             "numbers, dates, units, names, negation and order must agree",
+            reasons=REASONS,
         )
     ]
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from semcache_core.cli.entries import Entry, config_option, walk
 from semcache_core.cli.group import Misused
-from semcache_core.cli.output import add_rows, console, duration_text, table
+from semcache_core.cli.output import add_rows, console, duration_text, meaning, table
 from semcache_core.config import Config, load
 from semcache_core.engine import record_codec
 from semcache_core.errors import SemcacheError
@@ -25,6 +25,7 @@ from semcache_core.http.exchange import CacheableRequest, RequestHead, ask
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.digests import members_of
 from semcache_core.protocols import SupportsInvalidation, SupportsScan
+from semcache_core.reasons import Reason
 from semcache_core.runtime.opening import open_cache
 from semcache_core.runtime.registry import Registry
 from semcache_core.types import Bypass, Match, Penalty, Query, Reject
@@ -95,10 +96,9 @@ async def _explained(config: Config, asked: Asked, place: Deployment) -> list[Ro
         call, body = call_of(asked)
     except UnicodeEncodeError as error:
         raise Misused("the request's path and headers are no HTTP: percent-encode what is not Latin-1") from error
+    registry = Registry.installed()
     async with AsyncExitStack() as stack:
-        opened = await open_cache(
-            stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
-        )
+        opened = await open_cache(stack, config, registry=registry, clock=time.time, instances={}, background=False)
         context = DriverContext(opened, place)
         route = context.resolve(call.method, call.path)
         if route is None:
@@ -107,15 +107,24 @@ async def _explained(config: Config, asked: Asked, place: Deployment) -> list[Ro
         if asking is None:
             return [("decision", f"not for the cache: {route.protocol} does not know it after all")]
         if isinstance(asking, Bypass):
-            return [("claimed by", route.protocol), ("decision", f"bypass: {asking.reason}")]
-        return await Explanation(context, route, asking, config).rows()
+            why = meaning(registry.reasons(), asking.reason)
+            return [("claimed by", route.protocol), ("decision", f"bypass: {asking.reason}"), ("that is", why)]
+        return await Explanation(context, route, asking, config, registry.reasons()).rows()
 
 
 class Explanation:
     """Finds out about one request, step by step, in the order in which the cache decides."""
 
-    def __init__(self, context: DriverContext, route: Route, asking: CacheableRequest, config: Config) -> None:
+    def __init__(
+        self,
+        context: DriverContext,
+        route: Route,
+        asking: CacheableRequest,
+        config: Config,
+        reasons: Mapping[str, Reason],
+    ) -> None:
         self._context, self._route, self._asking, self._config = context, route, asking, config
+        self._reasons = reasons
         self._engine, self._query = context.engine, asking.query
 
     async def rows(self) -> list[Row]:
@@ -132,6 +141,7 @@ class Explanation:
             ),
             ("matching", self._matching()),
             ("decision", f"{found.outcome}: {found.reason}{similarity}"),
+            ("that is", meaning(self._reasons, found.reason)),
         ]
         if hit and found.source == "exact":
             return rows

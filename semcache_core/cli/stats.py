@@ -8,6 +8,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 
 from semcache_core.cli.entries import config_option, opened_alone, walk
 from semcache_core.cli.group import Failed
-from semcache_core.cli.output import add_rows, console, table
+from semcache_core.cli.output import add_rows, console, meaning, table
 from semcache_core.config import Config, load
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.registry import Registry
@@ -25,6 +26,7 @@ from semcache_core.runtime.registry import Registry
 PAGE = "/.semcache/stats"
 TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
 _TIMEOUT = 5.0
+_CODED = frozenset({"miss_reasons", "bypasses", "unstored"})
 _HINTS = {
     403: f"; set {TOKEN_VARIABLE}",
     404: "; is it a semcache proxy?",
@@ -59,7 +61,12 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=2))
         return
     out = console()
-    out.print(add_rows(table("what", "count"), [(name, _cell(name, value)) for name, value in _flat(values)]))
+    reasons = Registry.installed().reasons()
+    rows = [
+        (title, _cell(name, value), meaning(reasons, name) if coded else "")
+        for title, name, value, coded in _flat(values)
+    ]
+    out.print(add_rows(table("what", "count", "what it means, and what to do"), rows))
     if url is None and not values["entries"]:
         out.print("A cache that keeps its answers in memory is known to its own process only: ask it with --url.")
 
@@ -97,12 +104,15 @@ def _asked(url: str) -> Any:
         raise Failed(f"{address} gave no statistics: {reason}; is a proxy running there?") from error
 
 
-def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool]]:
+    """Yield title, name and value of every count, and whether the name is a reason code."""
     for name, value in values.items():
-        title = f"{before}{name.replace('_', ' ')}"
-        rows += _flat(value, f"{title}: ") if isinstance(value, dict) else [(title, value)]
-    return rows
+        title = name.replace("_", " ")
+        if isinstance(value, dict):
+            coded = name in _CODED
+            yield from ((f"{title}: {each}", each, count, coded) for each, count in value.items())
+        else:
+            yield title, name, value, False
 
 
 def _cell(name: str, value: Any) -> str:

@@ -27,6 +27,7 @@ from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import own_tags, partition_tag, tag_digest, veto_id
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
+from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
 from semcache_core.types import Address, Query, Record, Stored, Vector
 
@@ -193,7 +194,7 @@ class Engine:
             record, now=now, invalidated_at=stored.invalidated_at, policy=policy, directives=directives, source="exact"
         )
 
-    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
+    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> Code | None:
         if self._semantic is None or policy.match == "exact" or directives.exact_only:
             return EXACT_MODE
         nearby = query.nearby

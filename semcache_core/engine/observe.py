@@ -11,6 +11,7 @@ import msgspec
 from semcache_core.engine.decide import Found
 from semcache_core.keys.digests import members_of
 from semcache_core.protocols import SupportsNotices
+from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 from semcache_core.types import Address, Decision, Event, Fault, Notice, Query
 
@@ -135,7 +136,7 @@ class Observatory:
                 )
             )
 
-    def bypassed(self, reason: str, *, policy: Policy, started: float, namespace: str) -> None:
+    def bypassed(self, reason: Code, *, policy: Policy, started: float, namespace: str) -> None:
         """Count and tell that a request was recognised and refused."""
         self._bypasses[reason] += 1
         if self.is_heard:
@@ -151,7 +152,7 @@ class Observatory:
                 )
             )
 
-    def count_unstored(self, reason: str) -> None:
+    def count_unstored(self, reason: Code) -> None:
         """Count an answer that may not be stored."""
         self._unstored[reason] += 1
 

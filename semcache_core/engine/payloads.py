@@ -6,6 +6,8 @@ import math
 
 import msgspec
 
+from semcache_core.reasons import Code
+
 _MOST_DEPTH = 128
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -13,7 +15,11 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 
 class NotStorable(Exception):
-    """The answer may not be stored: its text is the reason code. ``not-json``: it would not come back equal."""
+    """The answer may not be stored, and ``reason`` says why. ``not-json``: it would not come back equal."""
+
+    def __init__(self, reason: Code) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def pack(value: object) -> tuple[str, bytes]:

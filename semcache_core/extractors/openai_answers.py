@@ -15,6 +15,7 @@ from semcache_core.authoring.sse import EventStream, framed
 from semcache_core.extractors.openai_assembly import Assembly, Broken
 from semcache_core.extractors.openai_replies import reply
 from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
+from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 from semcache_core.types import Entity, Key
 
@@ -27,6 +28,7 @@ JSON = "json"
 """``Key.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
+_CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
 _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
 _decode = msgspec.json.Decoder().decode
 
@@ -87,7 +89,7 @@ class _StreamRecorder:
         self._events = EventStream()
         self._assembly = Assembly()
         self._log: list[bytes] = []
-        self._broken: str | None = None
+        self._broken: Code | None = None
 
     def feed(self, chunk: bytes) -> None:
         if self._broken is None:
@@ -123,7 +125,7 @@ class _StreamRecorder:
                     self._log.append(framed(event.data, name=event.name))
                 self._assembly.take(event)
         except Broken as broken:
-            self._broken = str(broken)
+            self._broken = broken.reason
             self._log.clear()
 
 
@@ -161,8 +163,10 @@ def _admit_choice(choice: Any, key: Key, policy: Policy) -> ResolvedCaller | Ref
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in policy.finish_reasons):
-        return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
+    if not isinstance(finish, str):
+        return Refused("finish-reason")
+    if finish not in _FINISHED and finish not in policy.finish_reasons:
+        return Refused(_CUT.get(finish, "finish-reason"))
     if message.get("refusal"):
         return Refused("refusal")
     calls = bool(message.get("tool_calls") or message.get("function_call"))

@@ -26,6 +26,7 @@ from semcache_core.extractors.openai_answers import OpenAIChatAnswers
 from semcache_core.extractors.openai_names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
 from semcache_core.extractors.openai_shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
 from semcache_core.protocols import Options
+from semcache_core.reasons import Code
 from semcache_core.settings import Normalise, RouteOptions
 from semcache_core.types import Bypass, Key, Request
 
@@ -175,7 +176,7 @@ def _mode_of(body: dict[str, Any], shape: Shape) -> _Mode:
     return _Mode(streamed, frozenset(required), in_order([streamed, options, body.get("service_tier")]))
 
 
-def _why_exact(body: dict[str, Any]) -> str | None:
+def _why_exact(body: dict[str, Any]) -> Code | None:
     """Return why only an equal request may be answered. Sampling numbers are compared by value already."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or choices != 1):

@@ -21,12 +21,13 @@ from semcache_core.extractors.openai_names import (
     TOOL,
     TOP,
 )
+from semcache_core.reasons import Code
 from semcache_core.types import Bypass
 
 __all__ = ["CONTAINERS", "MALFORMED", "Shape", "is_on", "shape_of", "why_bypassed"]
 
 CONTAINERS = (dict, list)
-MALFORMED = "malformed-request"
+MALFORMED: Code = "malformed-request"
 _REMEMBERED = 1024
 
 

@@ -16,6 +16,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.exchange import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
+from semcache_core.reasons import Code
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Record
 
@@ -86,7 +87,7 @@ class Recording(Entity):
         """Whether the protocol's own end of the answer has come: it is whole although the body goes on."""
         return self._marked is not None and self.refused is None and self._marked.done
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: Code) -> None:
         """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
         self.refused = Refused(reason, complete=False)
         self._recorder = None

@@ -19,6 +19,7 @@ from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.visit import Visit, send_replay
 from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.reasons import Code
 from semcache_core.types import Entity
 
 
@@ -205,7 +206,7 @@ class _Upstream(Entity):
             visit.engine.flights.mark_hit_for_miss(visit.flight)
         flight.complete()
 
-    def _unstored(self, reason: str) -> None:
+    def _unstored(self, reason: Code) -> None:
         """Watch the answer no more, and count why it is not stored: what was found first, else ``reason``."""
         recording, self._recording = self._recording, None
         if recording is not None:

@@ -149,9 +149,9 @@ class Fetch:
             return None
         try:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
-        except NotStorable as reason:
-            engine.observatory.count_unstored(str(reason))
-            return Refused(str(reason))
+        except NotStorable as error:
+            engine.observatory.count_unstored(error.reason)
+            return Refused(error.reason)
         found = self._found
         refused = await engine.keep(
             query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"

@@ -18,6 +18,7 @@ from semcache_core.protocols import KeyExtractor
 from semcache_core.testing import _bodies as bodies
 from semcache_core.testing._answers import AnswerPromises
 from semcache_core.testing._contract import promise
+from semcache_core.testing._reasons import unlisted
 from semcache_core.types import Bypass, Key, Request
 
 Values = Mapping[str, Sequence[Any]]
@@ -170,6 +171,19 @@ class KeyExtractorContract(AnswerPromises):
                 assert any(SENTINEL in slot for slot in changed.slot)
 
     # -- bodies that mean trouble -------------------------------------------------------------------------------------
+
+    @promise
+    async def test_its_reason_codes_are_listed_by_its_component(self, extractor: KeyExtractor) -> None:
+        asked = [
+            bodies.with_body(sample, body)
+            for sample in self.samples()
+            for body in (sample.body, *bodies.MALFORMED, *bodies.UNUSUAL)
+        ]
+        said = [extractor.extract(request) for request in (*asked, *self.foreign())]
+        codes = {each.reason for each in said if isinstance(each, Bypass)}
+        codes |= {each.exact_only for each in said if isinstance(each, Key) and each.exact_only is not None}
+        missing = unlisted("key_extractors", extractor, codes)
+        assert not missing, f"list them where the component is offered, Component(..., reasons=...): {missing}"
 
     @promise
     async def test_malformed_bodies_have_no_key_and_never_raise(self, extractor: KeyExtractor) -> None:

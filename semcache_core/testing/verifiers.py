@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from semcache_core.errors import VerifierUnavailable
 from semcache_core.protocols import Verifier
 from semcache_core.testing._contract import ResourceContract, promise
+from semcache_core.testing._reasons import unlisted
 from semcache_core.testing._samples import cut_off
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
@@ -45,6 +46,7 @@ RUBBISH = (
     "🙂" * 50,
     "\u202e",
 )
+RUBBISH_PAIRS = tuple((one, EQUAL[0]) for one in RUBBISH)
 LONG = (
     "a" * 20_000,
     "1 " * 10_000,
@@ -120,6 +122,13 @@ class VerifierContract(ResourceContract[Verifier]):
     async def test_a_verdict_names_a_short_reason_and_a_fair_amount(self, verifier: Verifier) -> None:
         for query, candidate in self.pairs():
             _check(await verifier.verify(query, candidate))
+
+    @promise
+    async def test_its_reason_codes_are_listed_by_its_component(self, verifier: Verifier) -> None:
+        verdicts = [await verifier.verify(query, candidate) for query, candidate in (*self.pairs(), *RUBBISH_PAIRS)]
+        codes = {verdict.reason for verdict in verdicts if not isinstance(verdict, Accept)}
+        missing = unlisted("verifiers", verifier, codes)
+        assert not missing, f"list them where the component is offered, Component(..., reasons=...): {missing}"
 
     @promise
     async def test_a_pair_always_gets_the_same_verdict(self, verifier: Verifier) -> None:

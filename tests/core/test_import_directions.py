@@ -22,7 +22,7 @@ OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core
 """Used where they are installed, and done without, or asked for by name, where they are not."""
 
 SANS_IO = (
-    *("types", "errors", "settings", "protocols", "authoring", "keys", "extractors"),
+    *("types", "errors", "reasons", "settings", "protocols", "authoring", "keys", "extractors"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
     *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "exchange", "recording", "replay")),
 )
@@ -39,6 +39,7 @@ PUBLIC = {
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,
+    "semcache_core.reasons": None,
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},

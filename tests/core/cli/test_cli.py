@@ -408,7 +408,8 @@ def test_stats_of_an_empty_store_says_where_else_to_ask(run: Run) -> None:
 class _Proxy(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         allowed = self.path == "/.semcache/stats" and self.headers["semcache-debug"] == "token"
-        body = b'{"hits": {"exact": 1200}, "hit_rate": 0.5}' if allowed else b"{}"
+        counted = {"hits": {"exact": 1200}, "hit_rate": 0.5, "bypasses": {"no-identity": 3, "of-next-year": 1}}
+        body = json.dumps(counted).encode() if allowed else b"{}"
         self.send_response(200 if allowed else 403)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -436,6 +437,18 @@ def test_stats_asks_a_running_proxy(run: Run, proxy: str, monkeypatch: pytest.Mo
 
     assert ["hits:", "exact", "1,200"] in lines
     assert ["hit", "rate", "0.5"] in lines
+
+
+def test_stats_says_what_a_reason_code_means_and_what_to_do(
+    run: Run, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMCACHE_DEBUG_TOKEN", "token")
+
+    output = run("stats", "--url", proxy).output
+
+    assert "bypasses: no-identity 3 Nothing in the request says who asks" in " ".join(output.split())
+    assert "http.identity_add" in output
+    assert ["bypasses:", "of-next-year", "1"] in [line.split() for line in output.splitlines()]
 
 
 def test_stats_of_a_proxy_that_wants_a_token_says_so(run: Run, proxy: str) -> None:
