@@ -20,7 +20,7 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
-from semcache_core.engine.semantic import Asked, SemanticSearch
+from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.writes import Job, Writes
 from semcache_core.errors import DependencyError
@@ -129,12 +129,18 @@ class Engine:
             return _UNAVAILABLE
 
     async def find(
-        self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, known: Found | None = None
+        self,
+        query: Query,
+        *,
+        policy: Policy,
+        directives: Directives = _PLAIN,
+        known: Found | None = None,
+        trail: list[Considered] | None = None,
     ) -> Found:
         """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
 
-        ``known``: what ``find_nowait`` or ``read`` has just returned for it. Never raises for anything that fails
-        behind the cache.
+        ``known``: what ``find_nowait`` or ``read`` has just returned for it. ``trail`` takes each entry that the search
+        considers, in order. Never raises for anything that fails behind the cache.
         """
         found = known or self.find_nowait(query, policy=policy, directives=directives, now=self.clock())
         spent = 0.0
@@ -143,7 +149,9 @@ class Engine:
             found = await self.read(query, policy=policy, directives=directives)
             spent = time.monotonic() - began
         unsearched = self.unsearched(query, found, policy=policy, directives=directives)
-        return unsearched or await self.search(query, found, policy=policy, directives=directives, spent=spent)
+        return unsearched or await self.search(
+            query, found, policy=policy, directives=directives, spent=spent, trail=trail
+        )
 
     def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
         """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
@@ -157,7 +165,14 @@ class Engine:
         return msgspec.structs.replace(found, reason=why_not)
 
     async def search(
-        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float = 0.0
+        self,
+        query: Query,
+        missed: Found,
+        *,
+        policy: Policy,
+        directives: Directives,
+        spent: float = 0.0,
+        trail: list[Considered] | None = None,
     ) -> Found:
         """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open.
 
@@ -165,7 +180,7 @@ class Engine:
         """
         semantic = cast("SemanticSearch", self._semantic)
         try:
-            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
+            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock(), trail=trail)
             found = await within(semantic.find(asked), max(0.0, self.limits.lookup_deadline - spent))
         except TimeoutError as error:
             self.observatory.fault("lookup", error)

@@ -115,7 +115,7 @@ class _Upstream(Entity):
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._gave_up(error)
         told = (
-            status.observed()
+            status.observed(visit.found, shown=visit.asking.known.head.shown)
             if visit.observed and visit.found.record is not None
             else status.missed(visit.found, shown=visit.asking.known.head.shown)
         )
