@@ -228,6 +228,17 @@ class SupportsSecret(Protocol):
 
 
 @runtime_checkable
+class SupportsExists(Protocol):
+    """A store that makes its place when it is opened: a file, a folder. Commands that only look do not open it before
+    that place is there.
+    """
+
+    def exists(self) -> bool:
+        """Say whether the place is there. Called before the store is opened; makes nothing."""
+        ...
+
+
+@runtime_checkable
 class SupportsNotices(Protocol):
     """A component that has something to tell the operator about how it opened, for example a file set aside.
 

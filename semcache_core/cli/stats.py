@@ -16,8 +16,9 @@ from typing import Any
 import click
 import msgspec
 
-from semcache_core.cli.entries import config_option, opened_alone, walk
+from semcache_core.cli.entries import exists, opened_alone, walk
 from semcache_core.cli.group import Failed
+from semcache_core.cli.options import config_option
 from semcache_core.cli.output import add_rows, console, meaning, table
 from semcache_core.config import Config, load
 from semcache_core.runtime.assembly import assemble
@@ -74,6 +75,8 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
 async def _held(config: Config) -> Held:
     components = assemble(config, Registry.installed())
     now, held = time.time(), Held()
+    if not exists(components.response_store):
+        return held
     async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
             record = entry.record

@@ -36,6 +36,7 @@ TABLE = REPOSITORY / "docs" / "explanation" / "architecture.md"
 PUBLIC = {
     "semcache_core": {"SemanticCache", "Lookup", "Stats", "DoNotCache", "cached"},
     "semcache_core.library.cache": {"SemanticCache"},
+    "semcache_core.cli.options": {"config_option"},
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,

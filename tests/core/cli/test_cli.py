@@ -22,6 +22,7 @@ from rich.console import Console
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
 from semcache_core.errors import EmbedderUnavailable
+from semcache_core.runtime.registry import Registry
 from semcache_core.runtime.validation import core_version
 from semcache_core.testing import CountingEmbedder
 
@@ -592,3 +593,46 @@ def test_purge_refuses_what_it_does_not_understand(run: Run, arguments: tuple[st
 
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+# -- what every command shares ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["check", "explain", "plugins", "purge", "stats"])
+def test_every_command_takes_the_configuration_by_the_same_option(name: str) -> None:
+    command = Registry.installed().load("commands", name)
+
+    assert [option for option in command.params if "--config" in option.opts and option.name == "file"]
+
+
+def test_plugins_marks_what_a_configuration_uses(run: Run) -> None:
+    rows = [line.split() for line in run("plugins", "--config", "my.toml").output.splitlines()]
+
+    assert {row[-1] for row in rows if "sqlite" in row[:3]} == {"yes"}
+    assert not {row[-1] for row in rows if "memory" in row[:3]} & {"yes"}
+
+
+def test_check_takes_one_file(run: Run) -> None:
+    assert run("check", "--config", "my.toml").exit_code == 0
+    assert run("check", "my.toml", "--config", "my.toml").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stats",),
+        ("purge", "--everything"),
+        ("purge", "--everything", "--yes"),
+        ("explain", "--prompt", "How do I reset my password?"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_looks_makes_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = run(*command)
+
+    assert result.exit_code == 0, result.stderr
+    assert not (tmp_path / ".semcache").exists()
