@@ -289,6 +289,26 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
         return (lived if lived > 0.0 else 0.0) + self.age_at_birth
 
 
+# -- what a plugin is asked about -------------------------------------------------------------------------------------
+
+
+class EntryView(Struct, frozen=True):
+    """An answer that is about to be stored, as ``semcache_may_store`` sees it."""
+
+    text: str
+    """The text that was asked, as it is compared; empty where the request has none."""
+    kind: str
+    """What ``value`` is: ``str``, ``bytes``, ``json``, or ``http``."""
+    value: Any
+    """The answer: what the function returned; for ``http`` a ``semcache_core.protocols.Answer``, body and headers."""
+    tokens: int
+    """Tokens that the upstream counted for it; 0 where it counts none."""
+    tags: tuple[str, ...]
+    """The tags that it is to carry."""
+
+    __repr__ = object.__repr__  # It holds the prompt and the answer: never in a log.
+
+
 # -- what observers hear ----------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
+from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.writes import Job, Writes
@@ -29,7 +30,7 @@ from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
-from semcache_core.types import Address, Query, Record, Stored, Vector
+from semcache_core.types import Address, EntryView, Query, Record, Stored, Vector
 
 _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
@@ -270,7 +271,7 @@ class Engine:
         if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
             return _INVALIDATED
-        if self.parts.vetoes and not self._may_store(query, record):
+        if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
         if refreshes:
@@ -303,15 +304,14 @@ class Engine:
             return True
         return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
 
-    def _may_store(self, query: Query, record: Record) -> bool:
-        for may_store in self.parts.vetoes:
-            try:
-                if may_store(query, record) is False:
-                    return False
-            except Exception as error:  # noqa: BLE001  the edge to plugin code: what nobody could judge is not stored
-                self.observatory.fault("may-store", error)
-                return False
-        return True
+    def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
+        try:
+            value = value_of(record.kind, record.payload)
+            entry = EntryView(text=query.text, kind=record.kind, value=value, tokens=record.tokens, tags=tuple(tags))
+            return all(may_store(query, entry) is not False for may_store in self.parts.vetoes)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what could not be judged is not stored
+            self.observatory.fault("may-store", error)
+            return False
 
     # -- forgetting -----------------------------------------------------------------------------------------------
 

@@ -6,11 +6,13 @@ import math
 
 import msgspec
 
+from semcache_core.protocols import Answer
 from semcache_core.reasons import Code
 
 _MOST_DEPTH = 128
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
@@ -42,6 +44,11 @@ def unpack(kind: str, payload: bytes) -> object:
     if kind == "str":
         return payload.decode()
     return payload if kind == "bytes" else _decode(payload)
+
+
+def value_of(kind: str, payload: bytes) -> object:
+    """Return what a payload holds: the value that was packed, or the answer of an HTTP protocol."""
+    return _decode_answer(payload) if kind == "http" else unpack(kind, payload)
 
 
 def _is_plain(value: object, depth: int) -> bool:

@@ -26,7 +26,7 @@ from semcache_core.reasons import REASONS, Reason
 from semcache_core.runtime.validation import HOOKS, refusals
 
 if TYPE_CHECKING:
-    from semcache_core.types import Event, Query, Record
+    from semcache_core.types import EntryView, Event, Query
 
 __all__ = ["GROUP", "KINDS", "NOUNS", "Failure", "Kind", "Offer", "Registry"]
 
@@ -175,7 +175,7 @@ class Registry:
         """Return every ``semcache_observe``, to be called one by one as ``observe(event)``, each guarded."""
         return self._implementations("semcache_observe")
 
-    def vetoes(self) -> tuple[Callable[[Query, Record], object], ...]:
+    def vetoes(self) -> tuple[Callable[[Query, EntryView], object], ...]:
         """Return every ``semcache_may_store``, to be called one by one as ``may_store(query, entry)``, each guarded."""
         return self._implementations("semcache_may_store")
 

@@ -50,7 +50,7 @@ def test_every_hook_stands_on_its_page_with_its_parameters() -> None:
     page = REFERENCE.hooks()
     for name, _ in REFERENCE.hook_functions():
         assert f"## `{name}`" in page
-    assert "semcache_may_store(query: Query, entry: Record) -> bool | None" in page
+    assert "semcache_may_store(query: Query, entry: EntryView) -> bool | None" in page
 
 
 def test_every_reason_code_stands_on_its_page_with_its_remedy() -> None:
