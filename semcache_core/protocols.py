@@ -228,6 +228,17 @@ class SupportsSecret(Protocol):
 
 
 @runtime_checkable
+class SupportsReady(Protocol):
+    """A component that knows whether it can work right now. Without it, a store is read once, of nothing."""
+
+    async def ready(self) -> None:
+        """Return if it can work; raise one of ``semcache_core.errors`` if it cannot. Cheap: asked once a second at
+        most.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsExists(Protocol):
     """A store that makes its place when it is opened: a file, a folder. Commands that only look do not open it before
     that place is there.

@@ -119,6 +119,18 @@ def test_statistics_are_open_on_loopback(upstream: str, served: Serving) -> None
     assert stats["tokens_saved"] == 2
 
 
+def test_ready_says_whether_the_stores_can_be_reached(served: Serving) -> None:
+    proxy = served(create_app("http://127.0.0.1:9", config=EXACT))
+    answer = httpx.get(proxy + "/.semcache/ready")
+    assert (answer.status_code, answer.json()["response_store"]) == (200, "ok")
+
+
+def test_statistics_are_not_open_to_what_another_proxy_passes_on(upstream: str, served: Serving) -> None:
+    stats = served(create_app(upstream, config=EXACT, loopback=True)) + "/.semcache/stats"
+    assert httpx.get(stats, headers={"x-forwarded-for": "192.0.2.7"}).status_code == 403
+    assert httpx.get(stats, headers={"host": "rebound.example"}).status_code == 403
+
+
 def test_statistics_want_the_debug_token_elsewhere(upstream: str, served: Serving) -> None:
     stats = served(create_app(upstream, config=EXACT)) + "/.semcache/stats"
     assert httpx.get(stats).status_code == 403

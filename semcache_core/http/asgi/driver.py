@@ -17,7 +17,9 @@ import msgspec
 from semcache_core.errors import NotOpenError, WrongLoopError
 from semcache_core.http.asgi.lifespan import CacheLifecycle, live
 from semcache_core.http.asgi.messages import App, Receive, Scope, Send
+from semcache_core.http.asgi.pages import OwnPages
 from semcache_core.http.context import DriverContext
+from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.responder import respond
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
@@ -37,11 +39,18 @@ class SemanticCacheASGI:
     While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
 
     ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
-    scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
+    scope, None for nobody; no header then tells callers apart. ``pages``: also answer the cache's own pages, under
+    ``/.semcache/`` or the prefix given. A cache that is open already is left to who opened it.
     """
 
     def __init__(
-        self, app: App, *, cache: SemanticCache, place: Deployment = _ANYWHERE, identity: Identify | None = None
+        self,
+        app: App,
+        *,
+        cache: SemanticCache,
+        place: Deployment = _ANYWHERE,
+        identity: Identify | None = None,
+        pages: bool | str = False,
     ) -> None:
         self.app = app
         self.cache = cache
@@ -49,6 +58,12 @@ class SemanticCacheASGI:
         self._identify = identity
         self._context: DriverContext | None = None
         self._lifecycle = CacheLifecycle(cache)
+        self._pages: OwnPages | None = None
+        if pages:
+            prefix = PREFIX if pages is True else pages
+            # A proxy knows where it listens; an application does not.
+            loopback = place.anonymous if place.upstream else None
+            self._pages = OwnPages(Pages(cache, opened=self._lifecycle.runtime, prefix=prefix, loopback=loopback))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
@@ -61,6 +76,9 @@ class SemanticCacheASGI:
         try:
             runtime: Runtime | None = self.cache.runtime
         except (NotOpenError, WrongLoopError):
+            if self._pages is not None and self._pages.claims(scope):
+                await self._pages.send(scope, send)
+                return
             runtime = await self._lifecycle.runtime()
         if runtime is None:
             await self.app(scope, receive, send)
@@ -72,7 +90,10 @@ class SemanticCacheASGI:
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
         if route is None:
-            await self.app(scope, receive, send)
+            if self._pages is not None and self._pages.claims(scope):
+                await self._pages.send(scope, send)
+            else:
+                await self.app(scope, receive, send)
             return
         who = None if self._identify is None else _named(self._identify, scope)
         await respond(self.app, context, route, scope, receive, send, path=path, who=who)
