@@ -21,15 +21,15 @@ from semcache_core.cli.group import Failed
 from semcache_core.cli.options import config_option
 from semcache_core.cli.output import add_rows, console, meaning, table
 from semcache_core.config import Config, load
+from semcache_core.config.sources import DEBUG_TOKEN_VARIABLE
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.registry import Registry
 
 PAGE = "/.semcache/stats"
-TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
 _TIMEOUT = 5.0
 _CODED = frozenset({"miss_reasons", "bypasses", "unstored"})
 _HINTS = {
-    403: f"; set {TOKEN_VARIABLE}",
+    403: f"; set {DEBUG_TOKEN_VARIABLE}",
     404: "; is it a semcache proxy?",
     503: "; its cache is not open: the proxy's log says why",
 }
@@ -94,7 +94,7 @@ def _asked(url: str) -> Any:
     address = url if url.rstrip("/").endswith(PAGE) else url.rstrip("/") + PAGE
     if not address.startswith(("http://", "https://")):
         raise click.UsageError(f"--url wants an address that begins with http:// or https://, not {url!r}")
-    token = os.environ.get(TOKEN_VARIABLE)
+    token = os.environ.get(DEBUG_TOKEN_VARIABLE)
     request = urllib.request.Request(address, headers={} if token is None else {"Semcache-Debug": token})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  checked above

@@ -43,8 +43,8 @@ class Page(msgspec.Struct, frozen=True):
 class Pages:
     """Answers the own pages of one cache. ``opened`` returns its runtime, opening it if need be; None: it cannot be.
 
-    ``loopback``: whether only this machine can reach the server; None: the address that asks says so. Raises ConfigError
-    for a prefix that is none.
+    ``loopback``: whether only this machine can reach the server; None: the address that asks says so. Raises
+    ConfigError for a prefix that is none.
     """
 
     def __init__(

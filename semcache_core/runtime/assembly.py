@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.config.convert import to_struct
+from semcache_core.config.effects import without_effect
 from semcache_core.config.model import Choice, Config
 from semcache_core.config.problems import Problems
 from semcache_core.errors import ConfigError, PluginError
@@ -21,6 +22,7 @@ from semcache_core.protocols import (
     VectorStore,
     Verifier,
 )
+from semcache_core.runtime.effects import unread_options
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
 
 LOCAL_EMBEDDERS = ("onnx",)
@@ -101,6 +103,7 @@ class Assembly:
     def make_all(self) -> None:
         """Make what can be made; the rest is in ``problems``."""
         config = self._config
+        self.notices += [*config.notices, *without_effect(config)]
         try:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:
@@ -114,6 +117,8 @@ class Assembly:
         for choice in config.key_extractors:
             self._make("key_extractors", choice)
         self._refuse_equal_extractors()
+        extractors = {made.offer.component.name: made.component for made in self._of("key_extractors")}
+        self.notices += unread_options(config, extractors)
         for choice in config.verifiers:
             self._make("verifiers", choice)
         if not config.verifiers:
@@ -132,8 +137,7 @@ class Assembly:
 
     def _embedder(self) -> Choice | None:
         config = self._config
-        matches = (config.cache.match, *(route.match for route in config.routes))
-        if "semantic" not in matches and not config.lets_callers_compare:
+        if not config.compares:
             return None
         if config.embedder is not None:
             return config.embedder

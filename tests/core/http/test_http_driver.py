@@ -652,6 +652,16 @@ def test_an_application_that_says_who_asks_replaces_the_default_identity_and_one
     asyncio.run(main())
 
 
+def test_an_application_that_says_who_asks_leaves_no_effect_to_a_configured_identity() -> None:
+    async def main() -> None:
+        async with serving(says(), http={"identity": ["x-user"]}, identity=lambda scope: "ann") as rig:
+            await rig.client.chat()
+            told = [notice.message for notice in rig.heard.notices]
+            assert "http.identity and http.jwt have no effect: the application itself says who asks" in told
+
+    asyncio.run(main())
+
+
 def test_a_caller_whose_name_cannot_be_found_out_bypasses() -> None:
     def failing(scope: Any) -> str:
         raise LookupError("no session")
