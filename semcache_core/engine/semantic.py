@@ -149,23 +149,29 @@ class SemanticSearch:
         for candidate in candidates:
             if not ladder.reaches(candidate.similarity):
                 break
+            answer: Found | None = None
+            verdicts: list[tuple[str, Verdict]] = []
             if candidate.vetoed:
                 ladder.turned_down("vetoed")
-                _note(asked.trail, candidate, "vetoed")
-                continue
-            found = serves(
-                candidate.record,
-                now=asked.now,
-                invalidated_at=candidate.invalidated_at,
-                policy=asked.policy,
-                directives=asked.directives,
-                source="semantic",
-            )
-            if found.record is None:
-                ladder.passed_over(found.reason)
-                _note(asked.trail, candidate, found.reason)
-            elif await self._is_verified(asked, candidate, ladder):
-                return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
+            else:
+                found = serves(
+                    candidate.record,
+                    now=asked.now,
+                    invalidated_at=candidate.invalidated_at,
+                    policy=asked.policy,
+                    directives=asked.directives,
+                    source="semantic",
+                )
+                if found.record is None:
+                    ladder.passed_over(found.reason)
+                elif await self._is_verified(asked.query.text, candidate, ladder, verdicts):
+                    answer = msgspec.structs.replace(
+                        found, entry_id=candidate.entry_id, similarity=candidate.similarity
+                    )
+            if asked.trail is not None:
+                asked.trail.append(_considered(candidate, None if answer is not None else ladder.reason, verdicts))
+            if answer is not None:
+                return answer
         return None
 
     async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
@@ -213,16 +219,10 @@ class SemanticSearch:
             self._maintenance.unreadable(entry_id, error)
             return None
 
-    async def _is_verified(self, asked: Asked, candidate: Candidate, ladder: CandidateBar) -> bool:
-        """Ask every verifier in turn; a verifier that fails or takes too long rejects."""
-        said: list[tuple[str, Verdict]] = []
-        is_verified = await self._verify(asked.query.text, candidate, ladder, said)
-        _note(asked.trail, candidate, None if is_verified else ladder.reason, said)
-        return is_verified
-
-    async def _verify(
-        self, text: str, candidate: Candidate, ladder: CandidateBar, said: list[tuple[str, Verdict]]
+    async def _is_verified(
+        self, text: str, candidate: Candidate, ladder: CandidateBar, verdicts: list[tuple[str, Verdict]]
     ) -> bool:
+        """Ask every verifier in turn, and note what each says; one that fails or takes too long rejects."""
         similarity = candidate.similarity
         for verifier in self._parts.verifiers:
             if verifier.costly and not ladder.is_doubtful(similarity):
@@ -234,28 +234,17 @@ class SemanticSearch:
                 self._maintenance.fault("verify", error)
                 ladder.turned_down("verifier-error")
                 return False
-            said.append((type(verifier).__name__, verdict))
+            verdicts.append((type(verifier).__name__, verdict))
             similarity = ladder.weigh(verdict, similarity)
             if similarity < 0:
                 return False
         return True
 
 
-def _note(
-    trail: list[Considered] | None,
-    candidate: Candidate,
-    reason: Code | None,
-    verdicts: Sequence[tuple[str, Verdict]] = (),
-) -> None:
-    if trail is not None:
-        trail.append(
-            Considered(
-                entry_id=candidate.entry_id,
-                similarity=candidate.similarity,
-                reason=reason,
-                verdicts=tuple(verdicts),
-            )
-        )
+def _considered(candidate: Candidate, reason: Code | None, verdicts: Sequence[tuple[str, Verdict]]) -> Considered:
+    return Considered(
+        entry_id=candidate.entry_id, similarity=candidate.similarity, reason=reason, verdicts=tuple(verdicts)
+    )
 
 
 def _note_rest(trail: list[Considered], ranked: Sequence[Match]) -> None:
