@@ -18,7 +18,7 @@ from semcache_core.cli.entries import opened_to_look
 from semcache_core.cli.explanation import Explanation, Question, Row
 from semcache_core.cli.group import Misused
 from semcache_core.cli.options import config_option
-from semcache_core.cli.output import add_rows, console, meaning, table
+from semcache_core.cli.output import add_rows, console, reason_rows, table
 from semcache_core.config import Config, load
 from semcache_core.engine.decide import Directives
 from semcache_core.http.context import DriverContext
@@ -153,8 +153,8 @@ def _request(runtime: Runtime, asked: Asked, place: Deployment, reasons: Mapping
     if asking is None:
         return [("decision", f"not for the cache: {route.protocol} does not know it after all")]
     if isinstance(asking, Bypass):
-        why = meaning(reasons, asking.reason)
-        return [("claimed by", route.protocol), ("decision", f"bypass: {asking.reason}"), ("that is", why)]
+        rows = [("claimed by", route.protocol), ("decision", f"bypass: {asking.reason}")]
+        return rows + reason_rows(reasons, asking.reason)
     return Question(
         query=asking.query,
         policy=asking.route.policy,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.cli.entries import Entry, walk
-from semcache_core.cli.output import duration_text, meaning
+from semcache_core.cli.output import duration_text, meaning, reason_rows
 from semcache_core.engine import record_codec
 from semcache_core.engine.decide import Directives
 from semcache_core.engine.semantic import Considered
@@ -62,7 +62,7 @@ class Explanation:
             ("key", f"who and where {who}, request {request}, scope {scope}"),
             ("matching", self._matching()),
             ("decision", f"{found.outcome}: {found.reason}{similarity}"),
-            ("that is", meaning(self._reasons, found.reason)),
+            *reason_rows(self._reasons, found.reason),
         ]
         if found.source == "exact":
             return rows

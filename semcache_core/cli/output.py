@@ -44,7 +44,13 @@ def add_rows(made: Table, rows: Sequence[Sequence[str]]) -> Table:
 def meaning(reasons: Mapping[str, Reason], code: str) -> str:
     """Return what a reason code means and what to do about it, nothing for an unknown one."""
     reason = reasons.get(code)
-    return "" if reason is None else f"{reason.sentence} {reason.remedy}"
+    return "" if reason is None else f"{reason.sentence} To do: {reason.remedy}"
+
+
+def reason_rows(reasons: Mapping[str, Reason], code: str) -> list[tuple[str, str]]:
+    """Return the same as two rows, none for an unknown code."""
+    reason = reasons.get(code)
+    return [] if reason is None else [("that is", reason.sentence), ("to do", reason.remedy)]
 
 
 def value_text(value: object, kind: inspect.Type | None = None) -> str:

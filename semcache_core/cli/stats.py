@@ -62,13 +62,17 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=2))
         return
     out = console()
-    reasons = Registry.installed().reasons()
-    rows = [
-        (title, _cell(name, value), meaning(reasons, name) if coded else "")
-        for title, name, value, coded in _flat(values)
-    ]
-    out.print(add_rows(table("what", "count", "what it means, and what to do"), rows))
-    if url is None and not values["entries"]:
+    if url is not None:
+        reasons = Registry.installed().reasons()
+        rows = [
+            (title, _cell(name, value), meaning(reasons, name) if coded else "")
+            for title, name, value, coded in _flat(values)
+        ]
+        out.print(add_rows(table("what", "count", "what it means, and what to do"), rows))
+        return
+    counts = [(title, _cell(name, value)) for title, name, value, _ in _flat(values)]
+    out.print(add_rows(table("what", "count"), counts))
+    if not values["entries"]:
         out.print("A cache that keeps its answers in memory is known to its own process only: ask it with --url.")
 
 
