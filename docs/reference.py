@@ -1,7 +1,7 @@
 """Writes the reference pages from the code, while mkdocs builds: what they say is what runs.
 
-Each page is made of docstrings, option descriptions and defaults. ``tests/core/test_reference.py`` fails where one is
-missing.
+Each page is made of docstrings, option descriptions and defaults. ``tests/core/docs/test_reference.py`` fails where
+one is missing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import inspect
 import pkgutil
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from semcache_core import authoring, errors, hookspecs, protocols, remedies, settings
+from semcache_core import authoring, errors, hookspecs, protocols, reasons, remedies, settings
 from semcache_core.config import describe
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
@@ -36,6 +36,13 @@ TABLES = (
     ("[[route]] compare = {...}", settings.Compare),
     ("[[normalise]]", settings.Normalise),
 )
+
+KIND_TITLES: dict[reasons.Kind, str] = {
+    "hit": "Hits",
+    "miss": "Misses",
+    "bypass": "Bypasses",
+    "unstored": "Answers that are not stored",
+}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -141,12 +148,27 @@ def error_page() -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def reason_page() -> str:
+    """Return the page of every reason code: the core's by kind, then those that installed components list."""
+    lines = ["# Reason codes", _paragraphs(reasons)]
+    for outcome, title in KIND_TITLES.items():
+        lines += [f"## {title}", _reasons(each for each in reasons.REASONS.values() if each.kind == outcome)]
+    registry = Registry.installed()
+    for kind in KINDS:
+        for offer in registry.offers(kind):
+            if offer.component.reasons:
+                title = f"## `{offer.component.name}`, {_article(NOUNS[kind])}"
+                lines += [title, _reasons(offer.component.reasons)]
+    return "\n\n".join(lines) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "hooks": hooks,
     "protocols": protocol_page,
     "errors": error_page,
     "authoring": authoring_page,
+    "reasons": reason_page,
 }
 
 
@@ -190,6 +212,11 @@ def options_table(struct: type[msgspec.Struct]) -> list[str]:
     if not rows:
         return ["It has no options."]
     return ["\n".join(["| option | default | takes | meaning |", "|---|---|---|---|", *rows])]
+
+
+def _reasons(listed: Iterable[reasons.Reason]) -> str:
+    rows = [f"| `{each.code}` | {_cell(each.sentence)} | {_cell(each.remedy)} |" for each in listed]
+    return "\n".join(["| code | what it means | what to do |", "|---|---|---|", *rows])
 
 
 def _default(field: msgspec.inspect.Field) -> str:

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import pluggy
 
-__all__ = ["API_VERSION", "Component", "hookimpl"]
+from semcache_core.reasons import OwnCode, Reason
+
+__all__ = ["API_VERSION", "Component", "OwnCode", "Reason", "hookimpl"]
 
 #: The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
 # (1, 0)``.
@@ -34,9 +36,13 @@ class Component:
     ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one
     line for ``semcache plugins``. ``local`` says of an embedder that it needs no network and no key: where the
     configuration names none, the first local one by name is taken.
+
+    ``reasons`` lists the reason codes that the component uses besides the core's (``semcache_core.reasons``): a
+    verifier's rejects, an extractor's bypasses.
     """
 
     name: str
     factory: str
     summary: str = ""
     local: bool = False
+    reasons: tuple[Reason, ...] = ()

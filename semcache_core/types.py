@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semcache_core.reasons import Code
+
 Vector = NDArray[np.float32]
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
@@ -83,9 +85,12 @@ class Request(Struct, frozen=True):
 
 
 class Bypass(Struct, frozen=True):
-    """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
+    """The protocol is ours, this request is not for the cache: forward it untouched.
 
-    reason: str
+    ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
+    """
+
+    reason: Code
 
 
 class Traits(Struct, frozen=True):
@@ -138,7 +143,7 @@ class Key(Struct, frozen=True):
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
     exact_only_members: bytes = b""
     """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
@@ -154,7 +159,8 @@ class Accept(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """They differ. ``reason`` is a short reason code, for example ``numbers``.
+    """They differ. ``reason`` is a short reason code, for example ``numbers``, which the verifier's
+    component lists.
 
     ``certain``: the difference can be pointed at (another number, another name), so it settles this candidate and casts
     no doubt on the next one. Otherwise the next must be nearer than the threshold asks.
@@ -209,7 +215,7 @@ class Nearby(msgspec.Struct, frozen=True):
     store_scope: bytes
     flight: bytes
     text: str = ""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     fields: bytes = b""
 
 
@@ -262,7 +268,7 @@ class Query(Address, frozen=True, dict=True):
         return self.nearby.text
 
     @property
-    def exact_only(self) -> str | None:
+    def exact_only(self) -> Code | None:
         """Reason code why only an equal request may be answered; None: near texts may be, too."""
         return self.nearby.exact_only
 
@@ -308,6 +314,26 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
         """Return the answer's age at ``now``, in seconds (RFC 9111, 4.2.3)."""
         lived = now - self.born_at
         return (lived if lived > 0.0 else 0.0) + self.age_at_birth
+
+
+# -- what a plugin is asked about -------------------------------------------------------------------------------------
+
+
+class EntryView(Struct, frozen=True):
+    """An answer that is about to be stored, as ``semcache_may_store`` sees it."""
+
+    text: str
+    """The text that was asked, as it is compared; empty where the request has none."""
+    kind: str
+    """What ``value`` is: ``str``, ``bytes``, ``json``, or ``http``."""
+    value: Any
+    """The answer: what the function returned; for ``http`` a ``semcache_core.protocols.Answer``, body and headers."""
+    tokens: int
+    """Tokens that the upstream counted for it; 0 where it counts none."""
+    tags: tuple[str, ...]
+    """The tags that it is to carry."""
+
+    __repr__ = object.__repr__  # It holds the prompt and the answer: never in a log.
 
 
 # -- what observers hear ----------------------------------------------------------------------------------------------

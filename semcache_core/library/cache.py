@@ -189,8 +189,8 @@ class SemanticCache:
         engine = runtime.engine
         try:
             record = record_of(query, value, policy, born_at=engine.clock())
-        except NotStorable as reason:
-            engine.observatory.count_unstored(str(reason))
+        except NotStorable as error:
+            engine.observatory.count_unstored(error.reason)
             return False
         job = engine.job_of(query, record, policy=policy, tags=tags)
         return not isinstance(job, Refused) and await engine.write(job)

@@ -234,11 +234,11 @@ class Fetch:
             return None
         try:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
-        except NotStorable as reason:
-            engine.observatory.count_unstored(str(reason))
-            if self._on_unstorable is not None and str(reason) == NOT_JSON:
+        except NotStorable as error:
+            engine.observatory.count_unstored(error.reason)
+            if self._on_unstorable is not None and error.reason == NOT_JSON:
                 self._on_unstorable(answer)
-            return Refused(str(reason))
+            return Refused(error.reason)
         found = self._found
         refused = engine.keep(
             query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"

@@ -10,6 +10,7 @@ import msgspec
 
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
+from semcache_core.config.effects import without_effect
 from semcache_core.config.model import Choice, Config
 from semcache_core.config.problems import Problems
 from semcache_core.errors import ConfigError, PluginError
@@ -101,6 +102,7 @@ class Assembly:
     def make_all(self) -> None:
         """Make what can be made; the rest is in ``problems``."""
         config = self._config
+        self.notices += [*config.notices, *without_effect(config)]
         try:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:

@@ -73,6 +73,10 @@ class SharedFile:
         if worker is not None:
             await worker.stop()
 
+    def exists(self) -> bool:
+        """Say whether the file is there: opening makes it, and its folder."""
+        return self._path.expanduser().exists()
+
     @property
     def is_open(self) -> bool:
         """Whether the file is open in this process: an open store does not survive a fork."""
@@ -216,6 +220,10 @@ class OnSharedFile:
 
     def __init__(self, options: FileOptions, *, owner: str) -> None:
         self._file = SharedFile(options, owner=owner)
+
+    def exists(self) -> bool:
+        """Say whether the file is there."""
+        return self._file.exists()
 
     def notices(self) -> Sequence[str]:
         """Return what the operator should know about the file, each once."""

@@ -15,6 +15,7 @@ import pytest
 
 from semcache_core.builtin.sqlite import SqliteResponseStore, file, schema
 from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
+from semcache_core.protocols import SupportsExists
 
 from .sqlite_stores import (
     MIB,
@@ -496,3 +497,18 @@ def test_a_full_file_is_unavailable_and_usable_again_when_there_is_room(path: Pa
             assert await data(store, "large") == bytes(MIB)
 
     asyncio.run(body())
+
+
+def test_a_store_says_whether_its_file_is_there_without_making_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "cache.db"
+    store = SqliteResponseStore(SqliteResponseStore.Options(path=str(path)))
+    assert isinstance(store, SupportsExists)
+    assert not store.exists()
+    assert not path.parent.exists()
+
+    async def main() -> None:
+        async with store:
+            assert store.exists()
+
+    asyncio.run(main())
+    assert store.exists()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from semcache_core import errors, protocols
+from semcache_core.runtime.registry import Registry
 
 
 def _reference() -> ModuleType:
@@ -51,7 +52,13 @@ def test_every_hook_stands_on_its_page_with_its_parameters() -> None:
     page = REFERENCE.hooks()
     for name, _ in REFERENCE.hook_functions():
         assert f"## `{name}`" in page
-    assert "semcache_may_store(query: Query, entry: Record) -> bool | None" in page
+    assert "semcache_may_store(query: Query, entry: EntryView) -> bool | None" in page
+
+
+def test_every_reason_code_stands_on_its_page_with_its_remedy() -> None:
+    page = REFERENCE.reason_page()
+    for reason in Registry.installed().reasons().values():
+        assert f"| `{reason.code}` | {reason.sentence} | {reason.remedy} |" in page
 
 
 @pytest.mark.parametrize("module", REFERENCE.authoring_modules(), ids=lambda module: module.__name__)
