@@ -38,7 +38,7 @@ class Job(Generic[T]):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that asked: where no server start-up was, each request may have one of its own."""
+        """The loop that asked."""
         return self.done.get_loop()
 
     def deliver(self, result: T) -> None:
@@ -103,7 +103,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Let the thread finish what it was given, close its connection and end."""
-        # Made here: the loop that started the thread may be gone, and stopping twice asks for the end only once.
+        # Stopping twice asks for the end only once.
         if self._ended is None:
             self._ended = asyncio.get_running_loop().create_future()
             self._jobs.put(None)
