@@ -36,7 +36,6 @@ class Store(MemoryResponseStore):
     opening: float = 0.0
     opened = 0
     loop: asyncio.AbstractEventLoop | None = None
-    slow: threading.Event | None = None
 
     async def __aenter__(self) -> Self:
         self.opened += 1
@@ -375,6 +374,31 @@ def test_calls_that_wait_while_the_cache_closes_go_on_without_it(cache: Semantic
         assert leading.result(5) == "x"
 
 
+def test_a_call_that_comes_while_the_cache_closes_does_not_open_it_again() -> None:
+    class SlowToClose(Store):
+        async def __aexit__(self, *told: Any) -> None:
+            closing.set()
+            await asyncio.sleep(0.3)
+            await super().__aexit__(*told)
+
+    closing = threading.Event()
+    slow = SlowToClose(Store.Options())
+    cache = SemanticCache(EXACT, response_store=slow)
+
+    async def main() -> None:
+        async with cache:
+            assert (await cache.lookup(ASKED)).reason == "absent"
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(asyncio.run, main())
+        assert closing.wait(5)
+        assert cache.sync.lookup(ASKED).reason == "not-open"
+        ending.result(5)
+    assert slow.opened == 1
+    assert cache.sync.lookup(ASKED).reason == "absent"
+    cache.sync.close()
+
+
 def test_another_loop_closes_it_too(cache: SemanticCache, store: Store) -> None:
     cache.sync.store(ASKED, "x")
     asyncio.run(cache.lifecycle.close())
@@ -428,8 +452,8 @@ def test_what_was_down_opens_on_the_loop_that_entered_it_whoever_asks(
         async with cache:
             assert (await cache.lookup(ASKED)).reason == "not-open"
             store.down = None
-            monkeypatch.setattr("semcache_core.runtime.lifecycle._PAUSE", 0.0)
-            cache.lifecycle._not_before = 0.0
+            monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
+            cache.lifecycle._outage.end_pause()
             assert await asyncio.to_thread(cache.sync.store, ASKED, "x")
             assert store.loop is asyncio.get_running_loop()
             assert (await cache.lookup(ASKED)).value == "x"
@@ -445,7 +469,7 @@ def test_what_was_down_opens_on_the_loop_that_entered_it_whoever_asks(
 def test_one_caller_alone_waits_for_a_new_try_and_not_for_long(
     cache: SemanticCache, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semcache_core.runtime.lifecycle._PAUSE", 0.0)
+    monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
     monkeypatch.setattr("semcache_core.runtime.lifecycle._RETRY_PATIENCE", 0.2)
     store.down = StoreUnavailable("down")
     assert cache.sync.lookup(ASKED).reason == "not-open"
