@@ -80,6 +80,8 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: is a folder; name the TOML file in it, as in {path / FILE_NAME}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

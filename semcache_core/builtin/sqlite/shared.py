@@ -64,8 +64,7 @@ class SharedFile:
         """Finish the writes that wait, stop the watch and the thread. Closing twice is harmless."""
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
-        # Where each request had a loop of its own, the watch ended with the first one.
-        if watching is not None and watching.get_loop() is asyncio.get_running_loop():
+        if watching is not None:
             watching.cancel()
             await asyncio.wait((watching,))
         if reader is not None:

@@ -131,6 +131,17 @@ def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
     assert path.with_name("semcache.db.aside-1").read_bytes().startswith(b"these are somebody's notes")
 
 
+def test_a_folder_as_path_is_refused(path: Path) -> None:
+    path.mkdir(parents=True)
+
+    async def body() -> None:
+        async with answers(path):
+            pass
+
+    with pytest.raises(ConfigError, match=r"semcache\.db is a folder: name a file in it"):
+        asyncio.run(body())
+
+
 def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
     change(path, "CREATE TABLE customers (name)", "INSERT INTO customers VALUES ('me')")
