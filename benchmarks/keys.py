@@ -135,7 +135,7 @@ def main() -> None:
         return keys.query(made, admitted, policy=policy)
 
     def alias(raw: bytes) -> object:
-        return keys.alias(keys.canonical_head(place, HEADERS, traits=LLM), raw)
+        return keys.digests.alias(keys.canonical_head(place, HEADERS, traits=LLM), raw)
 
     def head(_: bytes) -> object:
         return keys.admit(TARGET, HEADERS, now=0.0)

@@ -5,21 +5,23 @@
     │   ├── UnknownComponentError     no installed component has that name
     │   └── AmbiguousComponentError   two distributions offer that name
     ├── PluginError               a plugin could not be loaded or breaks the plugin protocol
-    ├── NotOpenError              the cache is used before it was opened or after it was closed
-    ├── WrongLoopError            the cache belongs to another event loop
+    ├── NotOpenError              a component is used before it was opened or after it was closed
+    ├── WrongLoopError            a blocking call on the cache's own event loop would wait for itself
     ├── DependencyError           something behind the cache failed; a lookup turns it into a miss
     │   ├── EmbedderUnavailable
     │   │   ├── TextTooLong           the text is longer than the embedder's window
     │   │   └── TextUnreadable        the text has characters that the embedder's model cannot tell apart
     │   ├── StoreUnavailable
-    │   └── VerifierUnavailable
+    │   ├── VerifierUnavailable
+    │   └── CacheUnavailable      the cache is not open: what it needs was down, or it was closed meanwhile
     ├── AnswerAborted             an answer that a request shared with an equal one broke off in the middle
     ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
     └── UnsupportedByStore        the chosen store lacks the power that the call needs
 
 Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code of somebody who uses
-the cache: they stop start-up or name a programming error. ``AnswerAborted`` reaches what stands around the HTTP driver,
-which takes it for what it is: a reason to cut the connection. All others end in a miss and an event.
+the cache: they stop start-up or name a programming error. So does ``DependencyError`` where a caller has to know that
+nothing happened: from ``invalidate`` and ``reject``. ``AnswerAborted`` reaches the server around the HTTP driver: a
+reason to cut the connection. All others end in a miss and an event.
 """
 
 from __future__ import annotations
@@ -46,11 +48,11 @@ class PluginError(SemcacheError):
 
 
 class NotOpenError(SemcacheError):
-    """The cache, or a component, is used outside ``async with``."""
+    """A component is used outside ``async with``, or a cache that is open is entered once more."""
 
 
 class WrongLoopError(SemcacheError):
-    """The cache was opened by another event loop than the one that uses it now."""
+    """A blocking call was made on the event loop on which the cache lives: it would wait for itself."""
 
 
 class DependencyError(SemcacheError):
@@ -75,6 +77,10 @@ class StoreUnavailable(DependencyError):
 
 class VerifierUnavailable(DependencyError):
     """A verifier cannot judge now. The engine takes it for a reject."""
+
+
+class CacheUnavailable(DependencyError):
+    """The cache is not open: something that it needs was down when it was opened, or it was closed meanwhile."""
 
 
 class AnswerAborted(SemcacheError):

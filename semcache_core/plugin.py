@@ -19,7 +19,7 @@ import pluggy
 
 __all__ = ["API_VERSION", "Component", "hookimpl"]
 
-# : The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
+#: The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
 # (1, 0)``.
 API_VERSION = (1, 0)
 
@@ -32,9 +32,11 @@ class Component:
     """A descriptor of something a plugin offers: enough to list it, without importing it.
 
     ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one
-    line for ``semcache plugins``.
+    line for ``semcache plugins``. ``local`` says of an embedder that it needs no network and no key: where the
+    configuration names none, the first local one by name is taken.
     """
 
     name: str
     factory: str
     summary: str = ""
+    local: bool = False

@@ -187,7 +187,9 @@ class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     response_deadline: Annotated[Seconds, Meta(gt=0, description="One response store call.")] = 0.5
     lookup_deadline: Annotated[Seconds, Meta(gt=0, description="A whole lookup.")] = 3.0
     judge_deadline: Annotated[Seconds, Meta(gt=0, description="One costly verifier call.")] = 1.0
-    breaker_open: Annotated[Seconds, Meta(gt=0, description="How long a failing dependency is left alone.")] = 10.0
+    breaker_open: Annotated[
+        Seconds, Meta(gt=0, description="How long a failing dependency rests; doubles to 10 s.")
+    ] = 1.0
     write_queue: Annotated[_Size, Meta(description="Writes that may wait; past it new ones are dropped.")] = 10_000
     write_queue_bytes: Annotated[Bytes, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
     drain: Annotated[_Wait, Meta(description="How long a shutdown waits for queued writes.")] = 5.0

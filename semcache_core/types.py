@@ -241,11 +241,6 @@ class Query(Address, frozen=True, dict=True):
         """What matters after an exact miss, computed once."""
         return self.nearby_of()
 
-    def settled(self) -> Query:
-        """Return the same query with everything worked out: it no longer holds the request that it was made from."""
-        nearby = self.nearby
-        return Query(self.namespace, self.partition, self.exact, self.entry_id, lambda: nearby)
-
     @property
     def scope(self) -> bytes:
         """The canonical request without the slot's text, with the end-user fields."""

@@ -1,1 +1,1 @@
-"""What comes with the core: stores and a verifier, registered through the same hooks as anybody's."""
+"""What comes with the core: stores and key extractors, registered through the same hooks as anybody's."""

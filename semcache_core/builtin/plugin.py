@@ -30,18 +30,6 @@ def semcache_key_extractors() -> list[Component]:
 
 
 @hookimpl
-def semcache_verifiers() -> list[Component]:
-    """Offer the guard that compares texts without a model."""
-    return [
-        Component(
-            "text-guard",
-            "semcache_core.builtin.text_guard:TextGuard",
-            "numbers, dates, units, names, negation and order must agree",
-        )
-    ]
-
-
-@hookimpl
 def semcache_commands() -> list[Component]:
     """Offer the commands that need nothing but the core."""
     return [

@@ -46,7 +46,7 @@ def check(file: Path | None, opens: bool) -> None:
         problems += asyncio.run(_open_each(out, config, assembly.made))
     else:
         out.print("Components were made, not opened; --open also opens them and shows the thresholds.", style="dim")
-    for notice in assembly.notices:
+    for notice in filter(None, (*assembly.notices, assembly.exact_only)):
         out.print(f"notice: {notice}", style="yellow", markup=False, soft_wrap=True)
     if problems:
         click.echo(f"\nwould not run, {len(problems)} problem{'s' if len(problems) > 1 else ''}:", err=True)

@@ -21,7 +21,7 @@ from semcache_core.config import Config, load
 from semcache_core.engine import record_codec
 from semcache_core.errors import SemcacheError
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import CacheableRequest, RequestHead, ask
+from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.digests import members_of
 from semcache_core.protocols import SupportsInvalidation, SupportsScan
@@ -96,14 +96,14 @@ async def _explained(config: Config, asked: Asked, place: Deployment) -> list[Ro
     except UnicodeEncodeError as error:
         raise Misused("the request's path and headers are no HTTP: percent-encode what is not Latin-1") from error
     async with AsyncExitStack() as stack:
-        opened = await open_cache(
-            stack, config, registry=Registry.installed(), clock=time.time, instances={}, background=False
-        )
+        opened = await open_cache(stack, config, registry=Registry.installed(), clock=time.time, instances={})
+        # A command that looks changes nothing: no entry is deleted or mended because it was met.
+        await opened.engine.maintenance.close()
         context = DriverContext(opened, place)
         route = context.resolve(call.method, call.path)
         if route is None:
             return [("decision", "not for the cache: no key extractor claims this method and path, or mode is off")]
-        asking = ask(context, route, call, body, now=time.time())
+        asking = identify(context, route, call, body, now=time.time())
         if asking is None:
             return [("decision", f"not for the cache: {route.protocol} does not know it after all")]
         if isinstance(asking, Bypass):
@@ -116,12 +116,12 @@ class Explanation:
 
     def __init__(self, context: DriverContext, route: Route, asking: CacheableRequest, config: Config) -> None:
         self._context, self._route, self._asking, self._config = context, route, asking, config
-        self._engine, self._query = context.engine, asking.query
+        self._engine, self._query = context.engine, asking.query or asking.read()
 
     async def rows(self) -> list[Row]:
         """Return what there is to say."""
         policy, query = self._asking.route.policy, self._query
-        found = await self._engine.find(query, policy=policy, directives=self._asking.directives)
+        found = await self._engine.find(query, policy=policy, directives=self._asking.profile.directives)
         hit = found.record is not None
         similarity = f", similarity {found.similarity:.4f}" if found.similarity is not None else ""
         rows = [

@@ -125,9 +125,7 @@ async def _opened(stack: AsyncExitStack, config: Config) -> Runtime:
 
 async def _entered(stack: AsyncExitStack, config: Config, **instances: None) -> Runtime:
     async with AsyncExitStack() as trying:
-        opened = await open_cache(
-            trying, config, registry=Registry.installed(), clock=time.time, instances=instances, background=False
-        )
+        opened = await open_cache(trying, config, registry=Registry.installed(), clock=time.time, instances=instances)
         stack.push_async_exit(trying.pop_all())
     return opened
 

@@ -24,6 +24,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 DEFAULT_STORE = "sqlite"
 DEFAULT_VERIFIERS = ("text-guard",)
+"""In use where it is installed; without a verifier only equal requests match."""
 ROUTE_OPTIONS = frozenset(field.encode_name for field in msgspec.structs.fields(RouteOptions))
 # Only for a friendlier message, where one of these is written to the core: whose option it is.
 EXTRACTORS_OWN = {

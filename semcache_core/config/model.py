@@ -93,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     response_store: Choice
     key_extractors: ExtractorChoices
     verifiers: tuple[Choice, ...]
+    """Unless ``verifiers.use`` is given: the default, which need not be installed."""
     routes: tuple[RouteOptions, ...]
     own_tables: tuple[OwnTable, ...]
     """What the routes say to key extractors."""

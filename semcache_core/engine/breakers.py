@@ -11,6 +11,8 @@ from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 T = TypeVar("T")
 
 _FAILURES_BEFORE_OPEN = 5
+_LONGEST_PAUSE = 10.0
+"""Seconds; a longer first pause is kept as it is."""
 
 
 class BreakerOpen(DependencyError):
@@ -63,21 +65,24 @@ async def _rest_within(coroutine: Coroutine[Any, Any, T], yielded: Any, seconds:
 class Breaker:
     """Leaves a failing dependency alone for a while, then lets one probe through. Pure: time is passed in.
 
-    A timeout opens it at once, so a dead dependency costs one deadline; other failures do after five in a row.
+    A timeout opens it at once, so a dead dependency costs one deadline; other failures do after five in a row. Each
+    probe that fails doubles the pause, from ``open_for`` up to 10 s.
     """
 
-    __slots__ = ("_failures", "_open_for", "_open_until", "_probing", "is_untroubled")
+    __slots__ = ("_failures", "_first_pause", "_open_until", "_pause", "_probing", "is_untroubled")
 
     def __init__(self, *, open_for: float) -> None:
         self.is_untroubled = True
         """True while nothing failed since the last success: calls pass and need not be told of."""
-        self._open_for = open_for
+        self._first_pause = self._pause = open_for
         self._open_until: float | None = None
         self._failures = 0
         self._probing = False
 
     def lets_through(self, now: float) -> bool:
-        """Say whether a call may be made; after the pause exactly one may, until its end is told."""
+        """Say whether a call may be made; after the pause exactly one may, until ``succeeded``, ``failed`` or
+        ``abandoned`` is called.
+        """
         if self._open_until is None:
             return True
         if now < self._open_until or self._probing:
@@ -88,6 +93,7 @@ class Breaker:
     def succeeded(self) -> None:
         """Tell that a call came back."""
         self._failures = 0
+        self._pause = self._first_pause
         self._open_until = None
         self._probing = False
         self.is_untroubled = True
@@ -96,8 +102,10 @@ class Breaker:
         """Tell that a call failed."""
         self._failures += 1
         self.is_untroubled = False
+        if self._probing:
+            self._pause = max(self._first_pause, min(2 * self._pause, _LONGEST_PAUSE))
         if timed_out or self._probing or self._failures >= _FAILURES_BEFORE_OPEN:
-            self._open_until = now + self._open_for
+            self._open_until = now + self._pause
         self._probing = False
 
     def abandoned(self) -> None:

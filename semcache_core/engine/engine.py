@@ -46,10 +46,7 @@ _INVALIDATIONS_KEPT = 10_000
 
 
 class Engine:
-    """One open cache. Belongs to the event loop that opened it.
-
-    ``background=False``: nothing may outlive a request, so writes run on the caller's path.
-    """
+    """One open cache. Belongs to the event loop that opened it."""
 
     def __init__(
         self,
@@ -58,11 +55,8 @@ class Engine:
         limits: LimitOptions,
         observatory: Observatory,
         clock: Callable[[], float],
-        background: bool = True,
     ) -> None:
-        self.parts, self.limits, self.observatory, self.clock, self.background = (
-            parts, limits, observatory, clock, background,
-        )  # fmt: skip
+        self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
@@ -73,7 +67,7 @@ class Engine:
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
         self._waiting = self._writes.queued
-        self.maintenance = Maintenance(parts, behind, self._writes, observatory, background=background)
+        self.maintenance = Maintenance(parts, behind, self._writes, observatory)
         self._semantic = (
             None
             if self._embeddings is None
@@ -115,7 +109,7 @@ class Engine:
             self.observatory.fault("responses", error)
             return _UNAVAILABLE
 
-    async def read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
+    async def _read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
         """Return what ``find_nowait`` would if the store could be read without waiting, after the miss ``unread``."""
         now = self.clock()
         try:
@@ -128,37 +122,42 @@ class Engine:
             return _UNAVAILABLE
 
     async def find(
-        self, query: Query, *, policy: Policy, directives: Directives = _PLAIN, known: Found | None = None
+        self,
+        address: Address,
+        read: Callable[[], Query] | None = None,
+        *,
+        policy: Policy,
+        directives: Directives = _PLAIN,
+        known: Found | None = None,
     ) -> Found:
-        """Return what answers ``query``: its own answer, or one that was given to the same question in other words.
+        """Return what answers a request: its own answer, or one that was given to the same question in other words.
 
-        ``known``: what ``find_nowait`` or ``read`` has just returned for it. Never raises for anything that fails
-        behind the cache.
+        ``read`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
+        ``find_nowait`` has just returned. Never raises for anything that fails behind the cache; raises what ``read``
+        does.
         """
-        found = known or self.find_nowait(query, policy=policy, directives=directives, now=self.clock())
+        found = known or self.find_nowait(address, policy=policy, directives=directives, now=self.clock())
         spent = 0.0
         if found.reason == "unread":
             began = time.monotonic()
-            found = await self.read(query, policy=policy, directives=directives)
+            found = await self._read(address, policy=policy, directives=directives)
             spent = time.monotonic() - began
-        unsearched = self.unsearched(query, found, policy=policy, directives=directives)
-        return unsearched or await self.search(query, found, policy=policy, directives=directives, spent=spent)
-
-    def unsearched(self, query: Query, found: Found, *, policy: Policy, directives: Directives) -> Found | None:
-        """Return what ``find`` would where that waits for nothing: no neighbour may answer. None: it searches."""
-        if found.outcome != "miss" or found.reason == "no-cache":
+        if found.outcome != "miss":
             return found
-        why_not = self._why_not_near(query, policy, directives)
+        asked = cast("Query", address) if read is None else read()
+        if found.reason == "no-cache":
+            return found
+        why_not = self._why_not_near(asked, policy, directives)
         if why_not is None:
-            return None
+            return await self._search(asked, found, policy=policy, directives=directives, spent=spent)
         if why_not == EXACT_MODE or found.reason != "absent":
             return found
         return msgspec.structs.replace(found, reason=why_not)
 
-    async def search(
-        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float = 0.0
+    async def _search(
+        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float
     ) -> Found:
-        """Return what was given to the same question in other words: after a miss that ``unsearched`` leaves open.
+        """Look for an answer given to the same question in other words; ``missed`` is the exact look-up's miss.
 
         ``spent``: seconds that the look-up took so far; the deadline is that of the whole.
         """
@@ -205,14 +204,14 @@ class Engine:
         if self.parts.scopes is None:
             return False
         try:
-            return not self.parts.scopes.has_scope(store_scope) and not self._writes.beside(store_scope)
+            return not self.parts.scopes.has_scope(store_scope) and not self._writes.has_queued_in(store_scope)
         except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
             self.observatory.fault("vectors", error)
             return False
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    async def keep(
+    def keep(
         self,
         query: Query,
         record: Record,
@@ -222,17 +221,13 @@ class Engine:
         vector: Vector | None = None,
         refreshes: bool = False,
     ) -> Refused | None:
-        """Store ``record`` as the answer of ``query``; return why it may not be stored, None where it may.
-
-        Off the caller's path, unless nothing may outlive the request, or the store writes at once.
+        """Store ``record`` as the answer of ``query``, off the caller's path; return why it may not be stored, None
+        where it may.
         """
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
-        if self.background:
-            self.write_later(job)
-        else:
-            await self.write(job)
+        self.write_later(job)
         return None
 
     def job_of(
@@ -259,13 +254,18 @@ class Engine:
             return _VETOED
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
+        nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
+        stale_window = max(policy.stale_while_revalidate, policy.stale_if_error)
         return Job(
-            query,
+            query.entry_id,
+            query.partition,
+            nearby.store_scope,
+            nearby.text,
             record,
             record_codec.encode(record),
-            freshness.keep_until(record.expires_at, stale_window=policy.stale_window),
+            freshness.keep_until(record.expires_at, stale_window=stale_window),
             all_tags,
-            policy.match == "semantic" and self._embeddings is not None and bool(record.text) and not record.exact_only,
+            comparable and bool(record.text) and not record.exact_only,
             vector,
         )
 
@@ -349,7 +349,7 @@ class Engine:
             return
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` in the background if anything may outlive the request."""
+        """Run ``work`` in the background."""
         self.maintenance.spawn(work)
 
     def adopt(self, task: asyncio.Future[Any]) -> None:

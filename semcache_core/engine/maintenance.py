@@ -18,23 +18,25 @@ _SWEEP_EVERY = 60.0
 
 
 class Maintenance:
-    """Owns the background tasks of a cache. Where nothing may outlive a request it starts none."""
+    """Owns the background tasks of a cache."""
 
-    def __init__(
-        self, parts: OpenComponents, dependencies: Guards, writes: Writes, observatory: Observatory, *, background: bool
-    ) -> None:
+    def __init__(self, parts: OpenComponents, dependencies: Guards, writes: Writes, observatory: Observatory) -> None:
         self._parts, self._dependencies, self._writes, self._observatory = parts, dependencies, writes, observatory
-        self.background = background
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._closed = False
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` in the background if anything may outlive the request; what it raises is a fault."""
-        if not self.background:
+        """Run ``work`` in the background until the cache closes; what it raises is a fault."""
+        if self._closed:
             work.close()
             return
+        self.adopt(self.task_of(work))
+
+    def task_of(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
+        """Return a task of the running loop that does ``work``; what it raises is a fault."""
         task = asyncio.create_task(self._guarded(work))
         task.add_done_callback(lambda _: work.close())  # For a task that is cancelled before it begins.
-        self.adopt(task)
+        return task
 
     def adopt(self, task: asyncio.Future[Any]) -> None:
         """Keep hold of a task that outlives the request it began in."""
@@ -42,7 +44,8 @@ class Maintenance:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End every background task."""
+        """End every background task, and begin no other one."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

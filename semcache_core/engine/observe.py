@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import msgspec
 
@@ -39,6 +40,30 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     milliseconds_saved: float
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Return the counters of a cache that has seen no request."""
+        return cls(
+            hits={"exact": 0, "semantic": 0},
+            stale=0,
+            misses=0,
+            miss_reasons={},
+            bypasses={},
+            unstored={},
+            errors={},
+            observer_errors=0,
+            tokens_saved=0,
+            milliseconds_saved=0.0,
+            splits={},
+        )
+
+    def with_misses(self, reason: str, count: int) -> Self:
+        """Return the counters with ``count`` more misses of a reason that nothing else counts."""
+        if not count:
+            return self
+        reasons = {**self.miss_reasons, reason: count}
+        return msgspec.structs.replace(self, misses=self.misses + count, miss_reasons=reasons)
 
     @property
     def requests(self) -> int:

@@ -12,8 +12,12 @@ _decode = msgspec.json.decode
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
+NOT_JSON = "not-json"
+"""Reason code of a value that would not come back equal."""
+
+
 class NotStorable(Exception):
-    """The answer may not be stored: its text is the reason code. ``not-json``: it would not come back equal."""
+    """The answer may not be stored: its text is the reason code."""
 
 
 def pack(value: object) -> tuple[str, bytes]:
@@ -27,8 +31,8 @@ def pack(value: object) -> tuple[str, bytes]:
         if _is_plain(value, 0):
             return "json", _encode(value)
     except (UnicodeEncodeError, msgspec.MsgspecError, OverflowError) as error:
-        raise NotStorable("not-json") from error
-    raise NotStorable("not-json")
+        raise NotStorable(NOT_JSON) from error
+    raise NotStorable(NOT_JSON)
 
 
 def unpack(kind: str, payload: bytes) -> object:
@@ -36,6 +40,12 @@ def unpack(kind: str, payload: bytes) -> object:
     if kind == "str":
         return payload.decode()
     return payload if kind == "bytes" else _decode(payload)
+
+
+def offender(value: object) -> object:
+    """Return the part of ``value`` because of which it cannot be packed: a member deep inside, or the value itself."""
+    parts = value if type(value) is list else [*value, *value.values()] if type(value) is dict else ()
+    return next((offender(part) for part in parts if not _is_plain(part, 0)), value)
 
 
 def _is_plain(value: object, depth: int) -> bool:

@@ -70,7 +70,7 @@ class SemanticSearch:
         """Return the nearest entry that may answer, or why none may. Never raises for what fails behind the cache."""
         query = asked.query
         try:
-            vector = await self._embeddings.of(query.partition, query.text)
+            vector = await self._embeddings.of(query.partition, query.nearby.text)
         except TextTooLong:
             return Found(outcome="miss", reason="long-text")
         except TextUnreadable:
@@ -86,11 +86,11 @@ class SemanticSearch:
 
     async def _ranked(self, asked: Asked, vector: Vector) -> Sequence[Match]:
         """Search the store and the answers that wait to be written: in their own process these are visible."""
-        threshold, scope = asked.threshold, asked.query.store_scope
+        threshold, scope = asked.threshold, asked.query.nearby.store_scope
         found = await self._dependencies.vectors.call(
             self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=threshold, now=asked.now)
         )
-        waiting = self._writes.beside(scope)
+        waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:
             found = await self._among(waiting[-MOST_WAITING:], found, vector=vector, threshold=threshold)
         # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
@@ -105,7 +105,7 @@ class SemanticSearch:
         for job in waiting:
             other = await self._writes.vector_of(job)
             if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
-                matches[job.query.entry_id] = Match(id=job.query.entry_id, similarity=similarity)
+                matches[job.entry_id] = Match(id=job.entry_id, similarity=similarity)
         return tuple(matches.values())
 
     async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
@@ -139,7 +139,7 @@ class SemanticSearch:
             )
             if found.record is None:
                 ladder.passed_over(found.reason)
-            elif await self._is_verified(asked.query.text, candidate, ladder):
+            elif await self._is_verified(asked.query.nearby.text, candidate, ladder):
                 return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
         return None
 
@@ -161,7 +161,7 @@ class SemanticSearch:
                 record is not None
                 and not record.exact_only
                 and record.partition == query.partition
-                and record.scope == query.scope
+                and record.scope == query.nearby.scope
             ):
                 invalidated_at = entry.invalidated_at if job is None and entry is not None else None
                 if is_dead(record, invalidated_at=invalidated_at) and match.id != query.entry_id:

@@ -12,7 +12,7 @@ from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.errors import DependencyError
 from semcache_core.settings import LimitOptions
-from semcache_core.types import Entity, Point, Query, Record, Vector
+from semcache_core.types import Entity, Point, Record, Vector
 
 _BATCH = 64
 
@@ -20,7 +20,10 @@ _BATCH = 64
 class Job(Entity):
     """One answer to be written."""
 
-    query: Query
+    entry_id: bytes
+    partition: bytes
+    store_scope: bytes
+    text: str
     record: Record
     data: bytes
     keep_until: float | None
@@ -32,7 +35,7 @@ class Job(Entity):
 class Writes:
     """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
 
-    What waits here answers lookups already (``queued``, ``beside``). Past the bounds new writes are dropped and
+    What waits here answers lookups already (``queued``, ``queued_in``). Past the bounds new writes are dropped and
     counted: a slow store costs hits, never memory or a request.
     """
 
@@ -53,13 +56,15 @@ class Writes:
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
         """Return the write that waits for this entry, if any."""
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
+        self.has_queued_in: Callable[[bytes], bool] = self._by_scope.__contains__
+        """Say whether a write waits whose text may be compared within this scope."""
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
     # -- what waits, as lookups see it ----------------------------------------------------------------------------
 
-    def beside(self, store_scope: bytes) -> Sequence[Job]:
+    def queued_in(self, store_scope: bytes) -> Sequence[Job]:
         """Return the waiting writes whose texts may be compared within this scope."""
         jobs = self._by_scope.get(store_scope)
         return () if jobs is None else tuple(jobs.values())
@@ -68,7 +73,7 @@ class Writes:
 
     def queue(self, job: Job) -> None:
         """Write ``job`` in the background, or at once where that waits for nothing."""
-        entry_id = job.query.entry_id
+        entry_id = job.entry_id
         if (
             self._set_nowait is not None
             and not job.semantic
@@ -87,12 +92,11 @@ class Writes:
             self._worker = asyncio.create_task(self._work(), name="semcache-writes")
 
     def _enter(self, job: Job) -> None:
-        self.forget(job.query.entry_id)
-        job.query = job.query.settled()  # What waits is bounded in bytes of answers; requests may be far longer.
-        self._waiting[job.query.entry_id] = job
+        self.forget(job.entry_id)
+        self._waiting[job.entry_id] = job
         self._bytes += len(job.data)
         if job.semantic:
-            self._by_scope.setdefault(job.query.store_scope, {})[job.query.entry_id] = job
+            self._by_scope.setdefault(job.store_scope, {})[job.entry_id] = job
 
     def forget(self, entry_id: bytes) -> None:
         """Drop a write that waits: it was written, replaced or invalidated."""
@@ -100,7 +104,7 @@ class Writes:
         if job is None:
             return
         self._bytes -= len(job.data)
-        scope = job.query.store_scope
+        scope = job.store_scope
         jobs = self._by_scope.get(scope)
         if jobs is not None and jobs.pop(entry_id, None) is not None and not jobs:
             del self._by_scope[scope]
@@ -110,11 +114,11 @@ class Writes:
         # It takes the place of a write that waits: to drop that one alone would bring an older answer back meanwhile.
         self._enter(job)
         try:
-            await self.landed((job.query.entry_id,))
+            await self.landed((job.entry_id,))
             return await self._write((job,))
         finally:
             if self._still_waits(job):
-                self.forget(job.query.entry_id)
+                self.forget(job.entry_id)
 
     async def landed(self, ids: Sequence[bytes]) -> None:
         """Wait until no write of these entries is under way, so that what is done next has the last word."""
@@ -123,7 +127,7 @@ class Writes:
 
     async def _write(self, jobs: Sequence[Job]) -> bool:
         landing = asyncio.get_running_loop().create_future()
-        ids = [job.query.entry_id for job in jobs]
+        ids = [job.entry_id for job in jobs]
         self._under_way.update(dict.fromkeys(ids, landing))
         try:
             written = (
@@ -153,23 +157,23 @@ class Writes:
         try:
             while self._waiting:
                 batch = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
-                await self.landed([job.query.entry_id for job in batch])
+                await self.landed([job.entry_id for job in batch])
                 # Meanwhile some may have been replaced or invalidated.
                 jobs = [job for job in batch if self._still_waits(job)]
                 await self._write(jobs)
                 for job in jobs:
                     if self._still_waits(job):
-                        self.forget(job.query.entry_id)
+                        self.forget(job.entry_id)
         finally:
             self._worker = None
 
     def _still_waits(self, job: Job) -> bool:
-        return self._waiting.get(job.query.entry_id) is job
+        return self._waiting.get(job.entry_id) is job
 
     async def _write_response(self, job: Job) -> bool:
         try:
             await self._dependencies.write_responses.call(
-                self._parts.responses.set(job.query.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+                self._parts.responses.set(job.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
             )
         except DependencyError:
             return False
@@ -189,13 +193,13 @@ class Writes:
         vector = await self.vector_of(job)
         if vector is None:
             return None
-        return Point(id=job.query.entry_id, scope=job.query.store_scope, vector=vector, keep_until=job.keep_until)
+        return Point(id=job.entry_id, scope=job.store_scope, vector=vector, keep_until=job.keep_until)
 
     async def vector_of(self, job: Job) -> Vector | None:
         """Return the vector of the job's text, embedding it if nobody has; None where that cannot be had."""
         if job.vector is None and self._embeddings is not None:
             try:
-                job.vector = await self._embeddings.of(job.query.partition, job.query.text)
+                job.vector = await self._embeddings.of(job.partition, job.text)
             except DependencyError:
                 return None
         return job.vector

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from semcache_core.http.known import KnownRequest, RequestProfile
+from semcache_core.http.profile import KnownRequest, RequestProfile
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.http import HttpKeys
@@ -21,7 +21,7 @@ from semcache_core.settings import HttpOptions
 from semcache_core.types import Bypass
 
 _RESOLVED_KEPT = 4096
-_HEADS_KEPT = 1024
+_PROFILES_KEPT = 1024
 
 
 class DriverContext:
@@ -33,38 +33,40 @@ class DriverContext:
         "aliases",
         "allow",
         "debug_token",
+        "deployment",
+        "digests",
         "engine",
-        "heads",
         "keep",
         "keys",
         "namespace",
         "options",
-        "place",
+        "profiles",
         "proofs",
         "runtime",
         "shared",
     )
 
-    def __init__(self, runtime: Runtime, place: Deployment) -> None:
+    def __init__(self, runtime: Runtime, deployment: Deployment) -> None:
         options: HttpOptions = runtime.config.http
-        self.runtime, self.place, self.engine, self.options = runtime, place, runtime.engine, options
+        self.runtime, self.deployment, self.engine, self.options = runtime, deployment, runtime.engine, options
+        self.digests = runtime.digests
         self.namespace = runtime.config.cache.namespace
         self.keys = HttpKeys(
-            runtime.digests, options=options, anonymous=place.anonymous, by_application=place.by_application
+            runtime.digests, options=options, anonymous=deployment.anonymous, by_application=deployment.by_application
         )
-        if place.by_application:
+        if deployment.by_application:
             # What the configuration itself says of identity was told when the cache opened.
             for message in self.keys.notices():
                 runtime.engine.observatory.notice("configuration", message)
         # Its own: two drivers may tell callers apart in two ways.
         self.aliases: FifoCache[KnownRequest | Bypass] = FifoCache(runtime.config.limits.alias_cache)
-        self.heads: FifoCache[RequestProfile] = FifoCache(_HEADS_KEPT)
+        self.profiles: FifoCache[RequestProfile] = FifoCache(_PROFILES_KEPT)
         self.proofs = runtime.proofs
         self.shared = options.identity == "shared"
         self.allow: frozenset[str] = frozenset(options.allow_directives)
         self.keep = frozenset(name.lower().encode("latin-1") for name in options.keep_headers)
         self.debug_token = None if options.debug_token is None else options.debug_token.reveal()
-        self._extractors = _with_paths(runtime, place)
+        self._extractors = _with_paths(runtime, deployment)
         self._resolved: dict[tuple[str, bytes], Route | None] = {}
 
     def resolve(self, method: str, path: bytes) -> Route | None:
@@ -91,7 +93,7 @@ class DriverContext:
         policy = self.runtime.policies.of(path)
         if policy.mode == "off" or not isinstance(extractor, SupportsAnswers):
             return None
-        obeys = policy.cache_control == "obey" and (extractor.traits.http_caching or not self.place.upstream)
+        obeys = policy.cache_control == "obey" and (extractor.traits.http_caching or not self.deployment.upstream)
         route = Route(
             protocol=name,
             extractor=extractor,
@@ -109,11 +111,11 @@ class DriverContext:
         return next((name for name, one in self._extractors.items() if one.claims(method, path)), None)
 
 
-def _with_paths(runtime: Runtime, place: Deployment) -> Mapping[str, KeyExtractor]:
+def _with_paths(runtime: Runtime, deployment: Deployment) -> Mapping[str, KeyExtractor]:
     """Return the extractors; those that can take paths also claim the ones that this driver's own settings name."""
-    if not place.paths:
+    if not deployment.paths:
         return runtime.extractors
     return {
-        name: one.with_paths(place.paths, place.methods) if isinstance(one, SupportsPaths) else one
+        name: one.with_paths(deployment.paths, deployment.methods) if isinstance(one, SupportsPaths) else one
         for name, one in runtime.extractors.items()
     }

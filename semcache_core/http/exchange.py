@@ -1,218 +1,257 @@
-"""A request at the cache, without I/O: whether it is for the cache, and what it asks.
+"""One claimed HTTP request, whatever carries it: the only place of the decision order.
 
-    asking = ask(desk, route, call, body, now=now)      # Asking, Bypass, or None: not this protocol after all
-    replay = replayed(asking, found, ...)               # ``replay``: a found entry as this caller's answer
-    recording = Recording(asking, born_at=now)          # ``recording``: what of upstream's answer is stored
+    step = await exchange.open(body)      # Serve, Wait, Forward or Pass
+    step = await exchange.wait(step)      # after Wait: Follow, or another step
 
-Drivers (ASGI, WSGI, an HTTP client) move the bytes and ask the engine in between.
+A driver (ASGI, WSGI, an HTTP client) only moves bytes: it does what the step says. After ``Forward`` it asks upstream
+and tells ``step.answer`` what comes (``UpstreamAnswer``). All of it runs on the cache's home loop.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
 import msgspec
 
-from semcache_core.engine.decide import Directives
-from semcache_core.http import directives as spoken
+from semcache_core.engine.decide import Found
+from semcache_core.engine.single_flight import Flight, FlightFailed
+from semcache_core.errors import AnswerAborted
+from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.coding import CannotDecode, decoded
+from semcache_core.http.answer import Missed, SentHeaders, UpstreamAnswer
 from semcache_core.http.context import DriverContext
-from semcache_core.http.known import KnownRequest, RequestProfile, is_short
+from semcache_core.http.recording import Shared
+from semcache_core.http.replay import Replay, replayed
+from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Route
-from semcache_core.keys.http import Target
-from semcache_core.types import Bypass, Entity, Headers, Key, Query, Request
+from semcache_core.types import Bypass, Entity, Headers, Key
 
-STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
-"""Request fields that are meant for the cache and go no further."""
-ANSWER_STRIPPED = frozenset({b"semcache-control"})
-"""The same of answers."""
+UNPROVEN = Found(outcome="miss", reason="unproven-credential")
+"""Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
 
-_DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
-_NO_DIRECTIVES = Directives()
-_UNREADABLE = Bypass(reason="request-coding")
-_PLAIN = status.Disclosure()
-
-
-class RequestHead(msgspec.Struct, frozen=True):
-    """A request's head as a driver has it. ``path`` and ``query`` raw; ``headers`` in order, names in lower case."""
-
-    method: str
-    scheme: str
-    mount: str
-    path: bytes
-    query: bytes
-    headers: Headers
-    who: str | None = None
-    """The caller's name where the application says it (``Place.by_application``)."""
-
-    __repr__ = object.__repr__  # Headers hold credentials: never in a log.
+_TOO_LARGE = Bypass(reason="body-too-large")
+_BROKEN = Bypass(reason="extract-error")
+_NOTHING: frozenset[bytes] = frozenset()
+_ONLY_IF_CACHED = (
+    b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
+)
+# -- what a driver does next ------------------------------------------------------------------------------------------
 
 
-class CacheableRequest(Entity):
-    """A request the cache may answer: what it is known to ask, and the request itself for when it goes upstream."""
+class Serve(msgspec.Struct, frozen=True):
+    """Send ``replay``; where it is ``stale``, call ``Exchange.refresh`` afterwards."""
+
+    replay: Replay
+    stale: Missed | None = None
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """An equal request is upstream already: call ``Exchange.wait``."""
+
+    missed: Missed
+    flight: Flight[Any]
+
+
+class Follow(msgspec.Struct, frozen=True):
+    """Send the answer that an equal request shares: its head, then each piece as it comes.
+
+    ``pieces`` raises AnswerAborted if the answer breaks off; it has to be closed if the caller leaves before its end.
+    """
+
+    status: int
+    headers: SentHeaders
+    pieces: AsyncGenerator[bytes, None]
+
+
+class Forward(msgspec.Struct, frozen=True):
+    """Ask upstream, without the request fields in ``strip``, and tell ``answer`` what comes."""
+
+    answer: UpstreamAnswer
+    strip: frozenset[bytes]
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """Ask upstream without the cache: add ``fields`` to the answer's head, and change nothing else.
+
+    None: the request is not for the cache after all, and stays untouched.
+    """
+
+    fields: Headers | None
+
+
+Step = Serve | Wait | Follow | Forward | Pass
+_UNTOUCHED = Pass(None)
+_NOT_CACHED = Serve(
+    Replay(
+        504,
+        [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_ONLY_IF_CACHED))],
+        (_ONLY_IF_CACHED,),
+    )
+)
+
+
+class Exchange(Entity):
+    """One claimed request on its way through the cache."""
 
     context: DriverContext
-    call: RequestHead
-    body: bytes
-    """As it was sent: it may be compressed."""
-    known: KnownRequest
-    _key: Key | None = None
-    _query: Query | None = None
+    route: Route
+    head: RequestHead
+    started: float
+    """When the request came in, by the cache's clock."""
+    request: CacheableRequest | None = None
+    """What it asks, once ``open`` has read it and it is for the cache."""
+    _answer: UpstreamAnswer | None = None
 
-    @property
-    def route(self) -> Route:
-        """Who reads the request, and what holds for it."""
-        return self.known.head.route
+    async def open(self, body: bytes | None) -> Step:
+        """Decide what happens to the request. ``body`` as it was sent; None: too large, or its end never came."""
+        request = self._identified(body)
+        if request is None:
+            return _UNTOUCHED
+        if isinstance(request, Bypass):
+            return self._bypass(request.reason)
+        self.request = request
+        return await self._decide(request)
 
-    @property
-    def directives(self) -> Directives:
-        """What its caller asked for besides."""
-        return self.known.head.directives
+    async def wait(self, step: Wait) -> Step:
+        """Return the shared answer once it begins, or what to do where there is none to share."""
+        missed, engine = step.missed, self.context.engine
+        items = step.flight.items(patience=engine.limits.waiter_patience)
+        try:
+            shared = await anext(items, None)
+        except FlightFailed as failed:
+            if failed.alone:
+                return self._lead(missed, engine.flights.alone_flight())
+            return await self._decide(missed.request)
+        if not isinstance(shared, Shared) or not rules.matches(shared.vary, self.head.headers):
+            await items.aclose()
+            return self._lead(missed, engine.flights.alone_flight())
+        missed.conclude()
+        private = (status.PRIVATE,) if self.route.traits.private_hits else ()
+        return Follow(shared.status, [*shared.headers, *private, *status.collapsed()], _pieces(items))
 
-    @property
-    def query(self) -> Query:
-        """The request's query. One that was known by its bytes is read only now."""
-        query = self._query
-        return self._read()[1] if query is None else query
+    async def refresh(self, step: Serve) -> Forward | None:
+        """After a stale answer was served: ask upstream for a new one, without a caller; None: not now."""
+        stale, flights = step.stale, self.context.engine.flights
+        if stale is None:
+            return None
+        flight = flights.refresh(stale.flight_key)
+        return None if flight is None else self._lead(stale, flight)
 
-    @property
-    def key(self) -> Key:
-        """The request's key."""
-        key = self._key
-        return self._read()[0] if key is None else key
+    def close(self) -> None:
+        """The caller has left before the last step was done: it leads nothing any more. Harmless twice."""
+        if self._answer is not None:
+            self._answer.close()
 
-    @property
-    def credential(self) -> bytes:
-        """A digest of whatever in the headers looks like a credential."""
-        return self.context.keys.credential(self.call.headers, traits=self.route.traits)
+    def _identified(self, body: bytes | None) -> CacheableRequest | Bypass | None:
+        if body is None or len(body) > self.route.policy.max_body:
+            return _TOO_LARGE
+        try:
+            return identify(self.context, self.route, self.head, body, now=self.started)
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            self.context.engine.observatory.fault("extract", error)
+            return _BROKEN
 
-    @property
-    def proof(self) -> bytes:
-        """What upstream proves by taking the credential, or by asking for none: that it is good for this place.
-        Elsewhere it may be refused, or never looked at.
-        """
-        return self.known.partition + self.credential
+    async def _decide(self, request: CacheableRequest) -> Step:
+        context, engine, profile = self.context, self.context.engine, request.profile
+        policy, address = request.route.policy, request.known.address
+        found = UNPROVEN
+        if not (context.shared and self._is_unproven(request)):
+            found = engine.find_nowait(address, policy=policy, directives=profile.directives, now=engine.clock())
+        if found.outcome == "miss" and found is not UNPROVEN:
+            try:
+                found = await engine.find(
+                    request.query or address,
+                    request.read if request.query is None else None,
+                    policy=policy,
+                    directives=profile.directives,
+                    known=found,
+                )
+            except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+                engine.observatory.fault("extract", error)
+                return self._bypass(_BROKEN.reason)
+        if found.record is not None:
+            replay, found = self._framed(request, found)
+            if replay is not None and policy.mode != "observe":
+                engine.observatory.conclude(found, address, policy=policy, started=self.started)
+                is_due = found.outcome == "stale" and profile.joins
+                return Serve(replay, self._missed(request, found, concluded=True) if is_due else None)
+        if found.outcome == "bypass":
+            return self._bypass(found.reason)
+        missed = self._missed(request, found)
+        return self._bypass(_BROKEN.reason) if missed is None else self._upstream(missed)
 
-    def handle(self, entry_id: bytes | None) -> bytes:
-        """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
-        known = self.known
-        if entry_id is not None and entry_id != known.entry_id:
-            return self.context.keys.handle(known, entry_id)
-        if not known.handle:
-            msgspec.structs.force_setattr(known, "handle", self.context.keys.handle(known, known.entry_id))
-        return known.handle
+    def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | None:
+        """Return the request as one for upstream; None if it cannot be read."""
+        context = self.context
+        try:
+            query = request.query or request.read()
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            context.engine.observatory.fault("extract", error)
+            return None
+        flight_key = query.nearby.flight
+        if found is UNPROVEN:
+            # It shares with its like only.
+            flight_key += request.credential()
+        is_withheld = found.record is not None and request.route.policy.mode == "observe"
+        key = cast("Key", request.key)
+        return Missed(context, request, key, query, found, flight_key, self.started, is_withheld, concluded)
 
-    def _read(self) -> tuple[Key, Query]:
-        head = self.known.head
-        key = _extract(head, self.call, self.body)
-        if not isinstance(key, Key):
-            raise TypeError(f"the {head.route.protocol} extractor read one request in two ways")
-        query = self.context.keys.query(key, head.admitted, policy=head.route.policy)
-        self._key, self._query = key, query
-        return key, query
+    def _upstream(self, missed: Missed) -> Step:
+        """Ask upstream, or wait for an equal request that does already."""
+        flights, policy, profile = self.context.engine.flights, missed.request.route.policy, missed.request.profile
+        observing = policy.mode == "observe"
+        if profile.directives.only_if_cached and not observing:
+            missed.conclude()
+            return _NOT_CACHED
+        if observing or not profile.joins or policy.ttl == 0:
+            return self._lead(missed, flights.alone_flight())
+        flight, is_leader = flights.join(missed.flight_key)
+        return self._lead(missed, flight) if is_leader else Wait(missed, flight)
 
+    def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:
+        self._answer = UpstreamAnswer.led(missed, flight)
+        return Forward(self._answer, rules.REQUEST_STRIPPED if missed.request.profile.addressed else _NOTHING)
 
-def ask(
-    context: DriverContext, route: Route, call: RequestHead, body: bytes, *, now: float
-) -> CacheableRequest | Bypass | None:
-    """Return what the request asks, why it is not for the cache, or None: it is not this protocol after all.
+    def _bypass(self, reason: str) -> Pass:
+        context = self.context
+        context.engine.observatory.bypassed(
+            reason, policy=self.route.policy, started=self.started, namespace=context.namespace
+        )
+        return Pass(status.bypassed(reason) if context.options.status_headers else ())
 
-    ``body`` is whole and as it was sent. Raises whatever a broken extractor raises; the driver turns it into a bypass.
-    """
-    place = (route.protocol, call.method, call.scheme, call.mount, call.path, call.query, call.who)
-    canonical_head = context.keys.canonical_head(place, call.headers, traits=route.traits)
-    alias = context.keys.alias(canonical_head, body)
-    known = context.aliases.get(alias)
-    if type(known) is KnownRequest and known.head.is_valid(now):
-        return CacheableRequest(context, call, body, known)
-    if isinstance(known, Bypass):
-        return known
-    head = _headed(context, route, call, canonical_head, now=now)
-    return head if isinstance(head, Bypass) else _first_asked(context, head, call, body, alias=alias)
+    def _is_unproven(self, request: CacheableRequest) -> bool:
+        """Say whether upstream has to accept the caller's credential first: under a shared identity only."""
+        directives = request.profile.directives
+        if directives.off or not directives.lookup:
+            return False  # Nothing is looked up in any case.
+        return not self.context.proofs.hold(request.proof(), now=self.started)
 
-
-def _headed(
-    context: DriverContext, route: Route, call: RequestHead, canonical_head: bytes, *, now: float
-) -> RequestProfile | Bypass:
-    """Return what the request's head says, or why it keeps the request away."""
-    digest = context.keys.head(canonical_head)
-    head = context.heads.get(digest)
-    if head is not None and head.is_valid(now):
-        return head
-    # Only to see which names are there: most requests have none that matters.
-    names = dict(call.headers)
-    directives = _NO_DIRECTIVES
-    if not _DIRECTING.isdisjoint(names):
-        said = spoken.of_request(call.headers, policy=route.policy, allow=context.allow, shared=context.shared)
-        if isinstance(said, Bypass):
-            return said
-        directives = said
-        if directives.semantic and route.comparing is not None:
-            route = route.comparing
-    target = _target(context, route, call, directives.namespace or context.namespace)
-    admitted = context.keys.admit(target, call.headers, now=now, who=call.who)
-    if isinstance(admitted, Bypass):
-        return admitted
-    head = RequestProfile(
-        route,
-        admitted,
-        directives,
-        _shown(context, call.headers),
-        addressed=not STRIPPED.isdisjoint(names),
-        coded=b"content-encoding" in names,
-        short=is_short(admitted, directives),
-    )
-    if head.short:
-        context.heads.put(digest, head)
-    return head
+    def _framed(self, request: CacheableRequest, found: Found) -> tuple[Replay | None, Found]:
+        """Return the entry as this caller gets it; where it does not fit this caller, the decision becomes a miss."""
+        engine = self.context.engine
+        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
+        try:
+            replay = replayed(request, found, now=self.started, fresh_id=fresh_id)
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
+            engine.observatory.fault("replay", error)
+            replay = "undecodable"
+        if isinstance(replay, Replay):
+            return replay, found
+        if replay == "undecodable":
+            engine.spawn(engine.maintenance.forget(found.entry_id or request.known.address.entry_id))
+        return None, Found(outcome="miss", reason=replay, vector=found.vector)
 
 
-def _first_asked(
-    context: DriverContext, head: RequestProfile, call: RequestHead, body: bytes, *, alias: bytes
-) -> CacheableRequest | Bypass | None:
-    """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
-    route = head.route
+async def _pieces(items: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a shared answer. Raises AnswerAborted where it breaks off."""
     try:
-        key = _extract(head, call, body)
-    except CannotDecode:
-        return _UNREADABLE
-    if not isinstance(key, Key):
-        if key is not None:
-            context.aliases.put(alias, key)
-        return key
-    query = context.keys.query(key, head.admitted, policy=route.policy)
-    known = KnownRequest(
-        query.namespace, query.partition, query.exact, query.entry_id, head, key.mode.streamed, key.mode.required
-    )
-    if head.short:
-        context.aliases.put(alias, known)
-    return CacheableRequest(context, call, body, known, key, query)
-
-
-def _shown(context: DriverContext, headers: Headers) -> status.Disclosure:
-    if not context.shared and context.debug_token is None:
-        return _PLAIN
-    return status.Disclosure(times=not context.shared, matched=status.may_debug(headers, context.debug_token))
-
-
-def _extract(head: RequestProfile, call: RequestHead, body: bytes) -> Key | Bypass | None:
-    """Return what the extractor makes of the request. Raises CannotDecode."""
-    route = head.route
-    if head.coded:
-        body = decoded(call.headers, body, limit=route.policy.max_body)
-    return route.extractor.extract(
-        Request(method=call.method, path=call.path, query=call.query, headers=call.headers, body=body)
-    )
-
-
-def _target(context: DriverContext, route: Route, call: RequestHead, namespace: str) -> Target:
-    return Target(
-        namespace=namespace,
-        protocol=route.protocol,
-        method=call.method,
-        scheme=call.scheme,
-        mount=call.mount,
-        path=call.path,
-        query=call.query,
-        upstream=context.place.upstream,
-        traits=route.traits,
-    )
+        async for piece in items:
+            yield piece
+    except FlightFailed:
+        # Half an answer must not look whole. To return would not do: a middleware around may end what was left without
+        # its end, as BaseHTTPMiddleware of Starlette 0.40 does.
+        raise AnswerAborted("the answer that this request shared with an equal one broke off") from None
+    finally:
+        await items.aclose()

@@ -20,6 +20,11 @@ HOP_BY_HOP = frozenset(
 ``Connection`` names. Nobody here passes trailers on, so ``trailer`` goes too.
 """
 
+REQUEST_STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
+"""Request fields that are meant for the cache: they are not forwarded."""
+ANSWER_STRIPPED = frozenset({b"semcache-control"})
+"""The same of answers."""
+
 # Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
 _ONE_EXCHANGE = frozenset(
     {

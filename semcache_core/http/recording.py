@@ -14,13 +14,12 @@ from semcache_core.engine.freshness import expiry
 from semcache_core.http import directives as said
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
-from semcache_core.http.exchange import CacheableRequest
+from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.settings import Duration
-from semcache_core.types import Entity, Headers, Record
+from semcache_core.types import Entity, Headers, Key, Query, Record
 
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
-_UNCODED = Bounded((), limit=0)
 _MARKED: dict[type, bool] = {}
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -43,11 +42,18 @@ class Kept(msgspec.Struct, frozen=True):
 class Recording(Entity):
     """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
 
-    asking: CacheableRequest
+    request: CacheableRequest
+    key: Key
+    query: Query
     born_at: float
     refused: Refused | None = None
     """Why nothing will be stored, as soon as that is known."""
+    is_whole: bool = False
+    """The protocol's own end of the answer has come, although the body goes on."""
+    _open: bool = False
+    """The head has come, and waiters may have the body."""
     _decoder: Bounded | None = None
+    """None: the body comes without a content coding."""
     _size: int = 0
     _recorder: Recorder | None = None
     _marked: SupportsTerminal | None = None
@@ -62,8 +68,8 @@ class Recording(Entity):
         """Take the head; return what others who wait may be told, or None: this answer is its own caller's only."""
         self.refused = self._head_refusal(head, now)
         if self.refused is not None:
-            self._decoder = None
             return None
+        self._open = True
         return Shared(head.status, self._headers, self._vary)
 
     def feed(self, chunk: bytes) -> bytes:
@@ -71,34 +77,31 @@ class Recording(Entity):
 
         Raises CannotDecode: there is no content that could be told.
         """
-        if self._decoder is None:
+        if not self._open:
             return b""
-        content = self._decoder.feed(chunk)
+        content = chunk if self._decoder is None else self._decoder.feed(chunk)
         self._size += len(content)
-        if self._size > self.asking.known.head.route.policy.max_body:
+        if self._size > self.request.route.policy.max_body:
             self.refuse("too-large")
         elif content and self._recorder is not None:
             self._recorder.feed(content)
+            self.is_whole = self._marked is not None and self._marked.done
         return content
-
-    @property
-    def done(self) -> bool:
-        """Whether the protocol's own end of the answer has come: it is whole although the body goes on."""
-        return self._marked is not None and self.refused is None and self._marked.done
 
     def refuse(self, reason: str) -> None:
         """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
         self.refused = Refused(reason, complete=False)
+        self.is_whole = False
         self._recorder = None
 
     def finish(self, *, now: float, draw: float) -> Kept | Refused:
         """Return what is to be stored at the answer's end. ``draw`` in [0, 1): the chance that shortens its life."""
         if self.refused is not None:
             return self.refused
-        if self._decoder is None or self._recorder is None:
+        if self._recorder is None:
             return Refused("no-answer", complete=False)
         try:
-            if not self.done:
+            if self._decoder is not None and not self.is_whole:
                 self._decoder.end()
         except CannotDecode:
             return Refused("undecodable", complete=False)
@@ -107,8 +110,7 @@ class Recording(Entity):
             return answer
         if self._ttl == 0:
             return Refused("ttl", complete=False)
-        query, policy = self.asking.query, self.asking.known.head.route.policy
-        nearby = query.nearby
+        query, nearby, policy = self.query, self.query.nearby, self.request.route.policy
         exact_only = answer.exact_only or nearby.exact_only is not None
         whole = msgspec.structs.replace(answer, headers=self._headers, vary=self._vary)
         record = Record(
@@ -130,11 +132,11 @@ class Recording(Entity):
         return Kept(record, self._tags)
 
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
-        asking, headers = self.asking, head.headers
-        route = asking.known.head.route
+        request, headers = self.request, head.headers
+        route = request.route
         if head.status != 200:
             return Refused("status", complete=False)
-        if not asking.known.head.directives.store:
+        if not request.profile.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.
         names = dict(headers)
@@ -143,7 +145,7 @@ class Recording(Entity):
         refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
-        self._headers = rules.kept(headers, traits=route.traits, keep=asking.context.keep)
+        self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
         self._must_revalidate = route.traits.http_caching and route.obeys and said.forbids_stale(headers)
         if route.traits.http_caching and b"age" in names:
             self._lain = said.age(headers)
@@ -151,23 +153,26 @@ class Recording(Entity):
             varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
             if varying is None:
                 return Refused("vary")
-            self._vary = rules.values_of(varying, asking.call.headers)
-        limit = route.policy.max_body
-        try:
-            self._decoder = decoder_for(headers, limit=limit) if b"content-encoding" in names else _UNCODED
-        except CannotDecode:
-            return Refused("coding", complete=False)
-        recorder = route.answers.recorder(asking.key, head, policy=route.policy)
+            self._vary = rules.values_of(varying, request.head.headers)
+        if b"content-encoding" in names:
+            try:
+                self._decoder = decoder_for(headers, limit=route.policy.max_body)
+            except CannotDecode:
+                return Refused("coding", complete=False)
+        recorder = route.answers.recorder(self.key, head, policy=route.policy)
         if isinstance(recorder, Refused):
             return recorder
         self._recorder = recorder
-        self._marked = cast("SupportsTerminal", recorder) if _marks_its_end(recorder) else None
+        marks = _MARKED.get(type(recorder))
+        if marks is None:
+            # Asked once a class: an isinstance of a protocol takes microseconds.
+            marks = _MARKED[type(recorder)] = isinstance(recorder, SupportsTerminal)
+        self._marked = cast("SupportsTerminal", recorder) if marks else None
         return None
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
-        asked = self.asking.known.head
-        route, directives = asked.route, asked.directives
+        route, directives = self.request.route, self.request.profile.directives
         own = said.of_answer(headers) if b"semcache-control" in names else None
         self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
         if own is not None and own.no_store:
@@ -183,12 +188,3 @@ class Recording(Entity):
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None
-
-
-def _marks_its_end(recorder: Recorder) -> bool:
-    """Say whether the recorder is a SupportsTerminal: asked once a class, because a protocol takes microseconds."""
-    kind = type(recorder)
-    known = _MARKED.get(kind)
-    if known is None:
-        known = _MARKED[kind] = isinstance(recorder, SupportsTerminal)
-    return known

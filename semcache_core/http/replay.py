@@ -9,7 +9,7 @@ import msgspec
 from semcache_core.engine.decide import Found
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.exchange import CacheableRequest
+from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import Answer, Framing
 
 _PIECE = 16 * 1024
@@ -25,7 +25,7 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 def replayed(
-    asking: CacheableRequest,
+    request: CacheableRequest,
     found: Found,
     *,
     now: float,
@@ -38,18 +38,19 @@ def replayed(
     ``fresh_id``: random text for a semantic hit. ``stands_in``: for a failing upstream (stale-if-error), which said
     ``upstream_status``; None: nothing.
     """
-    record, route = found.record, asking.route
+    record, route = found.record, request.route
     if record is None or record.kind != "http":
         return "mismatch"
     try:
         answer = _decode_answer(record.payload)
     except msgspec.MsgspecError:
         return "undecodable"
-    if answer.vary and not rules.matches(answer.vary, asking.call.headers):
+    if answer.vary and not rules.matches(answer.vary, request.head.headers):
         return "vary"
+    mode = request.known.mode
     framing = Framing(
-        streamed=asking.known.streamed,
-        required=asking.known.required,
+        streamed=mode.streamed,
+        required=mode.required,
         exact=found.source == "exact",
         fresh_id=fresh_id,
         now=now,
@@ -66,11 +67,11 @@ def replayed(
         headers.append((b"content-length", b"%d" % len(chunks[0])))
     if route.traits.private_hits:
         headers.append(status.PRIVATE)
-    shown = asking.known.head.shown
+    shown = request.profile.disclosure
     if stands_in:
         headers += status.stale_on_error(upstream_status, found.age, shown=shown)
     else:
-        headers += status.hit(found, handle=asking.handle(found.entry_id), shown=shown)
+        headers += status.hit(found, handle=request.handle(found.entry_id), shown=shown)
     return Replay(answer.status, headers, chunks)
 
 

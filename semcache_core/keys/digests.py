@@ -158,7 +158,7 @@ def store_scope(partition: bytes, scope: bytes) -> bytes:
 
 def veto_id(query: Query, entry_id: bytes) -> bytes:
     """Return the id under which "this entry never again answers this text" is stored; partition and scope are in it."""
-    return _plain(b"veto", (query.store_scope, query.text, entry_id))
+    return _plain(b"veto", (query.nearby.store_scope, query.nearby.text, entry_id))
 
 
 def tag_digest(namespace: str, tag: str) -> bytes:

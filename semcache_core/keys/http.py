@@ -1,8 +1,9 @@
 """Keys of HTTP requests: target, headers and an extractor's ``Key`` in, a ``Query`` out.
 
-keys = HttpKeys(Digests(secret), options=settings.http)
+digests = Digests(secret)
+keys = HttpKeys(digests, options=settings.http)
 canonical_head = keys.canonical_head(place, headers, traits=...)  # where it goes and the headers that count, as bytes
-alias = keys.alias(canonical_head, body)               # a repeat of the same bytes is known by this
+alias = digests.alias(canonical_head, body)     # a repeat of the same bytes is known by this
 admitted = keys.admit(target, headers, now=now)  # Admitted, or Bypass: forward and say why
 key = extractor.extract(request)               # Key, Bypass, None
 query = keys.query(key, admitted, policy=policy)
@@ -68,12 +69,12 @@ class _Rest(msgspec.Struct, frozen=True):
         key, admitted, policy = self.key, self.admitted, self.policy
         before, raw = split_after(key.slot, policy.compare_after)
         text = fold(raw)
-        digests = self.keys.digests
-        scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.end_user, len(key.slot), before)
-        common = self.keys.common(scope, admitted, key)
         exact_only = key.exact_only
         if exact_only is None:
             exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
+        digests = self.keys.digests
+        scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.end_user, len(key.slot), before)
+        common = self.keys.common(scope, admitted, key)
         flight = admitted.partition + self.exact + pack((key.mode.flight, key.end_user))
         return Nearby(
             scope=scope,
@@ -113,29 +114,13 @@ class HttpKeys:
     ) -> None:
         self.digests = digests
         self._rule = IdentityRule(options, anonymous=anonymous, by_application=by_application)
+        self.canonical_head = self._rule.canonical_head
         self._everybody = IdentityRule(HttpOptions(), anonymous=True)
         self._scopes: FifoCache[_Scope] = FifoCache(_SCOPES_KEPT)
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about how callers are told apart."""
         return self._rule.notices()
-
-    def canonical_head(
-        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, traits: Traits
-    ) -> bytes:
-        """Return what a request is known by, its body aside. ``place``: whatever of where it goes makes the target."""
-        return pack((place, self._rule.counted_headers(headers, traits=traits)))
-
-    def alias(self, canonical_head: bytes, body: bytes) -> bytes:
-        """Return the digest by which a repeat of the very same request is known without reading it: 16 bytes.
-
-        Headers count as they stand, in their order, those that say how to use the cache among them.
-        """
-        return self.digests.alias(canonical_head, body)
-
-    def head(self, canonical_head: bytes) -> bytes:
-        """Return the same for the head alone: 16 bytes."""
-        return self.digests.head(canonical_head)
 
     def admit(
         self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None

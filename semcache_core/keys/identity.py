@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from semcache_core.errors import ConfigError
+from semcache_core.keys.digests import pack
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
@@ -114,11 +115,16 @@ class IdentityRule:
             return ("http.cookies replaces the default: cookies that are not named no longer keep callers apart",)
         return ()
 
-    def counted_headers(self, headers: Iterable[Header], *, traits: Traits) -> list[Header]:
-        """Return the headers that are not ignored, as they stand: what is known of a request is read of these."""
+    def canonical_head(
+        self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, traits: Traits
+    ) -> bytes:
+        """Return the bytes that a request's head is known by: ``place``, and the headers that are not ignored.
+
+        ``place`` holds every part of where the request goes that the target is made of.
+        """
         ignored = (self._negotiated if traits.negotiated else self._plain).ignored
-        # A name that is not judged yet counts: ``sift`` judges it, and the next alias is another one.
-        return [header for header in headers if header[0] not in ignored]
+        # A name that was not classified yet counts: ``classify`` does so, and the next alias is another one.
+        return pack((place, [header for header in headers if header[0] not in ignored]))
 
     def ends(self, caller: Caller) -> float | None:
         """Return when the first of the caller's credentials ends, as far as it says so itself."""

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.errors import ConfigError
+from semcache_core.remedies import pip_install
 from semcache_core.settings import JwtOptions
 from semcache_core.types import Bypass
 
@@ -127,7 +128,7 @@ def _verifier(options: JwtOptions) -> tuple[Any, Any]:
         # Only here: it is an extra, and most configurations verify no token.
         import jwt
     except ImportError as error:
-        raise ConfigError("http.jwt needs PyJWT: pip install 'semcache-core[jwt]'") from error
+        raise ConfigError(f"http.jwt needs PyJWT: {pip_install('semcache-core[jwt]')}") from error
     key, kinds = options.key.reveal(), {name in _SHORTEST for name in options.algorithms}
     if len(kinds) > 1:
         # Whoever knows the public key could sign with it as a secret.
@@ -142,7 +143,8 @@ def _prepared(jwt: Any, algorithm: str, key: str) -> Any:
     try:
         return jwt.get_algorithm_by_name(algorithm).prepare_key(key)
     except NotImplementedError as error:
-        raise ConfigError(f"http.jwt: {algorithm} needs cryptography: pip install 'semcache-core[jwt]'") from error
+        remedy = pip_install("semcache-core[jwt]")
+        raise ConfigError(f"http.jwt: {algorithm} needs cryptography: {remedy}") from error
     except Exception:  # noqa: BLE001  PyJWT and cryptography raise many things for a wrong key
         # Without its cause, whose text may hold the key.
         wanted = "a secret that is no PEM key" if algorithm in _SHORTEST else "a PEM public key"

@@ -1,28 +1,56 @@
 """The blocking facade: the same calls for code that is not async.
 
-One thread runs one event loop, and the cache is opened on it at first use. Blocking calls work anywhere, inside a
-running loop too (they block it). The thread is a daemon and the cache is closed at exit, so the interpreter ends
-cleanly.
+A call crosses over to the cache's home loop and waits for it, in any thread. Inside a running event loop it works, too,
+and blocks that loop; on the home loop itself it would wait for itself, and raises.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import os
-import threading
+import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 import msgspec
 
 from semcache_core.engine.observe import Stats
-from semcache_core.errors import WrongLoopError
-from semcache_core.library.lookup import Lookup
+from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon, uncached_blocking
+from semcache_core.library.lookup import NOT_OPEN, Lookup
+from semcache_core.runtime.lifecycle import Lifecycle
 from semcache_core.settings import Duration
 
 T = TypeVar("T")
+
+
+class AsyncCalls(Protocol):
+    """What the facade needs of the cache."""
+
+    lifecycle: Lifecycle
+
+    def lookup(
+        self, prompt: str, *, context: object, namespace: str | None, threshold: float | None
+    ) -> Coroutine[Any, Any, Lookup]: ...
+
+    def store(
+        self,
+        prompt: str,
+        value: object,
+        *,
+        context: object,
+        namespace: str | None,
+        ttl: str | Duration | msgspec.UnsetType,
+        tags: Sequence[str],
+    ) -> Coroutine[Any, Any, bool]: ...
+
+    def invalidate(
+        self, *, tag: str | None, entry_id: str | None, namespace: str | None, before: float | None
+    ) -> Coroutine[Any, Any, None]: ...
+
+    def reject(self, lookup: Lookup) -> Coroutine[Any, Any, None]: ...
+
+    def stats(self) -> Stats: ...
+
+    def _begin(self, prompt: str, **options: Unpack[FetchOptions]) -> Coroutine[Any, Any, Fetch | None]: ...
 
 
 class BlockingCache:
@@ -31,15 +59,12 @@ class BlockingCache:
     Opens by itself at first use; ``with cache.sync:`` or ``close()`` closes it earlier than the interpreter's end.
     """
 
-    def __init__(self, cache: Any) -> None:
+    def __init__(self, cache: AsyncCalls) -> None:
         self._cache = cache
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._lifecycle = cache.lifecycle
 
     def __enter__(self) -> Self:
-        self._running_loop()
+        self._lifecycle.reach_blocking()
         return self
 
     def __exit__(
@@ -51,8 +76,8 @@ class BlockingCache:
         self, prompt: str, *, context: object = None, namespace: str | None = None, threshold: float | None = None
     ) -> Lookup:
         """See ``SemanticCache.lookup``."""
-        found: Lookup = self._run(self._cache.lookup(prompt, context=context, namespace=namespace, threshold=threshold))
-        return found
+        lookup = self._cache.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
+        return self._lifecycle.run_blocking(lookup, otherwise=NOT_OPEN)
 
     def store(
         self,
@@ -65,21 +90,20 @@ class BlockingCache:
         tags: Sequence[str] = (),
     ) -> bool:
         """See ``SemanticCache.store``."""
-        written: bool = self._run(
-            self._cache.store(prompt, value, context=context, namespace=namespace, ttl=ttl, tags=tags)
-        )
-        return written
+        store = self._cache.store(prompt, value, context=context, namespace=namespace, ttl=ttl, tags=tags)
+        return self._lifecycle.run_blocking(store, otherwise=False)
 
-    def get_or_call(self, prompt: str, call: Callable[[], T], *, refresh: bool = False, **options: Any) -> T:
+    def get_or_call(self, prompt: str, call: Callable[[], T], **options: Unpack[CallOptions]) -> T:
         """See ``SemanticCache.get_or_call``; ``call`` is a plain function and runs in the thread that calls this."""
-        turn = self._run(self._cache.begin(prompt, refresh=refresh, **options))
-        if not turn.is_leader:
-            return self._run(turn.run(call))  # type: ignore[no-any-return]
-        try:
-            answer = call()
-        except BaseException as error:  # noqa: BLE001  raised again in the caller's thread, unless it is a signal
-            return self._run(turn.failed(error))  # type: ignore[no-any-return]
-        return self._run(turn.answered(answer))  # type: ignore[no-any-return]
+        if inspect.iscoroutinefunction(call):
+            raise TypeError("cache.sync.get_or_call takes a plain function; await cache.get_or_call for an async one")
+        answer: T = self._fetched(prompt, call, **options)
+        return answer
+
+    def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
+        begin = self._cache._begin(prompt, **options)
+        fetch = self._lifecycle.run_blocking(begin, otherwise=None, abandon=abandon)
+        return uncached_blocking(call) if fetch is None else fetch.run_blocking(call)
 
     def invalidate(
         self,
@@ -90,77 +114,18 @@ class BlockingCache:
         before: float | None = None,
     ) -> None:
         """See ``SemanticCache.invalidate``."""
-        self._run(self._cache.invalidate(tag=tag, entry_id=entry_id, namespace=namespace, before=before))
+        self._lifecycle.run_blocking(
+            self._cache.invalidate(tag=tag, entry_id=entry_id, namespace=namespace, before=before)
+        )
 
     def reject(self, lookup: Lookup) -> None:
         """See ``SemanticCache.reject``."""
-        self._run(self._cache.reject(lookup))
+        self._lifecycle.run_blocking(self._cache.reject(lookup))
 
     def stats(self) -> Stats:
         """See ``SemanticCache.stats``."""
-        self._running_loop()
-        counted: Stats = self._cache.stats()
-        return counted
+        return self._cache.stats()
 
     def close(self) -> None:
-        """Write what waits, close the cache and end the thread. Harmless twice; a later call opens it again."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-            if loop is None or thread is None or self._pid != os.getpid():
-                return
-            atexit.unregister(self.close)
-            asyncio.run_coroutine_threadsafe(self._cache.__aexit__(None, None, None), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            loop = self._running_loop()
-        except BaseException:
-            work.close()
-            raise
-        running = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return running.result()
-        except BaseException:
-            # Ctrl-C while this waits: left alone, it would come to lead a call that nobody makes.
-            running.cancel()
-            raise
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            # A forked child has the parent's loop object but not its thread.
-            if self._loop is not None and self._pid == os.getpid():
-                return self._loop
-            if self._loop is not None:
-                raise WrongLoopError(
-                    "this cache was opened before this process was forked: make one in each worker, or use it for the "
-                    "first time after the fork"
-                )
-            if self._cache.is_open:
-                raise WrongLoopError(
-                    "this cache was opened with 'async with' and belongs to that event loop: await its calls there, or "
-                    "use cache.sync alone, which opens the cache on a loop of its own"
-                )
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=_run_loop, args=(loop,), name="semcache-sync", daemon=True)
-            thread.start()
-            try:
-                asyncio.run_coroutine_threadsafe(self._cache.__aenter__(), loop).result()
-            except BaseException:
-                loop.call_soon_threadsafe(loop.stop)
-                thread.join()
-                raise
-            self._loop, self._thread, self._pid = loop, thread, os.getpid()
-            atexit.register(self.close)
-            return loop
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        """Write what waits and close the cache. Harmless twice; a later call opens it again."""
+        self._lifecycle.close_blocking()

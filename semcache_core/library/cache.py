@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
-from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from types import CodeType, TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -19,13 +17,15 @@ from semcache_core.engine.decide import Directives, Found, check_threshold
 from semcache_core.engine.freshness import check_tags
 from semcache_core.engine.observe import Stats
 from semcache_core.engine.payloads import NotStorable, unpack
-from semcache_core.errors import NotOpenError, WrongLoopError
+from semcache_core.errors import NotOpenError
 from semcache_core.keys.digests import namespace_tag, tag_digest
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.blocking import BlockingCache
-from semcache_core.library.fetch import Fetch, record_of, with_ttl
-from semcache_core.library.lookup import Lookup
+from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon, record_of, uncached, with_ttl
+from semcache_core.library.lookup import NOT_OPEN, Lookup
 from semcache_core.protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
+from semcache_core.runtime.assembly import assemble
+from semcache_core.runtime.lifecycle import Lifecycle, not_open
 from semcache_core.runtime.opening import Runtime, open_cache
 from semcache_core.runtime.registry import Registry
 from semcache_core.settings import Duration
@@ -37,28 +37,20 @@ _PLAIN = Directives()
 _REFRESH = Directives(lookup=False)
 
 
-class CallOptions(TypedDict, total=False):
-    """What ``get_or_call`` takes besides the question and the call."""
-
-    refresh: bool
-    context: object
-    namespace: str | None
-    threshold: float | None
-    ttl: str | Duration | msgspec.UnsetType
-    tags: Sequence[str]
-
-
 class SemanticCache:
     """A semantic cache: answers a question from an earlier answer to the same question in other words.
 
-    Use it inside ``async with``; it then belongs to that event loop. ``cache.sync`` is the blocking form, which opens
-    by itself. Python callers count as one caller: whatever tells two users or two settings apart goes into
-    ``context``, and answers are shared only between equal contexts.
+    It opens at first use and closes with the interpreter; ``async with`` opens and closes it on the running event
+    loop, where its calls are fastest. Every call works from any event loop, ``cache.sync`` from any thread. What the
+    cache needs may be down: then every look-up is a miss with the reason ``not-open`` until it is back.
+
+    Python callers count as one caller: whatever tells two users or two settings apart goes into ``context``, and
+    answers are shared only between equal contexts.
     """
 
     def __init__(
         self,
-        config: Config | None = None,
+        config: str | PathLike[str] | Mapping[str, Any] | Config | None = None,
         *,
         embedder: Embedder | None = None,
         vector_store: VectorStore | None = None,
@@ -67,11 +59,12 @@ class SemanticCache:
         registry: Registry | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take a configuration, by default that of ``semcache.toml`` and the environment. Raises ConfigError.
+        """Take a configuration: the path of a TOML file, a mapping of that form, or a ``Config``; by default that of
+        ``semcache.toml`` and the environment. Raises ConfigError.
 
         Components given here replace those the configuration names; the cache opens and closes them.
         """
-        self._config = config if config is not None else load()
+        self._config = _configured(config)
         given = {
             "embedder": embedder,
             "vector_store": vector_store,
@@ -81,11 +74,10 @@ class SemanticCache:
         self._instances = {name: component for name, component in given.items() if component is not None}
         self._registry = registry
         self._clock = clock
-        self._opened: Runtime | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._attaching: asyncio.Task[Runtime] | None = None
-        self._stack = AsyncExitStack()
+        self.lifecycle = Lifecycle(self._open)
+        """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
         self.sync = BlockingCache(self)
+        self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Self:
@@ -102,83 +94,34 @@ class SemanticCache:
     # -- life cycle -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Open every component. Raises ConfigError, PluginError, DependencyError."""
-        if self._opened is not None:
-            raise NotOpenError("this cache is open already; share it instead of opening it again")
-        await self._open_here(background=True)
-        return self
-
-    async def _open_here(self, *, background: bool) -> Runtime:
-        async with AsyncExitStack() as stack:
-            self._opened = opened = await open_cache(
-                stack,
-                self._config,
-                registry=self._registry or Registry.installed(),
-                clock=self._clock,
-                instances=self._instances,
-                background=background,
-            )
-            self._stack = stack.pop_all()
-        self._loop = asyncio.get_running_loop()
-        return opened
-
-    async def attach(self, *, background: bool = False) -> Runtime | None:
-        """Return the HTTP side for the running loop, opening the cache if nobody has: no start-up opened it.
-
-        Unless ``background``, nothing then outlives a request, so a loop that comes after a finished one takes the
-        cache over; with it, whoever calls closes the cache. None: it belongs to another loop that still runs. Raises
-        ConfigError, PluginError, DependencyError.
+        """Open every component on the running loop. Raises ConfigError, PluginError, and NotOpenError if the cache
+        has been entered already.
         """
-        loop = asyncio.get_running_loop()
-        opened = self._opened
-        if opened is None:
-            if self._attaching is None or self._attaching.get_loop() is not loop:
-                self._attaching = loop.create_task(self._open_here(background=background))
-                self._attaching.add_done_callback(self._attached)
-            return await asyncio.shield(self._attaching)
-        if self._loop is not loop:
-            if opened.engine.background or (self._loop is not None and self._loop.is_running()):
-                return None
-            self._loop = loop
-        return opened
-
-    def _attached(self, _: object) -> None:
-        self._attaching = None
+        if not await self.lifecycle.open():
+            raise NotOpenError("this cache is open already; share it instead of opening it again")
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what waits and close every component. Harmless twice."""
-        attaching = self._attaching
-        if attaching is not None and attaching.get_loop() is asyncio.get_running_loop():
-            # Else it would open, for nobody, what nobody closes.
-            attaching.cancel()
-            await asyncio.wait((attaching,))
-        self._opened = self._loop = None
-        await self._stack.aclose()
+        await self.lifecycle.close()
 
-    @property
-    def runtime(self) -> Runtime:
-        """What the HTTP drivers use. Raises NotOpenError, WrongLoopError."""
-        opened = self._opened
-        # Asked for every request, so ``_open`` is called only to say what is wrong.
-        return opened if opened is not None and get_running_loop() is self._loop else self._open()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the cache is open."""
-        return self._opened is not None
-
-    def _open(self) -> Runtime:
-        opened = self._opened
-        if opened is not None and get_running_loop() is self._loop:
-            return opened
-        if opened is None:
-            raise NotOpenError("the cache is not open: use it inside 'async with cache:', or call cache.sync")
-        raise WrongLoopError(
-            "this cache was opened by another event loop: open one cache a loop, or use cache.sync from other "
-            "threads and never open it with 'async with'"
+    async def _open(self, stack: AsyncExitStack) -> Runtime:
+        return await open_cache(
+            stack,
+            self._config,
+            registry=self._registry or Registry.installed(),
+            clock=self._clock,
+            instances=self._instances,
         )
+
+    def check(self) -> None:
+        """Make every component and open none, so that a mistake shows before first use.
+
+        Raises ConfigError, PluginError.
+        """
+        assemble(self._config, self._registry or Registry.installed())
 
     def _namespace(self, given: str | None) -> str:
         return self._config.cache.namespace if given is None else given
@@ -192,28 +135,28 @@ class SemanticCache:
 
         ``context`` is any JSON. ``threshold`` can only raise the configured one. Under ``mode = "observe"`` nothing is
         answered: what would have been is a miss with the reason ``observe``, and its similarity. Never raises for
-        anything that fails behind the cache: that is a miss with a reason. Raises NotOpenError, WrongLoopError, and
-        TypeError for a context that is no JSON.
+        anything that fails behind the cache: that is a miss with a reason. Raises TypeError for a context that is no
+        JSON.
         """
-        opened = self._opened
-        # As in ``runtime``: this is the hottest call of the library.
-        if opened is None or get_running_loop() is not self._loop:
-            opened = self._open()
-        engine = opened.engine
+        runtime = self.lifecycle.here()
+        if runtime is None:
+            again = self.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
+            return await self.lifecycle.run(again, otherwise=NOT_OPEN)
+        engine = runtime.engine
         started = engine.clock()
-        query = opened.keys.of(prompt, context, namespace=namespace)
+        query = runtime.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             engine.observatory.bypassed(
-                query.reason, policy=opened.policy, started=started, namespace=self._namespace(namespace)
+                query.reason, policy=runtime.policy, started=started, namespace=self._namespace(namespace)
             )
             return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
         directives = _PLAIN if threshold is None else _raising(threshold)
-        found = engine.find_nowait(query, policy=opened.policy, directives=directives, now=started)
+        found = engine.find_nowait(query, policy=runtime.policy, directives=directives, now=started)
         if found.record is None:
-            found = await engine.find(query, policy=opened.policy, directives=directives, known=found)
+            found = await engine.find(query, policy=runtime.policy, directives=directives, known=found)
         record = found.record
-        observed = record is not None and opened.policy.mode == "observe"
-        engine.observatory.conclude(found, query, policy=opened.policy, started=started, observed=observed)
+        observed = record is not None and runtime.policy.mode == "observe"
+        engine.observatory.conclude(found, query, policy=runtime.policy, started=started, observed=observed)
         if observed:
             found = msgspec.structs.replace(found, outcome="miss", reason="observe", source=None, record=None)
             return Lookup(None, found, query)
@@ -234,14 +177,16 @@ class SemanticCache:
         ``value`` is str, bytes, or JSON that comes back equal; anything else is not stored. ``ttl`` is seconds,
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
-        opened = self._open()
-        if tags:
-            check_tags(tags)
-        query = opened.keys.of(prompt, context, namespace=namespace)
+        runtime = self.lifecycle.here()
+        if runtime is None:
+            again = self.store(prompt, value, context=context, namespace=namespace, ttl=ttl, tags=tags)
+            return await self.lifecycle.run(again, otherwise=False)
+        check_tags(tags)
+        query = runtime.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             return False
-        policy = with_ttl(opened.policy, ttl)
-        engine = opened.engine
+        policy = with_ttl(runtime.policy, ttl)
+        engine = runtime.engine
         try:
             record = record_of(query, value, policy, born_at=engine.clock())
         except NotStorable as reason:
@@ -255,31 +200,24 @@ class SemanticCache:
     async def get_or_call(self, prompt: str, call: Callable[[], Awaitable[T]], **options: Unpack[CallOptions]) -> T: ...
     @overload
     async def get_or_call(self, prompt: str, call: Callable[[], T], **options: Unpack[CallOptions]) -> T: ...
-    async def get_or_call(
-        self,
-        prompt: str,
-        call: Callable[[], Awaitable[T]] | Callable[[], T],
-        *,
-        refresh: bool = False,
-        context: object = None,
-        namespace: str | None = None,
-        threshold: float | None = None,
-        ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
-        tags: Sequence[str] = (),
-    ) -> T:
+    async def get_or_call(self, prompt: str, call: Callable[[], Any], **options: Unpack[CallOptions]) -> Any:
         """Return the cached answer to ``prompt``, or what ``call()`` returns, stored for the next one.
 
-        ``call`` is async, or a plain function, which runs in a thread. Equal questions asked meanwhile wait for the
-        same call. ``refresh`` asks anew. The other options are those of ``lookup`` and ``store``. What ``call`` raises
-        is raised here and is never stored.
+        ``call`` is async and runs on this event loop, or a plain function, which runs in a thread. Equal questions
+        asked meanwhile wait for the same call. ``refresh=True`` asks anew. The other options are those of ``lookup``
+        and ``store``. What ``call`` raises is raised here and is never stored.
         """
-        turn = await self.begin(
-            prompt, refresh=refresh, context=context, namespace=namespace, threshold=threshold, ttl=ttl, tags=tags
-        )
-        answer: T = await turn.run(call)
-        return answer
+        return await self._fetched(prompt, call, **options)
 
-    async def begin(
+    async def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
+        beginning = self._begin(prompt, **options)
+        if self.lifecycle.here() is not None:
+            fetch = await beginning
+        else:
+            fetch = await self.lifecycle.run(beginning, otherwise=None, abandon=abandon)
+        return await (uncached(call) if fetch is None else fetch.run(call))
+
+    async def _begin(
         self,
         prompt: str,
         *,
@@ -288,23 +226,28 @@ class SemanticCache:
         namespace: str | None = None,
         threshold: float | None = None,
         function: FunctionIdentity | None = None,
+        on_unstorable: Callable[[object], None] | None = None,
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
-    ) -> Fetch:
-        """Return the answer to ``prompt``, or the turn of the one who has to fetch it (``leads``).
+    ) -> Fetch | None:
+        """Return the answer to ``prompt``, or the fetch of the one who has to ask (``is_leader``); None if the cache
+        was closed meanwhile. Only on the home loop.
 
-        The half of ``get_or_call`` before the call, for callers who cannot hand a function over. Whoever leads must end
-        with ``answered`` or ``failed``: equal questions wait for it.
+        The half of ``get_or_call`` before the call. The leader has to end with ``complete`` or ``fail``: equal
+        questions wait for it.
         """
-        opened = self._open()
-        engine = opened.engine
+        home = self.lifecycle.home_here()
+        if home is None:
+            return None
+        runtime = home.runtime
+        engine = runtime.engine
         started = engine.clock()
         if tags:
             check_tags(tags)
-        policy = with_ttl(opened.policy, ttl)
-        keys = opened.keys
+        policy = with_ttl(runtime.policy, ttl)
+        keys = runtime.keys
         if function is not None:
-            keys = opened.keys_of(function)
+            keys = runtime.keys_of(function)
             if function.threshold is not None:
                 policy = msgspec.structs.replace(policy, threshold=function.threshold)
         query = keys.of(prompt, context, namespace=namespace)
@@ -312,7 +255,7 @@ class SemanticCache:
             engine.observatory.bypassed(
                 query.reason, policy=policy, started=started, namespace=self._namespace(namespace)
             )
-            return Fetch(engine, None, policy, (), Found(outcome="bypass", reason=query.reason))
+            return Fetch(home, None, policy, Found(outcome="bypass", reason=query.reason))
         directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.find_nowait(query, policy=policy, directives=directives, now=started)
         if found.record is None:
@@ -321,10 +264,10 @@ class SemanticCache:
         engine.observatory.conclude(
             found, query, policy=policy, started=started, observed=observed and found.record is not None
         )
-        turn = Fetch(engine, query, policy, tags, found)
-        if turn.is_leader and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
-            await turn.join()
-        return turn
+        fetch = Fetch(home, query, policy, found, tags=tags, on_unstorable=on_unstorable)
+        if fetch.is_leader and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
+            await fetch.join()
+        return fetch
 
     # -- forgetting -----------------------------------------------------------------------------------------------
 
@@ -341,14 +284,14 @@ class SemanticCache:
 
         Tags belong to a namespace, the configured one unless ``namespace`` names another. Raises ValueError if
         nothing is named or ``entry_id`` is none, TypeError for a tag or a time that is none, DependencyError if the
-        store cannot be written: then nothing is known to be gone.
+        store cannot be written, or the cache is not open: then nothing is known to be gone.
         """
-        opened = self._open()
         check_tags(() if tag is None else (tag,))
         if entry_id is not None:
             if (tag, namespace, before) != (None, None, None):
                 raise ValueError("invalidate(entry_id=) names one entry; it goes with nothing else")
-            await opened.engine.forget(_entry_id(entry_id))
+            id = _entry_id(entry_id)
+            await self._change(lambda runtime: runtime.engine.forget(id))
             return
         own = self._namespace(namespace)
         if tag is None and namespace is None and before is None:
@@ -356,19 +299,41 @@ class SemanticCache:
         if before is not None and not (isinstance(before, int | float) and math.isfinite(before)):
             # A stamp that cannot be compared would make a miss of every lookup in the namespace.
             raise TypeError(f"before is a time in seconds since the epoch, not {before!r}")
-        await opened.engine.invalidate((namespace_tag(own) if tag is None else tag_digest(own, tag),), before=before)
+        tags = (namespace_tag(own) if tag is None else tag_digest(own, tag),)
+        await self._change(lambda runtime: runtime.engine.invalidate(tags, before=before))
 
     async def reject(self, lookup: Lookup) -> None:
-        """Never again answer this text with this entry. Raises ValueError for a miss, DependencyError."""
-        if not lookup.hit or lookup.query is None or lookup.entry_id is None:
+        """Never again answer this text with this entry. Raises ValueError for a miss, DependencyError if the store
+        cannot be written, or the cache is not open.
+        """
+        query, entry_id = lookup.query, lookup.entry_id
+        if not lookup.hit or query is None or entry_id is None:
             raise ValueError("reject() takes a Lookup that was a hit")
-        await self._open().engine.reject(lookup.query, bytes.fromhex(lookup.entry_id))
+        await self._change(lambda runtime: runtime.engine.reject(query, bytes.fromhex(entry_id)))
+
+    async def _change(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+        """Make a change on the home loop. Raises CacheUnavailable: the caller has to know that nothing happened."""
+        home = await self.lifecycle.reach()
+        if home is None:
+            raise not_open()
+        await home.run(change(home.runtime))
 
     def stats(self) -> Stats:
         """Return what happened since the cache was opened. Callable from any thread."""
-        if self._opened is None:
-            raise NotOpenError("the cache is not open, so it has no statistics")
-        return self._opened.engine.observatory.stats()
+        home = self.lifecycle.home
+        counted = Stats.nothing() if home is None else home.runtime.engine.observatory.stats()
+        return counted.with_misses("not-open", self.lifecycle.not_open)
+
+
+def _configured(config: str | PathLike[str] | Mapping[str, Any] | Config | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is None or isinstance(config, str | PathLike | Mapping):
+        return load(config)
+    raise TypeError(
+        f"SemanticCache takes the path of a TOML file, a mapping or a Config, not {type(config).__name__}; "
+        "components are given by name: SemanticCache(embedder=..., vector_store=..., response_store=...)"
+    )
 
 
 def _entry_id(text: str) -> bytes:

@@ -5,29 +5,58 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
 from semcache_core.engine.decide import Found
-from semcache_core.engine.engine import Engine
 from semcache_core.engine.freshness import expiry, parse_duration
-from semcache_core.engine.payloads import DoNotCache, NotStorable, pack, unpack
+from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, pack, unpack
 from semcache_core.engine.single_flight import Flight, FlightFailed
+from semcache_core.errors import CacheUnavailable
+from semcache_core.keys.python import FunctionIdentity
 from semcache_core.protocols import Refused
+from semcache_core.runtime.home import Home
 from semcache_core.settings import Duration, Policy
 from semcache_core.types import Query, Record
 
+T = TypeVar("T")
+
+
+class CallOptions(TypedDict, total=False):
+    """What ``get_or_call`` takes besides the question and the call."""
+
+    refresh: bool
+    context: object
+    namespace: str | None
+    threshold: float | None
+    ttl: str | Duration | msgspec.UnsetType
+    tags: Sequence[str]
+
+
+class FetchOptions(CallOptions, total=False):
+    """What ``SemanticCache._begin`` takes besides the question."""
+
+    function: FunctionIdentity | None
+    on_unstorable: Callable[[object], None] | None
+    """Called with an answer that cannot be stored because of what it is."""
+
 
 class Fetch:
-    """One caller's question: it has an answer (``value``), or this caller has to fetch one (``is_leader``)."""
+    """One caller's question: it has an answer (``value``), or this caller has to fetch one (``is_leader``).
+
+    It is made on the home loop, and so are ``join``, ``complete`` and ``fail``. ``run`` and ``run_blocking`` are the
+    caller's: they call upstream where the caller is, and cross over for the rest.
+    """
 
     __slots__ = (
         "_born_at",
         "_engine",
         "_flight",
         "_found",
+        "_home",
+        "_on_unstorable",
         "_policy",
         "_query",
         "_tags",
@@ -36,24 +65,39 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, engine: Engine, query: Query | None, policy: Policy, tags: Sequence[str], found: Found) -> None:
-        self._engine, self._policy, self._tags, self._found = engine, policy, tags, found
+    def __init__(
+        self,
+        home: Home,
+        query: Query | None,
+        policy: Policy,
+        found: Found,
+        *,
+        tags: Sequence[str] = (),
+        on_unstorable: Callable[[object], None] | None = None,
+    ) -> None:
+        self._home, self._engine, self._on_unstorable = home, home.runtime.engine, on_unstorable
+        self._policy, self._tags, self._found = policy, tags, found
         self._query = query
         """None: the question cannot be put into a key, so its answer is not stored."""
-        self._born_at = engine.clock()
-        self._flight: Flight[tuple[str, bytes]] = engine.flights.alone_flight()
+        self._born_at = self._engine.clock()
         self.is_leader = found.record is None or policy.mode == "observe"
         self.is_stale = found.outcome == "stale" and not self.is_leader
         """There is an answer, and it is time for a new one."""
         self.value: Any = None
-        if found.record is not None and not self.is_leader:
+        self._flight: Flight[tuple[str, bytes]]
+        """Only a leader has one."""
+        if self.is_leader:
+            self._flight = self._engine.flights.alone_flight()
+        elif found.record is not None:
             self.value = unpack(found.record.kind, found.record.payload)
+
+    # -- on the home loop -----------------------------------------------------------------------------------------
 
     async def join(self) -> None:
         """Join the flight that fetches this answer already, or become the one who does."""
         engine, query = self._engine, self._query
         while query is not None:
-            flight, is_leader = engine.flights.join(query.flight)
+            flight, is_leader = engine.flights.join(query.nearby.flight)
             if is_leader:
                 self._flight = flight
                 break
@@ -68,10 +112,52 @@ class Fetch:
             break
         self._born_at = engine.clock()
 
+    async def complete(self, answer: Any) -> None:
+        """Take the answer: share it and store it."""
+        if isinstance(answer, DoNotCache):
+            self._engine.observatory.count_unstored("do-not-cache")
+            self._flight.complete(refused=True)
+            return
+        try:
+            kept = self._kept(answer)
+            if isinstance(kept, Record):
+                self._flight.publish((kept.kind, kept.payload))
+            self._flight.complete(refused=isinstance(kept, Refused) and kept.complete)
+        finally:
+            self._flight.fail()
+
+    async def fail(self, error: BaseException) -> Record | None:
+        """Take the failure of the call, and return the record that may stand in for an answer, if there is one."""
+        self._flight.fail()
+        query, policy = self._query, self._policy
+        hopeless = self._found.fallback is None or policy.mode == "observe" or not isinstance(error, Exception)
+        # The call took its time: what was found before may have been invalidated since.
+        return None if hopeless or query is None else await self._engine.fallback(query, policy=policy)
+
+    def abandon(self) -> None:
+        """End the fetch of a caller that is gone: a caller who waits leads in its place."""
+        if self.is_leader:
+            self._flight.fail()
+
+    async def _takes_over(self) -> bool:
+        """Lead the refresh of a stale answer, unless somebody does already."""
+        flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
+        if flight is None:
+            return False
+        self._flight, self._born_at = flight, self._engine.clock()
+        return True
+
+    async def _begin_refresh(self, call: Callable[[], Any]) -> None:
+        self._engine.spawn(self._refresh(call))
+
+    # -- where the caller is --------------------------------------------------------------------------------------
+
     async def run(self, call: Callable[[], Any]) -> Any:
-        """Return the answer: the one there is, or what ``call`` returns."""
+        """Return the answer: the one there is, or what ``call`` returns. ``call`` runs on the caller's loop, or in a
+        thread if it is a plain function.
+        """
         if self.is_stale:
-            self._engine.spawn(self._refresh(call))
+            self._home.spawn(self._refresh(call))
         if not self.is_leader:
             return self.value
         answering = asyncio.ensure_future(self._answer(call))
@@ -80,69 +166,68 @@ class Fetch:
         except asyncio.CancelledError:
             # Others may wait for this call: it then outlives the one who began it, but not the last of them.
             if self._flight.waiting:
-                self._engine.adopt(answering)
-                self._engine.adopt(asyncio.ensure_future(self._while_wanted(answering)))
+                self._home.keep(answering)
+                self._home.keep(asyncio.ensure_future(self._while_wanted(answering)))
             else:
-                self._abandon(answering)
+                self._call_off(answering)
             raise
 
-    async def _while_wanted(self, answering: asyncio.Future[Any]) -> None:
-        await self._flight.alone()
-        self._abandon(answering)
-
-    def _abandon(self, answering: asyncio.Future[Any]) -> None:
-        """End a call that nobody waits for any more. Harmless once it has ended."""
-        self._flight.stop_joining()
-        answering.cancel()
-
-    async def answered(self, answer: Any) -> Any:
-        """Take the answer: share it, store it, and return it to the caller."""
-        if isinstance(answer, DoNotCache):
-            self._engine.observatory.count_unstored("do-not-cache")
-            self._flight.complete(refused=True)
-            return answer.value
+    def run_blocking(self, call: Callable[[], Any]) -> Any:
+        """Do what ``run`` does, with ``call`` in the caller's thread."""
+        if self.is_stale:
+            self._settle_blocking(self._begin_refresh(call))
+        if not self.is_leader:
+            return self.value
         try:
-            kept = await self._kept(answer)
-            if isinstance(kept, Record):
-                self._flight.publish((kept.kind, kept.payload))
-            self._flight.complete(refused=isinstance(kept, Refused) and kept.complete)
-        finally:
-            self._flight.fail()
-        return answer
-
-    async def failed(self, error: BaseException) -> Any:
-        """Take the failure of the call: raise it, or return what stands in for an answer."""
-        if isinstance(error, DoNotCache):
-            return await self.answered(error)
-        self._flight.fail()
-        query, policy = self._query, self._policy
-        hopeless = self._found.fallback is None or policy.mode == "observe" or not isinstance(error, Exception)
-        # The call took its time: what was found before may have been invalidated since.
-        record = None if hopeless or query is None else await self._engine.fallback(query, policy=policy)
-        if record is None:
-            raise error
-        return unpack(record.kind, record.payload)
-
-    async def _refresh(self, call: Callable[[], Any]) -> None:
-        """Fetch a new answer in place of a stale one, unless somebody does already."""
-        flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
-        if flight is not None:
-            self._flight, self._born_at = flight, self._engine.clock()
-            await self._answer(call)
+            answer = _caught(call)
+        except BaseException as error:
+            record = self._settle_blocking(self.fail(error))
+            if record is None:
+                raise
+            return unpack(record.kind, record.payload)
+        self._settle_blocking(self.complete(answer))
+        return _value_of(answer)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:
-            if inspect.iscoroutinefunction(call):
-                answer = await call()
-            else:
-                answer = await asyncio.to_thread(call)
-                if inspect.isawaitable(answer):
-                    answer = await answer
-        except BaseException as error:  # noqa: BLE001  raised again unless it is a signal or a stale answer stands in
-            return await self.failed(error)
-        return await self.answered(answer)
+            answer = await _caught_async(call)
+        except BaseException as error:
+            record = await self._settle(self.fail(error))
+            if record is None:
+                raise
+            return unpack(record.kind, record.payload)
+        await self._settle(self.complete(answer))
+        return _value_of(answer)
 
-    async def _kept(self, answer: Any) -> Record | Refused | None:
+    async def _refresh(self, call: Callable[[], Any]) -> None:
+        if await self._settle(self._takes_over()):
+            await self._answer(call)
+
+    async def _while_wanted(self, answering: asyncio.Future[Any]) -> None:
+        await self._settle(self._flight.alone())
+        self._call_off(answering)
+
+    def _call_off(self, answering: asyncio.Future[Any]) -> None:
+        """End a call that nobody waits for any more. Harmless once it has ended."""
+        self._home.call(self._flight.stop_joining)
+        answering.cancel()
+
+    async def _settle(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Run ``work`` on the home loop; None if the cache was closed since: the caller gets its answer anyway."""
+        try:
+            return await self._home.run(work)
+        except CacheUnavailable:
+            return None
+
+    def _settle_blocking(self, work: Coroutine[Any, Any, T]) -> T | None:
+        try:
+            return self._home.run_blocking(work)
+        except CacheUnavailable:
+            return None
+
+    # -- storing --------------------------------------------------------------------------------------------------
+
+    def _kept(self, answer: Any) -> Record | Refused | None:
         """Store the answer and return its record, or why it may not be stored; None: it has no key."""
         engine, query, policy = self._engine, self._query, self._policy
         if query is None:
@@ -151,9 +236,11 @@ class Fetch:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
         except NotStorable as reason:
             engine.observatory.count_unstored(str(reason))
+            if self._on_unstorable is not None and str(reason) == NOT_JSON:
+                self._on_unstorable(answer)
             return Refused(str(reason))
         found = self._found
-        refused = await engine.keep(
+        refused = engine.keep(
             query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"
         )
         return record if refused is None else refused
@@ -187,3 +274,48 @@ def with_ttl(policy: Policy, ttl: str | Duration | msgspec.UnsetType) -> Policy:
     if isinstance(ttl, msgspec.UnsetType):
         return policy
     return msgspec.structs.replace(policy, ttl=None if ttl is None else parse_duration(ttl))
+
+
+def abandon(fetch: Fetch | None) -> None:
+    """End a fetch that its caller can no longer take."""
+    if fetch is not None:
+        fetch.abandon()
+
+
+async def uncached(call: Callable[[], Any]) -> Any:
+    """Return what ``call`` returns: there is no cache to ask."""
+    return _value_of(await _caught_async(call))
+
+
+def uncached_blocking(call: Callable[[], Any]) -> Any:
+    """Return what a plain ``call`` returns: there is no cache to ask."""
+    return _value_of(_caught(call))
+
+
+def _caught(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except DoNotCache as signal:
+        return signal
+
+
+async def _caught_async(call: Callable[[], Any]) -> Any:
+    try:
+        if inspect.iscoroutinefunction(call):
+            return await call()
+        answer = await asyncio.to_thread(_without_stop, call)
+        return await answer if inspect.isawaitable(answer) else answer
+    except DoNotCache as signal:
+        return signal
+
+
+def _without_stop(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StopIteration as stop:
+        # No future can hold it: whoever waits would wait for ever.
+        raise RuntimeError("the call raised StopIteration") from stop
+
+
+def _value_of(answer: Any) -> Any:
+    return answer.value if isinstance(answer, DoNotCache) else answer

@@ -20,9 +20,10 @@ import msgspec
 
 from semcache_core.engine.decide import check_threshold
 from semcache_core.engine.freshness import check_tags, parse_duration
-from semcache_core.engine.payloads import DoNotCache
 from semcache_core.keys.python import FunctionIdentity
+from semcache_core.library.advice import UnstorableAdvice, warn_of_namesakes
 from semcache_core.library.cache import SemanticCache
+from semcache_core.library.fetch import FetchOptions, uncached, uncached_blocking
 from semcache_core.settings import Duration
 
 P = ParamSpec("P")
@@ -58,7 +59,8 @@ def cached(
     annotated ``str``. A ``key`` function is given the call's arguments and returns the prompt, or (prompt, context): it
     then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
     lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
-    factory makes have one name, so tell them apart by it.
+    factory makes have one name, so tell them apart by it: a closure without ``version`` and ``key`` is warned of. What
+    cannot be stored is returned all the same, and logged once for each function.
 
     Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
     for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
@@ -78,7 +80,19 @@ def cached(
         named = FunctionIdentity(
             _module_of(function), function.__qualname__, "" if version is None else repr(version), threshold
         )
-        options: dict[str, Any] = {"namespace": namespace, "ttl": ttl, "tags": tags, "function": named}
+        if version is None and key is None:
+            warn_of_namesakes(function, named, cache._decorated)
+        advice = UnstorableAdvice(f"{function.__module__}.{function.__qualname__}")
+
+        def options(context: object) -> FetchOptions:
+            return {
+                "context": context,
+                "namespace": namespace,
+                "ttl": ttl,
+                "tags": tags,
+                "function": named,
+                "on_unstorable": advice.give,
+            }
 
         def is_on() -> bool:
             return enabled() if callable(enabled) else enabled
@@ -87,22 +101,21 @@ def cached(
 
             @functools.wraps(function)
             async def answer_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                call = functools.partial(function, *args, **kwargs)
                 if not is_on():
-                    return _without_signal(await _catching_async(function, args, kwargs))
+                    return await uncached(call)
                 called = caller.read(args, kwargs)
-                turn = await cache.begin(called.prompt, context=called.context, **options)
-                return await turn.run(functools.partial(function, *args, **kwargs))
+                return await cache._fetched(called.prompt, call, **options(called.context))
 
             return cast("Callable[P, R]", answer_async)
 
         @functools.wraps(function)
         def answer(*args: P.args, **kwargs: P.kwargs) -> Any:
+            call = functools.partial(function, *args, **kwargs)
             if not is_on():
-                return _without_signal(_catching(function, args, kwargs))
+                return uncached_blocking(call)
             called = caller.read(args, kwargs)
-            return cache.sync.get_or_call(
-                called.prompt, functools.partial(function, *args, **kwargs), context=called.context, **options
-            )
+            return cache.sync._fetched(called.prompt, call, **options(called.context))
 
         return cast("Callable[P, R]", answer)
 
@@ -223,21 +236,3 @@ def _type_name(value: object) -> str:
 
 class _Unkeyable:
     """Stands for what has no JSON form; encoding it raises TypeError."""
-
-
-def _catching(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    try:
-        return function(*args, **kwargs)
-    except DoNotCache as signal:
-        return signal
-
-
-async def _catching_async(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    try:
-        return await function(*args, **kwargs)
-    except DoNotCache as signal:
-        return signal
-
-
-def _without_signal(answer: Any) -> Any:
-    return answer.value if isinstance(answer, DoNotCache) else answer

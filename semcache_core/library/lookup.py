@@ -57,3 +57,7 @@ class Lookup(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Lookup {self.reason} hit={self.hit} similarity={self.similarity} entry_id={self.entry_id}>"
+
+
+NOT_OPEN = Lookup(None, Found(outcome="miss", reason="not-open"), None)
+"""What every look-up finds while the cache is not open."""

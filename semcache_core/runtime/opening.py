@@ -70,16 +70,18 @@ async def open_cache(
     registry: Registry,
     clock: Callable[[], float],
     instances: Mapping[str, Any],
-    background: bool = True,
 ) -> Runtime:
     """Open everything ``config`` names on ``stack``; ``instances`` stand in for components of the same name.
 
-    ``background=False``: nothing may outlive the call that began it. Raises ConfigError, PluginError, DependencyError.
+    Raises ConfigError, PluginError, DependencyError, and whatever else a component raises as it opens.
     """
     observatory = Observatory(registry.observers(), clock=clock)
     chosen = dataclasses.replace(assemble(config, registry), **instances)
     if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
         _check_instance(chosen.response_store, config)
+    exact_only = "" if "verifiers" in instances else chosen.exact_only
+    if exact_only:
+        chosen = dataclasses.replace(chosen, embedder=None)
 
     responses = await _entered(stack, chosen.response_store, "response_stores", observatory)
     vectors = await _entered(stack, chosen.vector_store, "vector_stores", observatory)
@@ -93,11 +95,13 @@ async def open_cache(
     # Not before: while a store is down this is tried again and again.
     for message in chosen.notices:
         observatory.notice("configuration", message)
+    if exact_only:
+        observatory.notice("exact-only", exact_only)
 
     parts = OpenComponents.of(
         embedder=embedder, vectors=vectors, responses=responses, verifiers=verifiers, vetoes=registry.vetoes()
     )
-    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock, background=background)
+    engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock)
     stack.push_async_callback(engine.close)
     engine.spawn(engine.maintenance.sweep(clock=clock))
 

@@ -22,6 +22,7 @@ from semcache_core import hookspecs
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.errors import AmbiguousComponentError, PluginError, UnknownComponentError
 from semcache_core.plugin import Component
+from semcache_core.runtime import elsewhere
 from semcache_core.runtime.validation import HOOKS, refusals
 
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ Stage = Literal["metadata", "import", "spec", "hook", "factory"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NOUNS: dict[Kind, str] = {kind: kind[:-1].replace("_", " ") for kind in KINDS}
-
-# Only for a friendlier message: where a name that is not installed is usually found. Nothing else depends on it.
-KNOWN_ELSEWHERE: dict[tuple[Kind, str], str] = {
-    ("embedders", "onnx"): "semcache-onnx",
-    ("key_extractors", "openai-chat"): "semcache-openai",
-    ("commands", "serve"): "semcache-proxy",
-    ("commands", "demo"): "semcache-proxy",
-}
 
 # A plugin's code may raise anything, sys.exit() included; only the interpreter's own signals pass.
 ANYTHING = (Exception, SystemExit)
@@ -218,9 +211,9 @@ class Registry:
         names = [name for name, offers in known.items() if offers]
         place = f" ({where})" if where else ""
         hint = did_you_mean(name, names)
-        elsewhere = KNOWN_ELSEWHERE.get((kind, name))
-        if elsewhere is not None:
-            hint = f"; it comes with: pip install {elsewhere}"
+        command = elsewhere.installs(kind, name)
+        if command is not None:
+            hint = f"; it comes with: {command}"
         broken = "".join(f"\n  a plugin does not work: {failure}" for failure in self._failures)
         return f"no {NOUNS[kind]} named {name!r}{place}; installed: {listed(names)}{hint}{broken}"
 

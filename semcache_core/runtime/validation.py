@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from semcache_core import hookspecs
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.plugin import API_VERSION
+from semcache_core.remedies import pip_install
 
 HOOKS: dict[str, tuple[str, ...]] = {
     name: tuple(inspect.signature(function).parameters)
@@ -53,7 +54,7 @@ def _version_refusal(wanted: object) -> str | None:
     if (major, minor) > API_VERSION:
         return (
             f"needs a semcache-core that speaks plugin protocol {major}.{minor} or newer, and {speaks}; "
-            "upgrade it (pip install --upgrade semcache-core)"
+            f"upgrade it ({pip_install('--upgrade', 'semcache-core')})"
         )
     if major < API_VERSION[0]:
         return f"was made for plugin protocol {major}.{minor}, and {speaks}; upgrade the plugin"

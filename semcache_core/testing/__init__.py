@@ -11,13 +11,9 @@ Subclass the contract of your kind in a test file, under a name that begins with
 Each inherited test is one promise, and its name says which. ``docs/how-to/write-a-plugin.md`` shows a whole plugin.
 """
 
-try:
-    import hypothesis  # noqa: F401  needed further down; missed here, where the remedy can be told
-    import pytest
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"semcache_core.testing needs {error.name}: pip install 'semcache-core[testing]'", name=error.name
-    ) from error
+from semcache_core.testing import _extra  # noqa: F401  # isort: skip  (it says what to install)
+
+import pytest
 
 # Before the imports below: pytest rewrites a module's assertions when it is first loaded, so that failures show values.
 pytest.register_assert_rewrite(

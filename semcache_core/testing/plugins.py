@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from semcache_core.protocols import Embedder, KeyExtractor, Options, ResponseStore, VectorStore, Verifier
+from semcache_core.runtime import elsewhere
 from semcache_core.runtime.registry import GROUP, KINDS, NOUNS, Kind, Registry
 from semcache_core.runtime.validation import refusals
 from semcache_core.testing._contract import Contract
@@ -99,8 +100,10 @@ class PluginContract(Contract):
         built_in.add(importlib.import_module("semcache_core.builtin.plugin"), distribution=CORE)
         taken = {(kind, name) for kind, name, _ in self._offers(built_in, KINDS)}
         for kind, name, _ in self._offers(self._registry(), KINDS):
-            # Where both are installed a configuration that names none, or just the name, does not start any more.
-            assert (kind, name) not in taken, f"{name!r} is a {NOUNS[kind]} of the core; take another name"
+            # Nor those of the distributions that the core knows of. Where both are installed, a configuration that
+            # names none, or just the name, does not start any more.
+            is_taken = (kind, name) in taken or elsewhere.owner(kind, name) not in (None, self.distribution)
+            assert not is_taken, f"{name!r} is a {NOUNS[kind]} of semcache itself; take another name"
 
     def test_every_component_has_a_summary_of_one_line(self) -> None:
         for _, name, component in self._offers(self._registry(), KINDS):

@@ -27,7 +27,8 @@ SANS_IO = (
     *("types", "errors", "settings", "protocols", "keys", "builtin.json"),
     *(f"authoring.{name}" for name in AUTHORING if name != "worker"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
-    *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "exchange", "recording", "replay")),
+    *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "route", "profile", "request")),
+    *("http.recording", "http.replay"),
 )
 """Rules, not doing: time, randomness, the environment and the loop come in by the front door."""
 DOING = {
@@ -43,6 +44,7 @@ PUBLIC: dict[str, set[str] | None] = {
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,
+    "semcache_core.remedies": {"pip_install"},
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -45,6 +45,7 @@ ERRORS = {
     "PluginError": "SemcacheError",
     "NotOpenError": "SemcacheError",
     "WrongLoopError": "SemcacheError",
+    "CacheUnavailable": "DependencyError",
     "DependencyError": "SemcacheError",
     "EmbedderUnavailable": "DependencyError",
     "TextTooLong": "EmbedderUnavailable",
@@ -69,6 +70,9 @@ def parameters(function: Any) -> tuple[list[str], list[str]]:
     """Return the names of a function's positional and keyword-only parameters, self left out."""
     found = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
     by_keyword = [each.name for each in found if each.kind is each.KEYWORD_ONLY]
+    if found and found[-1].kind is inspect.Parameter.VAR_KEYWORD:
+        (options,) = get_args(get_type_hints(function)[found.pop().name])
+        by_keyword += options.__annotations__
     return [each.name for each in found if each.kind is not each.KEYWORD_ONLY], by_keyword
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from semcache_core.remedies import pip_install
 from semcache_core.testing import ContractBroken, VerifierContract, _contract
 
 pytest_plugins = ("pytester",)
@@ -137,4 +138,4 @@ def test_a_promise_that_never_ends_is_cut_off() -> None:
 def test_without_its_extra_the_kit_says_what_to_install(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import semcache_core.testing"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"semcache_core.testing needs {missing}: pip install 'semcache-core[testing]'" in done.stderr
+    assert f"semcache_core.testing needs {missing}: {pip_install('semcache-core[testing]')}\n" in done.stderr

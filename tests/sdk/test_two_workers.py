@@ -146,6 +146,7 @@ def test_a_namespace_that_one_invalidated_is_dead_for_the_other(one: Worker, oth
     within_a_second(lambda: other.call("lookup", prompt=PARAPHRASE, namespace=topic)["value"], None)
 
 
+@pytest.mark.slow
 def test_what_one_evicted_is_gone_for_the_other(scripted: Any, tmp_path: Path) -> None:
     with ExitStack() as stack:
         workers = [Worker(scripted[1], str(tmp_path / "small.db"), "300000", "exact") for _ in range(2)]
@@ -160,6 +161,7 @@ def test_what_one_evicted_is_gone_for_the_other(scripted: Any, tmp_path: Path) -
         within_a_second(lambda: other.call("lookup", prompt="question number 59")["source"], "exact")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_nothing_with_it(scripted: Any, tmp_path: Path) -> None:
     arguments = (scripted[1], str(tmp_path / "cache.db"), str(ROOMY), "exact")
     one, other = Worker(*arguments), Worker(*arguments)

@@ -245,9 +245,9 @@ def refusal(**options: Any) -> str:
 def test_under_a_server_the_cache_lives_as_long_as_the_server() -> None:
     cache = SemanticCache.from_config(IN_MEMORY)
     with running(starlette_app(Counting(), cache=cache, config=None)) as url, httpx.Client(base_url=url) as client:
-        assert cache.is_open
+        assert cache.lifecycle.is_open
         assert [ask(client), ask(client)] == [(1, "MISS"), (1, "HIT")]
-    assert not cache.is_open
+    assert not cache.lifecycle.is_open
 
 
 def test_a_wrong_configuration_stops_the_start_of_the_server(capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,9 +285,9 @@ def test_a_bare_asgi_application_that_refuses_lifespan_is_served() -> None:
         running(SemanticCacheMiddleware(bare, cache=cache, paths=["/ask"])) as url,
         httpx.Client(base_url=url) as client,
     ):
-        assert cache.is_open
+        assert cache.lifecycle.is_open
         assert [ask(client), ask(client)] == [(1, "MISS"), (1, "HIT")]
-    assert not cache.is_open
+    assert not cache.lifecycle.is_open
 
 
 def test_a_mounted_application_is_served_without_a_start_up_of_its_own() -> None:
@@ -318,7 +318,7 @@ def test_a_cache_that_is_open_already_is_left_open() -> None:
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 answers = [await client.post("/ask", json={"question": "Is it?"}, headers=ALICE) for _ in range(2)]
-            assert cache.is_open
+            assert cache.lifecycle.is_open
             return [answer.headers["x-cache"] for answer in answers]
 
     assert asyncio.run(run()) == ["MISS", "HIT"]

@@ -378,6 +378,7 @@ def test_an_answer_that_is_no_success_says_so_in_the_table() -> None:
     assert "MISS (401)" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_proxy_of_the_demo_can_be_kept_and_asked_with_curl(tmp_path: Path) -> None:
     with command("demo", "--keep", cwd=tmp_path) as process:
         assert process.stdout is not None

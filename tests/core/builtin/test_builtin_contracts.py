@@ -14,7 +14,6 @@ from semcache_core.builtin.json import JsonBody, JsonOptions
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.builtin.memory.slots import MISSING
 from semcache_core.builtin.sqlite import SqliteResponseStore, SqliteVectorStore
-from semcache_core.builtin.text_guard import TextGuard
 from semcache_core.protocols import (
     KeyExtractor,
     ResponseStore,
@@ -27,7 +26,6 @@ from semcache_core.protocols import (
     SupportsSetNowait,
     SupportsSweep,
     VectorStore,
-    Verifier,
 )
 from semcache_core.testing import (
     AnswerSample,
@@ -35,7 +33,6 @@ from semcache_core.testing import (
     PluginContract,
     ResponseStoreContract,
     VectorStoreContract,
-    VerifierContract,
 )
 from semcache_core.types import Request
 
@@ -98,27 +95,6 @@ class TestSqliteResponses(OneFile, ResponseStoreContract):
         with sqlite3.connect(self.path) as door:
             door.execute("INSERT INTO responses (id, data, keep_until) VALUES (?, ?, ?)", (id, data, keep_until))
         door.close()
-
-
-class TestTextGuard(VerifierContract):
-    def make(self) -> Verifier:
-        return TextGuard(TextGuard.Options())
-
-    def same(self) -> Sequence[tuple[str, str]]:
-        return [
-            ("How do I reset my password?", "how can I reset my password"),
-            ("Add 5 g of salt", "Add 5 grams of salt"),
-            ("What is the capital of France?", "What's the capital city of France?"),
-        ]
-
-    def different(self) -> Sequence[tuple[str, str]]:
-        return [
-            ("Refund order 1234", "Refund order 1243"),
-            ("Is the flight from Paris to Rome late?", "Is the flight from Rome to Paris late?"),
-            ("Is the shop open?", "Is the shop closed?"),
-            ("Add 5 g of salt", "Add 5 kg of salt"),
-            ("Can I return it?", "Can I not return it?"),
-        ]
 
 
 class TestJson(KeyExtractorContract):

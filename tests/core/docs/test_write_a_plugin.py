@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "write-a-plugin.md"
 
 
@@ -34,6 +36,7 @@ def install(folder: Path) -> None:
     (folder / "test_contract.py").write_text(test)
 
 
+@pytest.mark.slow
 def test_the_plugin_of_the_how_to_keeps_the_kits_promises(tmp_path: Path) -> None:
     install(tmp_path)
     done = subprocess.run(

@@ -107,6 +107,28 @@ def test_a_probe_that_fails_opens_the_breaker_again() -> None:
     assert breaker.lets_through(20.0)
 
 
+@pytest.mark.parametrize(("first", "pauses"), [(1.0, [1, 2, 4, 8, 10, 10]), (4.0, [4, 8, 10, 10]), (30.0, [30, 30])])
+def test_each_probe_that_fails_doubles_the_pause_up_to_ten_seconds(first: float, pauses: list[float]) -> None:
+    breaker, now = Breaker(open_for=first), 0.0
+    breaker.failed(now, timed_out=True)
+    for pause in pauses:
+        assert not breaker.lets_through(now + pause - 0.1)
+        now += pause
+        assert breaker.lets_through(now)
+        breaker.failed(now)
+
+
+def test_after_a_success_the_pause_is_the_first_one_again() -> None:
+    breaker = Breaker(open_for=1.0)
+    breaker.failed(0.0, timed_out=True)
+    breaker.lets_through(1.0)
+    breaker.failed(1.0)
+    breaker.lets_through(3.0)
+    breaker.succeeded()
+    breaker.failed(5.0, timed_out=True)
+    assert breaker.lets_through(6.0)
+
+
 def test_one_failure_that_is_no_timeout_leaves_the_breaker_closed() -> None:
     breaker = Breaker(open_for=10.0)
     breaker.failed(0.0)

@@ -319,5 +319,5 @@ async def serving(
         load(configured(**tables)), registry=registry, clock=clock, embedder=embedder, **(components or {})
     )
     async with cache:
-        app = SemanticCacheASGI(upstream, cache=cache, place=place or Deployment(), identity=identity)
+        app = SemanticCacheASGI(upstream, cache=cache, deployment=place or Deployment(), identity=identity)
         yield Rig(Client(app), upstream, cache, clock, heard, embedder)

@@ -18,7 +18,7 @@ from semcache_core import SemanticCache
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.builtin.memory.vectors import MemoryVectorStore
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import CacheableRequest, RequestHead, ask
+from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.types import Bypass, Key, Request, Stored
@@ -58,20 +58,21 @@ def counted(context: DriverContext) -> tuple[Route, Counting]:
 def asked(
     context: DriverContext, route: Route, *headers: tuple[bytes, bytes], now: float = 0.0
 ) -> CacheableRequest | Bypass | None:
-    return ask(context, route, RequestHead("POST", "http", "", PATH, b"", (*HEADERS, *headers)), BODY, now=now)
+    return identify(context, route, RequestHead("POST", "http", "", PATH, b"", (*HEADERS, *headers)), BODY, now=now)
 
 
 def test_a_repeat_of_the_same_bytes_is_read_only_if_it_goes_upstream() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, extractor = counted(context)
             first, again = asked(context, route), asked(context, route)
             assert isinstance(first, CacheableRequest)
             assert isinstance(again, CacheableRequest)
+            assert first.query is not None
             assert again.known is first.known
             assert extractor.read == 1
-            query = again.query
+            query = again.read()
             assert extractor.read == 2
             assert (query.entry_id, query.flight, query.text) == (
                 first.query.entry_id,
@@ -87,16 +88,16 @@ def test_a_repeat_of_the_same_bytes_is_read_only_if_it_goes_upstream() -> None:
 def test_what_the_caller_says_to_the_cache_is_known_with_the_request() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, extractor = counted(context)
             plain = asked(context, route)
             for _ in range(2):
                 fresh = asked(context, route, (b"cache-control", b"no-cache"))
                 assert isinstance(plain, CacheableRequest)
                 assert isinstance(fresh, CacheableRequest)
-                assert plain.directives.lookup
-                assert not fresh.directives.lookup
-                assert fresh.known.entry_id == plain.known.entry_id
+                assert plain.profile.directives.lookup
+                assert not fresh.profile.directives.lookup
+                assert fresh.known.address.entry_id == plain.known.address.entry_id
             assert extractor.read == 2
 
     asyncio.run(main())
@@ -143,31 +144,38 @@ BODIES = st.sampled_from([BODY, BODY.replace(b"order", b"parcel"), b"[]"])
 
 
 def told(said: CacheableRequest | Bypass | None) -> object:
-    """What ``ask`` said, as values that can be compared."""
+    """What ``identify`` said, as values that can be compared."""
     if not isinstance(said, CacheableRequest):
         return said
-    known, head = said.known, said.known.head
-    digests = (known.namespace, known.partition, known.exact, known.entry_id, known.streamed, known.required)
-    return digests, head.admitted, head.directives, head.shown, head.addressed, head.route.policy, said.query.nearby
+    known, profile = said.known, said.profile
+    return (
+        known.address,
+        known.mode,
+        (profile.caller, profile.directives, profile.disclosure, profile.addressed, profile.route.policy),
+        (said.query or said.read()).nearby,
+    )
 
 
 def test_what_is_remembered_changes_nothing_that_is_said() -> None:
     async def main() -> None:
         async with SemanticCache.from_config({**CONFIG, "http": OPEN}) as cache:
-            forgetful = DriverContext(cache.runtime, Deployment())
-            forgetful.aliases, forgetful.heads = FifoCache(0), FifoCache(0)
+            forgetful = DriverContext(cache.lifecycle.here(), Deployment())
+            forgetful.aliases, forgetful.profiles = FifoCache(0), FifoCache(0)
             fresh = forgetful.resolve("POST", PATH)
             assert fresh is not None
 
             @given(st.lists(st.tuples(HEADS, BODIES, st.sampled_from([0.0, 49.0, 50.0])), min_size=1, max_size=8))
             @settings(max_examples=200, deadline=None)
             def alike(requests: list[tuple[Any, bytes, float]]) -> None:
-                context = DriverContext(cache.runtime, Deployment())
+                context = DriverContext(cache.lifecycle.here(), Deployment())
                 route = context.resolve("POST", PATH)
                 assert route is not None
                 for headers, body, now in (*requests, *requests):
                     call = RequestHead("POST", "http", "", PATH, b"", (*HEADERS[len(headers) % 3 :], *headers))
-                    one, other = ask(context, route, call, body, now=now), ask(forgetful, fresh, call, body, now=now)
+                    one, other = (
+                        identify(context, route, call, body, now=now),
+                        identify(forgetful, fresh, call, body, now=now),
+                    )
                     assert told(one) == told(other)
 
             alike()
@@ -178,11 +186,11 @@ def test_what_is_remembered_changes_nothing_that_is_said() -> None:
 def test_heads_are_remembered_up_to_a_bound() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             for number in range(1100):
                 assert isinstance(asked(context, route, (b"x-mood", b"%d" % number)), CacheableRequest)
-            assert len(context.heads) == 1024
+            assert len(context.profiles) == 1024
 
     asyncio.run(main())
 
@@ -190,12 +198,12 @@ def test_heads_are_remembered_up_to_a_bound() -> None:
 def test_a_head_of_many_small_fields_is_not_remembered() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             assert isinstance(
                 asked(context, route, *[(b"x-%d" % number, b"") for number in range(64)]), CacheableRequest
             )
-            assert (len(context.heads), len(context.aliases)) == (0, 0)
+            assert (len(context.profiles), len(context.aliases)) == (0, 0)
 
     asyncio.run(main())
 
@@ -209,13 +217,13 @@ ELSEWHERE = {
 def test_a_head_that_is_remembered_answers_for_its_own_place_and_caller_only(name: str) -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment(by_application=True))
+            context = DriverContext(cache.lifecycle.here(), Deployment(by_application=True))
             route, _ = counted(context)
             here = RequestHead("POST", "http", "", PATH, b"", HEADERS, "ann")
             there = msgspec.structs.replace(here, **{name: ELSEWHERE[name]})
-            said = [ask(context, route, call, BODY, now=0.0) for call in (here, there, here, there)]
-            partitions = [one.known.partition for one in said if isinstance(one, CacheableRequest)]
-            assert len(context.heads) == len(set(partitions)) == 2
+            said = [identify(context, route, call, BODY, now=0.0) for call in (here, there, here, there)]
+            partitions = [one.known.address.partition for one in said if isinstance(one, CacheableRequest)]
+            assert len(context.profiles) == len(set(partitions)) == 2
             assert partitions[:2] == partitions[2:]
 
     asyncio.run(main())
@@ -224,7 +232,7 @@ def test_a_head_that_is_remembered_answers_for_its_own_place_and_caller_only(nam
 def test_what_is_known_of_a_request_shows_no_header_of_it() -> None:
     async def main() -> None:
         async with SemanticCache.from_config(CONFIG) as cache:
-            context = DriverContext(cache.runtime, Deployment())
+            context = DriverContext(cache.lifecycle.here(), Deployment())
             route, _ = counted(context)
             asking = asked(context, route, (b"x-signature", b"hunter2"))
             assert isinstance(asking, CacheableRequest)
@@ -401,7 +409,7 @@ def test_bodies_of_two_codings_are_two_requests_even_where_the_coding_is_ignored
 async def settled(rig: Any) -> None:
     """Wait until the answer is written."""
     async with asyncio.timeout(5):
-        while len(rig.cache.runtime.engine._writes._waiting):
+        while len(rig.cache.lifecycle.here().engine._writes._waiting):
             await asyncio.sleep(0.001)
 
 

@@ -66,7 +66,7 @@ def running(app: Any, *, lifespan: Any = "on") -> Iterator[int]:
 
         async def serve() -> None:
             await server.serve(sockets=[listener])
-            if driver.cache.is_open:
+            if driver.cache.lifecycle.is_open:
                 await driver.cache.__aexit__(None, None, None)
 
         thread = threading.Thread(target=asyncio.run, args=(serve(),))

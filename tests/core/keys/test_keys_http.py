@@ -67,7 +67,7 @@ def chat(**members: Any) -> dict[str, Any]:
 def alias(body: bytes, headers: Headers, to: Target) -> bytes:
     assert isinstance(KEYS.admit(to, headers, now=0.0), ResolvedCaller)  # From now on it knows the names.
     place = (to.namespace, to.protocol, to.method, to.scheme, to.mount, to.path, to.query, to.upstream)
-    return KEYS.alias(KEYS.canonical_head(place, headers, traits=to.traits), body)
+    return KEYS.digests.alias(KEYS.canonical_head(place, headers, traits=to.traits), body)
 
 
 def veto(one: Query, entry: bytes = b"e" * 16) -> bytes:

@@ -11,8 +11,8 @@ from semcache_core import DoNotCache, SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.config import load
 from semcache_core.engine.semantic import NEIGHBOURS
-from semcache_core.errors import NotOpenError, PluginError, WrongLoopError
-from semcache_core.testing import FlakyStore
+from semcache_core.errors import PluginError
+from semcache_core.testing import CountingEmbedder, FlakyStore
 
 from ..conftest import remote_responses, remote_vectors
 
@@ -836,24 +836,24 @@ def test_statistics_name_the_context_member_that_splits_most_keys(rig: Any) -> N
     asyncio.run(scenario())
 
 
-def test_a_cache_that_is_not_open_says_how_to_open_it(rig: Any) -> None:
+def test_a_cache_that_nobody_opened_opens_at_its_first_call() -> None:
     async def scenario() -> None:
-        cache = SemanticCache.from_config({"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}})
-        with pytest.raises(NotOpenError, match="async with"):
-            await cache.lookup(ASKED)
+        cache = SemanticCache(
+            {"vector_store": {"use": "memory"}, "response_store": {"use": "memory"}}, embedder=CountingEmbedder()
+        )
+        assert await cache.store(ASKED, "x")
+        assert (await cache.lookup(ASKED)).value == "x"
+        await cache.lifecycle.close()
 
     asyncio.run(scenario())
 
 
-def test_another_event_loop_is_told_what_to_do(rig: Any) -> None:
+def test_another_event_loop_crosses_over(rig: Any) -> None:
     async def scenario() -> None:
         async with rig() as r:
-
-            def elsewhere() -> None:
-                asyncio.run(r.cache.lookup(ASKED))
-
-            with pytest.raises(WrongLoopError, match=r"cache\.sync"):
-                await asyncio.to_thread(elsewhere)
+            await r.cache.store(ASKED, "x")
+            found = await asyncio.to_thread(lambda: asyncio.run(r.cache.lookup(ASKED)))
+            assert found.value == "x"
 
     asyncio.run(scenario())
 

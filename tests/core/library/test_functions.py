@@ -21,6 +21,10 @@ ASKED = "How do I change the address of my order?"
 REWORDED = "how do I change the address of my order"
 
 
+# Functions made inside of a test are all that they would be warned of.
+pytestmark = pytest.mark.filterwarnings("ignore:@cached.* uses variables of the function that made it:UserWarning")
+
+
 @pytest.fixture
 def cache() -> Iterator[SemanticCache]:
     made = SemanticCache(load(MEMORY), embedder=CountingEmbedder())
@@ -290,7 +294,7 @@ def test_a_disabled_function_is_simply_called(cache: SemanticCache) -> None:
 
     assert [ask(ASKED), ask(ASKED)] == ["x", "x"]
     assert len(calls) == 2
-    assert not cache.is_open
+    assert not cache.lifecycle.is_open
 
 
 def test_a_sync_function_runs_in_the_thread_of_its_caller(cache: SemanticCache) -> None:

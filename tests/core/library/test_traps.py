@@ -367,7 +367,9 @@ def test_nothing_grows_without_bound(rig: Rig) -> None:
         async with rig(bounds) as open_rig:
             for n in range(2000):
                 await open_rig.cache.store(f"What is the price of article number {n}?", "x" * 200)
-            parts = open_rig.cache._open().engine.parts
+            runtime = open_rig.cache.lifecycle.here()
+            assert runtime is not None
+            parts = runtime.engine.parts
             assert await parts.responses.count() < 1000
             assert await parts.vectors.count() < 1000
             assert (await open_rig.cache.lookup("What is the price of article number 1999?")).value == "x" * 200

@@ -12,7 +12,8 @@ import pytest
 
 from semcache_core.errors import AmbiguousComponentError, ConfigError, PluginError, UnknownComponentError
 from semcache_core.plugin import API_VERSION
-from semcache_core.runtime.registry import KINDS, Registry
+from semcache_core.remedies import pip_install
+from semcache_core.runtime.registry import KINDS, Kind, Registry
 
 HEADER = "from semcache_core.plugin import Component, hookimpl\n"
 REDIS = """
@@ -59,7 +60,6 @@ def test_the_built_ins_are_offered_through_the_same_entry_points_as_outsiders() 
         ("response_stores", "memory"),
         ("response_stores", "sqlite"),
         ("key_extractors", "json"),
-        ("verifiers", "text-guard"),
         ("commands", "check"),
     }
 
@@ -95,9 +95,23 @@ def test_an_unknown_name_says_where_it_stands_what_is_installed_and_what_was_mea
     assert "did you mean 'redis'?" in message
 
 
-def test_a_plugin_of_the_project_that_is_not_installed_is_named() -> None:
-    with pytest.raises(UnknownComponentError, match="pip install semcache-onnx"):
+@pytest.mark.parametrize(
+    ("kind", "name", "requirement"),
+    [("embedders", "onnx", "semcache-onnx[bundled]"), ("verifiers", "text-guard", "semcache-text-guard")],
+)
+def test_a_plugin_of_the_project_that_is_not_installed_is_named(kind: Kind, name: str, requirement: str) -> None:
+    with pytest.raises(UnknownComponentError) as caught:
+        Registry().find(kind, name)
+    assert str(caught.value).endswith(f"; it comes with: {pip_install(requirement)}")
+
+
+def test_without_the_list_of_the_build_no_distribution_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semcache_core.runtime.elsewhere.FILE", tmp_path / "elsewhere.json")
+    with pytest.raises(UnknownComponentError) as caught:
         Registry().find("embedders", "onnx")
+    assert str(caught.value) == "no embedder named 'onnx'; installed: none"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +183,7 @@ def test_a_plugin_for_a_newer_protocol_says_which_core_it_needs(install: Install
     failure = _only_failure(Registry.installed(), "semcache-future")
 
     assert f"speaks plugin protocol {newer[0]}.{newer[1]} or newer" in failure
-    assert "pip install --upgrade semcache-core" in failure
+    assert pip_install("--upgrade", "semcache-core") in failure
     assert "semcache_not_yet_known" not in failure
 
 

@@ -51,7 +51,7 @@ class SemanticCacheMiddleware:
             self._driver = _Refused(error)
             return
         place = Deployment(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
-        self._driver = SemanticCacheASGI(app, cache=self.cache, place=place, identity=_by_scope(identity))
+        self._driver = SemanticCacheASGI(app, cache=self.cache, deployment=place, identity=_by_scope(identity))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start-up and shut-down."""

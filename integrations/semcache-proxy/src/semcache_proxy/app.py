@@ -25,7 +25,7 @@ class Proxy:
     def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
         self.cache = cache
         place = Deployment(upstream=upstream.url, anonymous=loopback)
-        cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, place=place)
+        cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, deployment=place)
         self._edge = Edge(cached)
         self._pages = own_pages(cache, open_to_all=loopback)
 

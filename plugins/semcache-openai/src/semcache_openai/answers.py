@@ -56,14 +56,12 @@ class _StreamRecorder:
         self._assembly = Assembly()
         self._log: list[bytes] = []
         self._broken: str | None = None
+        self.done = False
+        """Whether the terminal event has come."""
 
     def feed(self, chunk: bytes) -> None:
         if self._broken is None:
             self._take(self._events.feed(chunk))
-
-    @property
-    def done(self) -> bool:
-        return self._broken is None and self._assembly.done
 
     def finish(self) -> Answer | Refused:
         last = self._events.end()
@@ -93,19 +91,20 @@ class _StreamRecorder:
         except Broken as broken:
             self._broken = str(broken)
             self._log.clear()
+        self.done = self._broken is None and self._assembly.done
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class Admission(msgspec.Struct, frozen=True):
     """The answer may be stored. ``streamable``: it has only members that can be framed as a stream."""
 
     exact_only: bool
     streamable: bool
 
 
-_PLAIN = Admitted(exact_only=False, streamable=True)
+_PLAIN = Admission(exact_only=False, streamable=True)
 
 
-def admit(content: object, key: Key, terms: Terms) -> Admitted | Refused:
+def admit(content: object, key: Key, terms: Terms) -> Admission | Refused:
     """Say whether a whole chat completion may be stored, and for whom."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
@@ -120,11 +119,11 @@ def admit(content: object, key: Key, terms: Terms) -> Admitted | Refused:
         if isinstance(verdict, Refused):
             return verdict
         if verdict is not _PLAIN:
-            whole = Admitted(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
+            whole = Admission(whole.exact_only or verdict.exact_only, whole.streamable and verdict.streamable)
     return whole
 
 
-def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admitted | Refused:
+def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
@@ -145,7 +144,7 @@ def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admitted | Refused:
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
     if plain and not strange and not calls:
         return _PLAIN
-    return Admitted(
+    return Admission(
         exact_only=strange or (calls and terms.tool_calls == "exact"),
         streamable=plain and not strange and (not calls or _plain_tools(message)),
     )
@@ -190,7 +189,7 @@ def _is_json(content: object) -> bool:
 
 
 def _answer(
-    body: bytes, content: dict[str, Any], verdict: Admitted, *, whole: bool, stream: bool, form: str = "body"
+    body: bytes, content: dict[str, Any], verdict: Admission, *, whole: bool, stream: bool, form: str = "body"
 ) -> Answer:
     usage = content.get("usage")
     return Answer(

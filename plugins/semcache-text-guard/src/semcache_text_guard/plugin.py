@@ -1,0 +1,17 @@
+"""What this distribution offers to semcache; imports nothing heavy."""
+
+from semcache_core.plugin import Component, hookimpl
+
+semcache_api = (1, 0)
+
+
+@hookimpl
+def semcache_verifiers() -> list[Component]:
+    """Offer the guard that compares texts without a model."""
+    return [
+        Component(
+            "text-guard",
+            factory="semcache_text_guard.guard:TextGuard",
+            summary="numbers, dates, units, names, negation and order must agree",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Reads a text once, for the rules."""

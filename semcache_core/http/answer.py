@@ -1,0 +1,299 @@
+"""Upstream's answer to one request, whatever carries it: recorded, shared with the waiters, stored at its end.
+
+    sent = await answer.head(status, headers)      # the fields that the caller gets, or Replace
+    await answer.feed(chunk, more=True)            # record, publish to the waiters
+    await answer.end()                             # store, or count why not
+    replay = await answer.fail()                   # upstream raised: what may stand in for its answer
+    answer.close()                                 # in any case, at the end
+
+A driver calls these in this order, on the cache's home loop, and forwards at once what upstream says. Whatever goes
+wrong in here, the caller gets the answer as it comes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from semcache_core.engine.decide import Found
+from semcache_core.engine.engine import Engine
+from semcache_core.engine.single_flight import Flight
+from semcache_core.http import headers as rules
+from semcache_core.http import status
+from semcache_core.http.coding import CannotDecode
+from semcache_core.http.context import DriverContext
+from semcache_core.http.recording import Kept, Recording, Shared
+from semcache_core.http.replay import Replay, replayed
+from semcache_core.http.request import CacheableRequest
+from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.types import Entity, Key, Query
+
+SentHeaders = list[tuple[Any, Any]]
+"""Header fields as the driver has them: what the cache does not read stays as it is."""
+
+
+class Replace(msgspec.Struct, frozen=True):
+    """Send ``replay`` instead of upstream's answer, and drop what upstream still says."""
+
+    replay: Replay
+
+
+class Missed(Entity):
+    """A request that upstream has to answer: what its look-up found, and its one decision, counted once."""
+
+    context: DriverContext
+    request: CacheableRequest
+    key: Key
+    query: Query
+    found: Found
+    flight_key: bytes
+    """What single-flight shares."""
+    started: float
+    """When the request came in, by the cache's clock."""
+    is_withheld: bool = False
+    """There is an answer, which ``mode = "observe"`` keeps back."""
+    concluded: bool = False
+
+    def conclude(self, found: Found | None = None) -> None:
+        """Count and tell the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
+        if self.concluded:
+            return
+        self.concluded = True
+        self.context.engine.observatory.conclude(
+            self.found if found is None else found,
+            self.query,
+            policy=self.request.route.policy,
+            started=self.started,
+            observed=self.is_withheld,
+        )
+
+
+class UpstreamAnswer(Entity):
+    """The answer that one request fetches, as the leader of ``flight``."""
+
+    missed: Missed
+    flight: Flight[Any]
+    _engine: Engine
+    _recording: Recording | None
+    _begun: bool = False
+    """Its head has come: nothing can stand in for it any more."""
+    _shares: bool = False
+    """Waiters get it too."""
+    _ended: bool = False
+
+    @classmethod
+    def led(cls, missed: Missed, flight: Flight[Any]) -> UpstreamAnswer:
+        """Return the answer that is about to be fetched; without a stale one to stand in, the decision is made."""
+        engine = missed.context.engine
+        if missed.found.fallback is None:
+            missed.conclude()
+        recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
+        return cls(missed, flight, engine, recording)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether somebody else waits for this answer."""
+        return self.flight.waiting > 0
+
+    async def unshared(self) -> None:
+        """Return once nobody else waits for this answer."""
+        await self.flight.alone()
+
+    # -- what a driver tells ----------------------------------------------------------------------------------------
+
+    async def head(
+        self, code: int, headers: Iterable[tuple[Any, Any]], *, trailers: bool = False
+    ) -> SentHeaders | Replace:
+        """Take the head of upstream's answer; return the fields that the caller gets, or what replaces the answer.
+
+        ``trailers``: fields follow the body, which makes the answer one that cannot be recorded.
+        """
+        if code >= 500 or code == 429:
+            replay = await self._stand_in(code)
+            if replay is not None:
+                self._ended = True
+                self.flight.fail()
+                return Replace(replay)
+        self._begun = True
+        self.missed.conclude()
+        sent = list(headers)
+        try:
+            answer = AnswerHead(code, rules.lowered(sent))
+            if not rules.ANSWER_STRIPPED.isdisjoint(dict(answer.headers)):
+                sent = rules.without(sent, rules.ANSWER_STRIPPED)
+            self._note_status(code)
+            if self._recording is not None:
+                shared = self._recording.begin(answer, now=self._engine.clock())
+                if trailers:
+                    self._recording.refuse("trailers")
+                self._share(None if trailers else shared, code)
+        except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
+            self._give_up(error)
+        missed = self.missed
+        sent += (
+            status.observed()
+            if missed.is_withheld
+            else status.missed(missed.found, shown=missed.request.profile.disclosure)
+        )
+        return sent
+
+    async def feed(self, chunk: bytes, *, more: bool) -> None:
+        """Take the next piece of the body, before it goes out; ``more``: others follow.
+
+        The answer is stored before its caller has the last piece where others wait for it, and where the protocol marks
+        its own end: many clients hang up there, and the answer would be lost.
+        """
+        is_whole = self._recording is not None and self._record(self._recording, chunk)
+        if is_whole or (not more and self.flight.waiting):
+            await self.end()
+
+    async def end(self) -> None:
+        """The answer is whole: store it or count why not, and let the waiters go. Harmless twice."""
+        if self._ended:
+            return
+        self._ended = True
+        recording, flight = self._recording, self.flight
+        if recording is not None:
+            refused = False
+            try:
+                outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
+                if isinstance(outcome, Refused):
+                    refused = outcome.complete
+                    self._unstored(outcome.reason)
+                else:
+                    self._recording = None
+                    refused = self._store(outcome)
+            except Exception as error:  # noqa: BLE001  see ``head``
+                self._give_up(error)
+            if refused and self.missed.request.profile.joins:
+                self._engine.flights.mark_hit_for_miss(self.missed.flight_key)
+        flight.complete()
+
+    def decline(self, reason: str) -> None:
+        """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
+        if self._recording is not None:
+            self._recording.refuse(reason)
+            self.flight.fail(alone=True)
+
+    async def fail(self) -> Replay | None:
+        """Upstream raised. Return the stale answer that may stand in for it; None: there is none, or it is too late."""
+        if self._begun or self._ended:
+            return None
+        self._begun = True
+        return await self._stand_in(None)
+
+    def close(self) -> None:
+        """The request is over: let the waiters of an unfinished answer go, and count it. Harmless twice."""
+        if not self._ended:
+            self._ended = True
+            self.flight.fail()
+            self._unstored("aborted")
+        self.missed.conclude()
+
+    # -- what becomes of it -----------------------------------------------------------------------------------------
+
+    def _note_status(self, code: int) -> None:
+        """Under a shared identity, note whether upstream accepts the credential; a refusal withdraws its answers."""
+        if code in (401, 403):
+            self._withdraw()
+        elif self.missed.context.shared and 200 <= code < 300:
+            self.missed.context.proofs.note(self.missed.request.proof(), now=self._engine.clock())
+
+    def _share(self, shared: Shared | None, code: int) -> None:
+        """Publish the answer's head to the waiters, or say that there is nothing to share."""
+        if shared is not None:
+            self._shares = True
+            self.flight.publish(shared)
+        else:
+            # A good answer for its own caller only: the waiters need not wait for another such one.
+            self.flight.fail(alone=code == 200)
+
+    def _record(self, recording: Recording, chunk: bytes) -> bool:
+        """Record one piece and publish it; return whether the answer has come to the protocol's own end."""
+        flight = self.flight
+        try:
+            content = recording.feed(chunk)
+            if content:
+                flight.publish(content)
+            refused = recording.refused
+            if refused is not None:
+                if self._shares:
+                    # Those who wait already still get all of it; nobody else can join what is not kept.
+                    self._shares = False
+                    flight.stop_joining()
+                if not (refused.complete or flight.waiting):
+                    self._unstored(refused.reason)
+        except CannotDecode:
+            # The waiters cannot be told the rest: half an answer must not look whole.
+            self._recording = None
+            flight.fail(alone=True)
+        except Exception as error:  # noqa: BLE001  see ``head``
+            self._give_up(error)
+        else:
+            return recording.is_whole
+        return False
+
+    def _store(self, kept: Kept) -> bool:
+        """Queue the answer; return whether it is a whole answer that may not be stored."""
+        missed = self.missed
+        job = self._engine.job_of(
+            missed.query,
+            kept.record,
+            policy=missed.request.route.policy,
+            tags=kept.tags,
+            vector=missed.found.vector,
+            refreshes=not missed.request.profile.directives.lookup,
+        )
+        if isinstance(job, Refused):
+            return job.complete
+        self._engine.write_later(job)
+        return False
+
+    def _unstored(self, reason: str) -> None:
+        """Record no more, and count why nothing is stored: what was found first, else ``reason``."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            refused = recording.refused
+            self._engine.observatory.count_unstored(reason if refused is None else refused.reason)
+
+    def _withdraw(self) -> None:
+        """Upstream refused the credential: what it was answered before, it gets no more."""
+        context, request = self.missed.context, self.missed.request
+        if context.shared:
+            # One caller's wrong credential must not empty everybody's cache.
+            context.proofs.withdraw(request.proof())
+        else:
+            self._engine.spawn(self._engine.invalidate_partition(request.known.address.partition))
+
+    async def _stand_in(self, code: int | None) -> Replay | None:
+        """Return the stale answer that may replace a failing upstream's.
+
+        ``code``: the status that upstream answered with; None: it raised.
+        """
+        missed, request, engine = self.missed, self.missed.request, self._engine
+        policy = request.route.policy
+        if missed.found.fallback is None or policy.mode == "observe":
+            return None
+        # Upstream took its time: what was found before may have been invalidated since.
+        record = await engine.fallback(missed.query, policy=policy)
+        if record is None:
+            return None
+        now = engine.clock()
+        found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
+        try:
+            replay = replayed(request, found, now=now, stands_in=True, upstream_status=code)
+        except Exception as error:  # noqa: BLE001  see ``head``
+            self._give_up(error)
+            return None
+        if not isinstance(replay, Replay):
+            return None
+        missed.conclude(found)
+        return replay
+
+    def _give_up(self, error: Exception) -> None:
+        self._recording = None
+        self._engine.observatory.fault("record", error)
+        self.flight.fail(alone=True)

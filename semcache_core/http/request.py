@@ -1,0 +1,198 @@
+"""A request at the cache, without I/O: whether it is for the cache, and what it asks.
+
+    request = identify(context, route, head, body, now=now)   # CacheableRequest, Bypass, or None: not this protocol
+
+What a request asks is remembered by a digest of its bytes, so that a repeat is answered without reading it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from semcache_core.engine.decide import Directives
+from semcache_core.http import directives as spoken
+from semcache_core.http import headers as rules
+from semcache_core.http import status
+from semcache_core.http.coding import CannotDecode, decoded
+from semcache_core.http.context import DriverContext
+from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
+from semcache_core.http.route import Route
+from semcache_core.keys.http import Target
+from semcache_core.types import Address, Bypass, Entity, Headers, Key, Query, Request
+
+_DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
+_NO_DIRECTIVES = Directives()
+_UNREADABLE = Bypass(reason="request-coding")
+_PLAIN = status.Disclosure()
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """A request's head as a driver has it. ``path`` and ``query`` raw; ``headers`` in order, names in lower case."""
+
+    method: str
+    scheme: str
+    mount: str
+    path: bytes
+    query: bytes
+    headers: Headers
+    who: str | None = None
+    """The caller's name where the application says it (``Deployment.by_application``)."""
+
+    __repr__ = object.__repr__  # Headers hold credentials: never in a log.
+
+
+class CacheableRequest(Entity):
+    """A request that the cache may answer: what it asks, and the request itself for when it goes upstream."""
+
+    context: DriverContext
+    head: RequestHead
+    body: bytes
+    """As it was sent: it may be compressed."""
+    route: Route
+    """Who reads the request, and what holds for it."""
+    profile: RequestProfile
+    known: KnownRequest
+    key: Key | None = None
+    """None until ``read``, where the request was known by its bytes."""
+    query: Query | None = None
+    """Likewise."""
+
+    def read(self) -> Query:
+        """Read a request that was known by its bytes, and return its query. Raises what the extractor does."""
+        key = _extract(self.profile, self.head, self.body)
+        if not isinstance(key, Key):
+            raise TypeError(f"the {self.route.protocol} extractor read one request in two ways")
+        query = self.context.keys.query(key, self.profile.caller, policy=self.route.policy)
+        self.key, self.query = key, query
+        return query
+
+    def credential(self) -> bytes:
+        """Return a digest of every header that looks like a credential."""
+        return self.context.keys.credential(self.head.headers, traits=self.route.traits)
+
+    def proof(self) -> bytes:
+        """Return what upstream proves by accepting the credential: that it is good for this place.
+
+        Elsewhere the same credential may be refused, or not be looked at.
+        """
+        return self.known.address.partition + self.credential()
+
+    def handle(self, entry_id: bytes | None) -> bytes:
+        """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
+        known = self.known
+        if entry_id is not None and entry_id != known.address.entry_id:
+            return self.context.keys.handle(known.address, entry_id)
+        if not known.handle:
+            known.handle = self.context.keys.handle(known.address, known.address.entry_id)
+        return known.handle
+
+
+def identify(
+    context: DriverContext, route: Route, head: RequestHead, body: bytes, *, now: float
+) -> CacheableRequest | Bypass | None:
+    """Return what the request asks, why it is not for the cache, or None: it is not this protocol after all.
+
+    ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
+    """
+    place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who)
+    canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
+    alias = context.digests.alias(canonical_head, body)
+    known = context.aliases.get(alias)
+    if type(known) is KnownRequest:
+        profile = known.profile
+        if profile.ends > now:
+            return CacheableRequest(context, head, body, profile.route, profile, known)
+    elif isinstance(known, Bypass):
+        return known
+    found = _profile(context, route, head, canonical_head, now=now)
+    return found if isinstance(found, Bypass) else _first_read(context, found, head, body, alias=alias)
+
+
+def _profile(
+    context: DriverContext, route: Route, head: RequestHead, canonical_head: bytes, *, now: float
+) -> RequestProfile | Bypass:
+    """Return what the request's head says, or why it keeps the request away from the cache."""
+    digest = context.digests.head(canonical_head)
+    profile = context.profiles.get(digest)
+    if profile is not None and profile.ends > now:
+        return profile
+    # Only to see which names are there: most requests have none that matters.
+    names = dict(head.headers)
+    directives = _NO_DIRECTIVES
+    if not _DIRECTING.isdisjoint(names):
+        said = spoken.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
+        if isinstance(said, Bypass):
+            return said
+        directives = said
+        if directives.semantic and route.comparing is not None:
+            route = route.comparing
+    target = _target(context, route, head, directives.namespace or context.namespace)
+    caller = context.keys.admit(target, head.headers, now=now, who=head.who)
+    if isinstance(caller, Bypass):
+        return caller
+    profile = RequestProfile(
+        route,
+        caller,
+        directives,
+        _disclosure(context, head.headers),
+        addressed=not rules.REQUEST_STRIPPED.isdisjoint(names),
+        coded=b"content-encoding" in names,
+        short=is_short(caller, directives),
+        joins=directives.joins,
+        ends=math.inf if caller.ends is None else caller.ends,
+    )
+    if profile.short:
+        context.profiles.put(digest, profile)
+    return profile
+
+
+def _first_read(
+    context: DriverContext, profile: RequestProfile, head: RequestHead, body: bytes, *, alias: bytes
+) -> CacheableRequest | Bypass | None:
+    """Read a request whose bytes are not known, and remember by ``alias`` what it asks."""
+    route = profile.route
+    try:
+        key = _extract(profile, head, body)
+    except CannotDecode:
+        return _UNREADABLE
+    if not isinstance(key, Key):
+        if key is not None:
+            context.aliases.put(alias, key)
+        return key
+    query = context.keys.query(key, profile.caller, policy=route.policy)
+    known = KnownRequest(Address(query.namespace, query.partition, query.exact, query.entry_id), profile, key.mode)
+    if profile.short:
+        context.aliases.put(alias, known)
+    return CacheableRequest(context, head, body, route, profile, known, key, query)
+
+
+def _disclosure(context: DriverContext, headers: Headers) -> status.Disclosure:
+    if not context.shared and context.debug_token is None:
+        return _PLAIN
+    return status.Disclosure(times=not context.shared, matched=status.may_debug(headers, context.debug_token))
+
+
+def _extract(profile: RequestProfile, head: RequestHead, body: bytes) -> Key | Bypass | None:
+    """Return what the extractor makes of the request. Raises CannotDecode."""
+    route = profile.route
+    if profile.coded:
+        body = decoded(head.headers, body, limit=route.policy.max_body)
+    return route.extractor.extract(
+        Request(method=head.method, path=head.path, query=head.query, headers=head.headers, body=body)
+    )
+
+
+def _target(context: DriverContext, route: Route, head: RequestHead, namespace: str) -> Target:
+    return Target(
+        namespace=namespace,
+        protocol=route.protocol,
+        method=head.method,
+        scheme=head.scheme,
+        mount=head.mount,
+        path=head.path,
+        query=head.query,
+        upstream=context.deployment.upstream,
+        traits=route.traits,
+    )

@@ -1,0 +1,119 @@
+"""A WSGI request as the cache reads it (PEP 3333), and as the application gets it afterwards."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from semcache_core.http.request import RequestHead
+
+Environ = MutableMapping[str, Any]
+
+# What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
+"""Where servers keep the request target as it was sent: gunicorn, then uWSGI, waitress and mod_wsgi."""
+_WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
+
+
+def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead:
+    """Return the request's head. A server has joined equal fields, and made one of ``-`` and ``_`` in their names."""
+    headers = [
+        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+    headers += [
+        (name.replace("_", "-").lower().encode("latin-1"), environ[name].encode("latin-1"))
+        for name in _WITHOUT_PREFIX
+        if environ.get(name)
+    ]
+    return RequestHead(
+        environ["REQUEST_METHOD"],
+        environ.get("wsgi.url_scheme", "http"),
+        environ.get("SCRIPT_NAME", ""),
+        path,
+        environ.get("QUERY_STRING", "").encode("latin-1"),
+        tuple(headers),
+        who,
+    )
+
+
+def raw_path(environ: Environ) -> bytes:
+    """Return the path as it was sent, the mount included; where no server tells it, the decoded one encoded again."""
+    for name in _RAW_TARGETS:
+        target = environ.get(name)
+        if target:
+            path = target.partition("?")[0]
+            # The target of a request to a proxy is a whole URL.
+            return (path if path.startswith("/") else urlsplit(path).path or "/").encode("latin-1", "replace")
+    decoded = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return quote(decoded.encode("latin-1"), safe=_PATH_SAFE).encode("ascii")
+
+
+def read_body(environ: Environ, *, most: int) -> tuple[bytes | None, Environ]:
+    """Return the body, and the environ in which the application reads the same bytes again.
+
+    None instead of the body: it is longer than ``most`` bytes, or the client left before its end.
+    """
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+    if length:
+        # No length has more than 20 digits, and Python refuses to read thousands of them.
+        announced = int(length) if length.isdigit() and len(length) <= 20 else most + 1
+        if announced > most:
+            return None, environ
+        body = _read(stream, announced)
+        return (body if len(body) == announced else None), _with_input(environ, io.BytesIO(body))
+    if not environ.get("wsgi.input_terminated"):
+        return b"", environ  # PEP 3333: without a length there is no body, and a read may block for ever.
+    body = _read(stream, most + 1)
+    if len(body) > most:
+        return None, _with_input(environ, io.BufferedReader(_Joined(body, stream)))
+    return body, _with_input(environ, io.BytesIO(body))
+
+
+def without_body(environ: Environ, body: bytes) -> Environ:
+    """Return the environ of the same request once more, for a refresh: it ends with the request that it comes from."""
+    return {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def without_fields(environ: Environ, names: Iterable[bytes]) -> Environ:
+    """Return the environ without some header fields."""
+    gone = {f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}" for name in names}
+    return {name: value for name, value in environ.items() if name not in gone}
+
+
+def _with_input(environ: Environ, stream: Any) -> Environ:
+    return {**environ, "wsgi.input": stream}
+
+
+def _read(stream: Any, most: int) -> bytes:
+    """Read up to ``most`` bytes: one call of a socket's ``read`` may bring fewer."""
+    pieces: list[bytes] = []
+    while most > 0:
+        piece = stream.read(most)
+        if not piece:
+            break
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
+
+
+class _Joined(io.RawIOBase):
+    """What was read of a body that is too large for the cache, then the rest as it comes."""
+
+    def __init__(self, read: bytes, rest: Any) -> None:
+        self._read, self._rest = read, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._read:
+            piece, self._read = self._read[: len(buffer)], self._read[len(buffer) :]
+        else:
+            piece = self._rest.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)

@@ -1,0 +1,175 @@
+"""The application's answer on its way to the caller: each piece is recorded, then sent at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol, TypeVar
+
+from semcache_core.errors import CacheUnavailable
+from semcache_core.http.answer import Replace, UpstreamAnswer
+from semcache_core.http.replay import Replay
+from semcache_core.http.wsgi.environ import Environ
+from semcache_core.runtime.home import Home
+
+T = TypeVar("T")
+
+Write = Callable[[bytes], object]
+
+_log = logging.getLogger("semcache.http")
+
+
+class StartResponse(Protocol):
+    """PEP 3333's ``start_response``."""
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Write: ...
+
+
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Forwarding:
+    """One call of the application: the iterable that the server sends.
+
+    A client that leaves closes it; the application goes on in a thread of its own while others wait for its answer.
+    """
+
+    def __init__(
+        self, app: App, environ: Environ, start_response: StartResponse, home: Home, answer: UpstreamAnswer
+    ) -> None:
+        self._app, self._environ, self._start_response = app, environ, start_response
+        self._home, self._answer = home, answer
+        self._pieces = self._run()
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """End the request; the server calls it in any case, also where it never began to send."""
+        if not self._is_over and self._answer.is_shared:
+            self.drain()
+            return
+        self._pieces.close()
+        self._over()
+
+    def drain(self) -> None:
+        """Let the application answer to its end, in a thread and without a client."""
+        threading.Thread(target=self._drained, name="semcache-drain", daemon=True).start()
+
+    def _drained(self) -> None:
+        try:
+            for _ in self._pieces:
+                pass
+        except Exception:  # noqa: BLE001  the edge to the application: no server is left to take it
+            _log.exception("the application failed, with nobody left to send its answer to")
+        finally:
+            self._over()
+
+    def _over(self) -> None:
+        self._is_over = True
+        self._home.call(self._answer.close)
+
+    def _run(self) -> Generator[bytes, None, None]:
+        head, answer, tell = _Head(), self._answer, self._tell
+        pieces: Iterable[bytes] = ()
+        try:
+            pieces = self._app(self._environ, head)
+            started = False
+            for chunk, more in _with_more(pieces):
+                if not started and head.status is None and not chunk:
+                    continue  # A piece without content may come before the head (PEP 3333).
+                if not started:
+                    started = True
+                    replay = self._begin(head)
+                    if replay is not None:
+                        yield from replay.chunks
+                        return
+                for piece in (*head.written(), chunk):
+                    tell(answer.feed(piece, more=more))
+                    yield piece
+            if not started:
+                replay = self._begin(head)
+                yield from replay.chunks if replay is not None else head.written()
+            tell(answer.end())
+        except Exception:
+            # Without a stale answer nothing is sent: the server makes its own answer of the exception, as ever.
+            replay = tell(answer.fail())
+            if replay is not None:
+                self._start_response(status_line(replay.status), encoded(replay.headers))
+                yield from replay.chunks
+            raise
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+            self._over()
+
+    def _tell(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Run ``work`` on the home loop; None if the cache was closed since: the answer goes on without it."""
+        try:
+            return self._home.run_blocking(work)
+        except CacheUnavailable:
+            return None
+
+    def _begin(self, head: _Head) -> Replay | None:
+        """Send the head; return the stale answer that is sent instead of a failing one, if there is one."""
+        if head.status is None:
+            raise RuntimeError("the application did not call start_response before its first piece (PEP 3333)")
+        code = int(head.status.split(" ", 1)[0])
+        fields = sent_fields(head.headers)
+        sent = self._tell(self._answer.head(code, fields))
+        if isinstance(sent, Replace):
+            self._start_response(status_line(sent.replay.status), encoded(sent.replay.headers))
+            return sent.replay
+        self._start_response(head.status, encoded(fields if sent is None else sent))
+        head.is_sent = True
+        return None
+
+
+class _Head:
+    """The application's ``start_response``: its head waits for the first piece of the body."""
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.is_sent = False
+        self._written: list[bytes] = []
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Write:
+        if exc_info is not None and self.is_sent:
+            raise exc_info[1].with_traceback(exc_info[2])
+        self.status, self.headers = status, list(headers)
+        return self._written.append
+
+    def written(self) -> list[bytes]:
+        """Return what was written with the callable of old, and forget it."""
+        written, self._written[:] = list(self._written), []
+        return written
+
+
+def _with_more(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each piece, and whether others may follow: only a sequence says which one is its last."""
+    last = len(pieces) - 1 if isinstance(pieces, Sequence) else None
+    for at, piece in enumerate(pieces):
+        yield piece, at != last
+
+
+def sent_fields(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return header fields as bytes: WSGI keeps them as Latin-1 text."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def encoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Return header fields as WSGI wants them."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def status_line(code: int) -> str:
+    """Return the status as WSGI wants it, for example ``200 OK``."""
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"{code} Unknown"
