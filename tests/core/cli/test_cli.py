@@ -252,6 +252,18 @@ def test_check_prints_every_setting_with_its_value_and_its_origin(run: Run, monk
     assert settings["key_extractors.openai-chat.turns"] == ['"exact-prefix"', "default"]
 
 
+def test_check_shows_what_a_route_says_to_an_extractor(run: Run) -> None:
+    text = Path("my.toml").read_text()
+    Path("my.toml").write_text(text + 'json = { text = "$.q" }\n')
+
+    result = run("check", "my.toml")
+
+    assert result.exit_code == 0, result.stderr
+    settings = _settings(result.output)
+    assert settings["route[0].json.text"] == ['"$.q"', "my.toml"]
+    assert "route[0].json.methods" not in settings, "it is a default"
+
+
 def test_check_masks_secrets(run: Run) -> None:
     result = run("check", "my.toml")
 

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from semcache_core.builtin.json import JsonBody
 from semcache_core.http.route import Deployment
-from semcache_core.plugin import hookimpl
+from semcache_core.plugin import Component, hookimpl
+from semcache_core.types import API
 
 from .asgi_client import KEY, Client, Upstream, chat, completion, says, serving
 
@@ -701,6 +704,32 @@ def test_a_driver_may_claim_further_json_paths() -> None:
             assert [(await rig.client.send("/ask", QUESTION)).cache for _ in range(2)] == ["MISS", "HIT"]
             assert (await rig.client.send("/ask", QUESTION, method="PUT")).cache == "MISS"
             assert (await rig.client.send("/ask", QUESTION, method="PATCH")).cache is None
+            assert (await rig.client.send("/other", QUESTION)).cache is None
+
+    asyncio.run(main())
+
+
+class Shouted(JsonBody):
+    """An extractor of somebody else's that takes paths, and has a traits set of its own."""
+
+    traits = structs.replace(API, private_hits=True)
+
+
+class Shouting:
+    @hookimpl
+    def semcache_key_extractors(self) -> list[Component]:
+        return [Component("shouted", f"{__name__}:Shouted")]
+
+
+def test_paths_of_a_driver_reach_any_extractor_that_takes_them() -> None:
+    async def main() -> None:
+        use = {"use": ["openai-chat", "shouted"]}
+        place = Deployment(paths=("/ask",))
+        async with serving(says({"a": 1}), place=place, plugins=[Shouting()], key_extractors=use) as rig:
+            await rig.client.send("/ask", QUESTION)
+            hit = await rig.client.send("/ask", QUESTION)
+            assert hit.cache == "HIT"
+            assert dict(hit.headers)[b"cache-control"] == b"private, no-store"
             assert (await rig.client.send("/other", QUESTION)).cache is None
 
     asyncio.run(main())
