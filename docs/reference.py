@@ -1,7 +1,7 @@
 """Writes the reference pages from the code, while mkdocs builds: what they say is what runs.
 
-Each page is made of docstrings, option descriptions and defaults. ``tests/core/docs/test_reference.py`` fails where one
-is missing.
+Each page is made of docstrings, option descriptions and defaults. ``tests/core/docs/test_reference.py`` fails where
+one is missing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from documented import (
     Attribute,
     assignment,
@@ -25,10 +24,10 @@ from documented import (
     public_methods,
     signature,
 )
+from options import cell, options_table
 
 import semcache_core
-from semcache_core import authoring, errors, hookspecs, plugin, protocols, remedies, settings, types
-from semcache_core.config import describe
+from semcache_core import authoring, errors, hookspecs, plugin, protocols, reasons, remedies, settings, types
 from semcache_core.library.blocking import BlockingCache
 from semcache_core.library.fetch import CallOptions
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
@@ -51,6 +50,12 @@ BASES = ("Entity", "Struct", "Table", "once", "T")
 """Names of the types' modules that hold no data of their own."""
 RETURNED = (semcache_core.Lookup, semcache_core.Stats, BlockingCache, CallOptions)
 """What a program gets from the cache and never makes."""
+KIND_TITLES: dict[reasons.Kind, str] = {
+    "hit": "Hits",
+    "miss": "Misses",
+    "bypass": "Bypasses",
+    "unstored": "Answers that are not stored",
+}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -153,7 +158,13 @@ def type_names() -> list[tuple[ModuleType, list[str]]]:
     in_types = [name for name in _public(types) if name not in BASES]
     in_settings = [name for name in _public(settings) if vars(settings)[name] not in tables and name not in BASES]
     in_protocols = [name for name, kind in _classes(protocols) if attributes(kind)]
-    return [(types, in_types), (protocols, in_protocols), (settings, in_settings), (plugin, ["Component"])]
+    return [
+        (types, in_types),
+        (protocols, in_protocols),
+        (settings, in_settings),
+        (plugin, ["Component"]),
+        (reasons, ["Reason", "Kind", "Code", "OwnCode"]),
+    ]
 
 
 def authoring_page() -> str:
@@ -187,6 +198,20 @@ def error_page() -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def reason_page() -> str:
+    """Return the page of every reason code: the core's by kind, then those that installed components list."""
+    lines = ["# Reason codes", docstring(reasons)]
+    for outcome, title in KIND_TITLES.items():
+        lines += [f"## {title}", _reasons(each for each in reasons.REASONS.values() if each.kind == outcome)]
+    registry = Registry.installed()
+    for kind in KINDS:
+        for offer in registry.offers(kind):
+            if offer.component.reasons:
+                title = f"## `{offer.component.name}`, {_article(NOUNS[kind])}"
+                lines += [title, _reasons(offer.component.reasons)]
+    return "\n\n".join(lines) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "hooks": hooks,
@@ -195,6 +220,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "python": python_page,
     "errors": error_page,
     "authoring": authoring_page,
+    "reasons": reason_page,
 }
 
 
@@ -212,75 +238,15 @@ def components() -> Iterator[tuple[str, str, str, Any]]:
                 yield kind, offer.component.name, offer.component.summary, registry.load(kind, offer.component.name)
 
 
-def fields(struct: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
-    """Return what msgspec knows about the options of a struct."""
-    described = msgspec.inspect.type_info(struct)
-    return described.fields if isinstance(described, msgspec.inspect.StructType) else ()
-
-
-def description(kind: msgspec.inspect.Type) -> str:
-    """Return the text of an option, or nothing where it has none."""
-    while isinstance(kind, msgspec.inspect.Metadata):
-        text = (kind.extra_json_schema or {}).get("description")
-        if text:
-            return str(text)
-        kind = kind.type
-    return ""
-
-
-def options_table(struct: type[msgspec.Struct]) -> list[str]:
-    """Return the table of a struct's options, or a sentence where it has none."""
-    rows = [
-        f"| `{field.encode_name}` | {_default(field)} "
-        f"| {_cell(describe.expected(field.type))} | {_cell(description(field.type))} |"
-        for field in fields(struct)
-    ]
-    if not rows:
-        return ["It has no options."]
-    return ["\n".join(["| option | default | takes | meaning |", "|---|---|---|---|", *rows])]
-
-
-def _default(field: msgspec.inspect.Field) -> str:
-    if field.required:
-        return "needed"
-    value = field.default if field.default is not msgspec.NODEFAULT else _made(field.default_factory)
-    unit = describe.unit_of(field.type)
-    if value is None and field.default is None and describe.takes_never(field.type):
-        return "`never`"
-    if value is None or value is msgspec.UNSET or value == ():
-        return "none"
-    if unit == "seconds":
-        return f"`{_duration(float(value))}`"
-    if unit == "bytes":
-        return f"`{_size(int(value))}`"
-    return f"`{msgspec.json.encode(value, enc_hook=str).decode()}`"
-
-
-def _made(factory: Any) -> object:
-    # An option whose default is UNSET is neither required nor has a default that msgspec shows.
-    return None if factory is msgspec.NODEFAULT else factory()
-
-
-def _duration(seconds: float) -> str:
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
-
-
-def _size(number: int) -> str:
-    for unit, length in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if number % length == 0:
-            return f"{number // length} {unit}"
-    return str(number)
+def _reasons(listed: Iterable[reasons.Reason]) -> str:
+    rows = [f"| `{each.code}` | {cell(each.sentence)} | {cell(each.remedy)} |" for each in listed]
+    return "\n".join(["| code | what it means | what to do |", "|---|---|---|", *rows])
 
 
 def fields_table(found: list[Attribute]) -> list[str]:
     """Return the table of a class's fields, or nothing where it has none."""
     rows = [
-        f"| `{each.name}` | `{each.type}` | {f'`{each.default}`' if each.default else ''} | {_cell(each.meaning)} |"
+        f"| `{each.name}` | `{each.type}` | {f'`{each.default}`' if each.default else ''} | {cell(each.meaning)} |"
         for each in found
     ]
     return ["\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows])] if rows else []
@@ -306,10 +272,6 @@ def _classes(module: Any) -> list[tuple[str, type]]:
 
 def _code(text: str) -> str:
     return f"```python\n{text}\n```"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _sentence(text: str) -> str:

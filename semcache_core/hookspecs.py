@@ -18,7 +18,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from semcache_core.plugin import Component
-    from semcache_core.types import Event, Query, Record
+    from semcache_core.types import EntryView, Event, Query
 
 hookspec = pluggy.HookspecMarker("semcache")
 
@@ -72,13 +72,13 @@ def semcache_commands() -> Iterable[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
-def semcache_may_store(query: Query, entry: Record) -> bool | None:
+def semcache_may_store(query: Query, entry: EntryView) -> bool | None:
     """Say whether an answer may be stored, after the core's own admission has agreed.
 
     Called once for each answer, before it is written, off the caller's path. ``query`` is what was asked (digests and
-    the slot's text), ``entry`` the record about to be written. ``False`` vetoes; ``True`` and ``None`` agree. Every
-    implementation is asked until one vetoes; one that raises vetoes too, because an answer that nobody could judge is
-    not stored.
+    the text), ``entry`` a view of the answer: text, kind, value, tokens, tags. ``False`` vetoes; ``True`` and ``None``
+    agree. Every implementation is asked until one vetoes; one that raises vetoes too: an answer that could not be
+    judged is not stored.
     """
 
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import pluggy
 
-__all__ = ["API_VERSION", "Component", "hookimpl"]
+from semcache_core.reasons import OwnCode, Reason
+
+__all__ = ["API_VERSION", "Component", "OwnCode", "Reason", "hookimpl"]
 
 #: The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
 # (1, 0)``.
@@ -40,4 +42,8 @@ class Component:
     local: bool = False
     """An embedder that needs no network and no key: where the configuration names none, the first local one by name
     is taken.
+    """
+    reasons: tuple[Reason, ...] = ()
+    """The reason codes that the component uses besides the core's (``semcache_core.reasons``): a verifier's rejects, an
+    extractor's bypasses.
     """

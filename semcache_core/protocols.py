@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
+from semcache_core.reasons import Code
 from semcache_core.settings import Normalise, Policy
 from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Traits, Vector, Verdict
 
@@ -230,6 +231,28 @@ class SupportsSecret(Protocol):
 
 
 @runtime_checkable
+class SupportsReady(Protocol):
+    """A component that knows whether it can work right now. Without it, a store is read once, of nothing."""
+
+    async def ready(self) -> None:
+        """Return if it can work; raise one of ``semcache_core.errors`` if it cannot. Cheap: asked once a second at
+        most.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsExists(Protocol):
+    """A store that makes its place when it is opened: a file, a folder. Commands that only look do not open it before
+    that place is there.
+    """
+
+    def exists(self) -> bool:
+        """Say whether the place is there. Called before the store is opened; makes nothing."""
+        ...
+
+
+@runtime_checkable
 class SupportsNotices(Protocol):
     """A component that has something to tell the operator about how it opened, for example a file set aside.
 
@@ -360,10 +383,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """An answer that may not be stored; ``reason`` is a reason code. ``complete``: it was a whole, refused answer."""
+    """An answer that may not be stored. ``complete``: it was a whole, refused answer.
 
-    reason: str
-    """The reason code: in the statistics, under ``unstored``."""
+    ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
+    """
+
+    reason: Code
+    """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
 

@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semcache_core.reasons import Code
+
 Vector = NDArray[np.float32]
 """float32: one vector of shape (dimensions,), or several of shape (n, dimensions)."""
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -100,10 +102,13 @@ class Request(Struct, frozen=True):
 
 
 class Bypass(Struct, frozen=True):
-    """The protocol is ours, this request is not for the cache: forward it untouched. ``reason`` is a reason code."""
+    """The protocol is ours, this request is not for the cache: forward it untouched.
 
-    reason: str
-    """The reason code: in ``Cache-Status`` and in the statistics."""
+    ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
+    """
+
+    reason: Code
+    """In ``Cache-Status`` and in the statistics."""
 
 
 class Traits(Struct, frozen=True):
@@ -157,7 +162,7 @@ class Key(Struct, frozen=True):
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
     exact_only_members: bytes = b""
     """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
@@ -173,7 +178,8 @@ class Accept(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """They differ. ``reason`` is a short reason code, for example ``numbers``.
+    """They differ. ``reason`` is a short reason code, for example ``numbers``, which the verifier's
+    component lists.
 
     ``certain``: the difference can be pointed at (another number, another name), so it settles this candidate and casts
     no doubt on the next one. Otherwise the next must be nearer than the threshold asks.
@@ -237,7 +243,7 @@ class Nearby(msgspec.Struct, frozen=True):
     """See ``Query.flight``."""
     text: str = ""
     """See ``Query.text``."""
-    exact_only: str | None = None
+    exact_only: Code | None = None
     """See ``Query.exact_only``."""
     fields: bytes = b""
     """See ``Query.fields``."""
@@ -294,7 +300,7 @@ class Query(Address, frozen=True, dict=True):
         return self.nearby.text
 
     @property
-    def exact_only(self) -> str | None:
+    def exact_only(self) -> Code | None:
         """Reason code why only an equal request may be answered; None: near texts may be, too."""
         return self.nearby.exact_only
 
@@ -346,6 +352,26 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
         """Return the answer's age at ``now``, in seconds (RFC 9111, 4.2.3)."""
         lived = now - self.born_at
         return (lived if lived > 0.0 else 0.0) + self.age_at_birth
+
+
+# -- what a plugin is asked about -------------------------------------------------------------------------------------
+
+
+class EntryView(Struct, frozen=True):
+    """An answer that is about to be stored, as ``semcache_may_store`` sees it."""
+
+    text: str
+    """The text that was asked, as it is compared; empty where the request has none."""
+    kind: str
+    """What ``value`` is: ``str``, ``bytes``, ``json``, or ``http``."""
+    value: Any
+    """The answer: what the function returned; for ``http`` a ``semcache_core.protocols.Answer``, body and headers."""
+    tokens: int
+    """Tokens that the upstream counted for it; 0 where it counts none."""
+    tags: tuple[str, ...]
+    """The tags that it is to carry."""
+
+    __repr__ = object.__repr__  # It holds the prompt and the answer: never in a log.
 
 
 # -- what observers hear ----------------------------------------------------------------------------------------------

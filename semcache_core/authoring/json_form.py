@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from semcache_core.reasons import Code
+
 __all__ = [
     "HASHED",
     "MAX_DEPTH",
@@ -42,7 +44,7 @@ HASHED = b"\x01"
 class Ambiguous(Exception):
     """Two parsers may read this body differently. ``reason`` is a reason code; the text holds nothing of the body."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Code) -> None:
         super().__init__(reason)
         self.reason = reason
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from semcache_core.cli.entries import opened_alone
 from semcache_core.cli.group import Failed
+from semcache_core.cli.options import config_option
 from semcache_core.cli.output import add_rows, console, table, value_text
 from semcache_core.config import Config, load
 from semcache_core.errors import ConfigError, SemcacheError
@@ -25,16 +26,19 @@ _ROUTE_SHOWS = ("mode", "match", "threshold", "ttl", "stale_while_revalidate", "
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("named", required=False, type=click.Path(path_type=Path), metavar="[FILE]")
+@config_option
 @click.option("--open", "opens", is_flag=True, help="Also open every component: loads the model, reaches the stores.")
-def check(file: Path | None, opens: bool) -> None:
+def check(named: Path | None, file: Path | None, opens: bool) -> None:
     """Say what FILE would run: every setting, its value and where it comes from; and why something would not.
 
     Without FILE: what `semcache.toml`, SEMCACHE_CONFIG or the defaults would run. Secrets are masked. Every component
     is imported and made, none is opened, unless --open is given. The exit status is 1 where something would not run.
     """
+    if named is not None and file is not None:
+        raise click.UsageError("name one file: as FILE or with --config")
     try:
-        config = load(file)
+        config = load(named or file)
     except ConfigError as error:
         raise Failed(str(error)) from error
     assembly = Assembly(config, Registry.installed())

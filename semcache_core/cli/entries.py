@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import click
 import msgspec
 
+from semcache_core.config import Config
 from semcache_core.engine import record_codec
 from semcache_core.errors import UnsupportedByStore
-from semcache_core.protocols import ResponseStore, SupportsInvalidation, SupportsNotices, SupportsScan
-from semcache_core.runtime.opening import usable
-from semcache_core.runtime.registry import Kind
+from semcache_core.protocols import ResponseStore, SupportsExists, SupportsInvalidation, SupportsNotices, SupportsScan
+from semcache_core.runtime.assembly import assemble
+from semcache_core.runtime.opening import Runtime, open_cache, usable
+from semcache_core.runtime.registry import Kind, Registry
 from semcache_core.types import Record
 
 PAGE = 1000
 
-config_option = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="The configuration; else semcache.toml, SEMCACHE_CONFIG or the defaults, as everywhere.",
-)
+
+def exists(store: object) -> bool:
+    """Say whether there is a store to look at; one that cannot say is taken to be there."""
+    return store.exists() if isinstance(store, SupportsExists) else True
+
+
+async def opened_to_look(stack: AsyncExitStack, config: Config, registry: Registry) -> Runtime:
+    """Open a cache without making anything: in the place of a store that is not there yet stands an empty one."""
+    chosen = assemble(config, registry)
+    stores: dict[Kind, tuple[str, object]] = {
+        "response_stores": ("response_store", chosen.response_store),
+        "vector_stores": ("vector_store", chosen.vector_store),
+    }
+    instances = {}
+    for kind, (name, store) in stores.items():
+        if not exists(store):
+            empty = registry.load(kind, "semcache-core/memory")
+            instances[name] = empty(empty.Options())
+    runtime = await open_cache(stack, config, registry=registry, clock=time.time, instances=instances)
+    # A command that looks changes nothing: no entry is deleted or mended because it was met.
+    await runtime.engine.maintenance.close()
+    return runtime
 
 
 @asynccontextmanager
@@ -61,7 +79,9 @@ class Entry(msgspec.Struct, frozen=True):
 async def walk(store: ResponseStore, name: str) -> AsyncIterator[Entry]:
     """Yield every entry of an open store, by id. Raises UnsupportedByStore, StoreUnavailable."""
     if not (isinstance(store, SupportsScan) and isinstance(store, SupportsInvalidation)):
-        raise UnsupportedByStore(f"response store {name!r} cannot be walked: it is no SupportsScan with SupportsStamps")
+        raise UnsupportedByStore(
+            f"response store {name!r} cannot be walked: it is no SupportsScan with SupportsInvalidation"
+        )
     after = b""
     while page := await store.scan(after=after, limit=PAGE):
         for id, stored in page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, inspect
 from rich import box
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from semcache_core.config.describe import holds_secret, takes_never, unit_of
+from semcache_core.reasons import Reason
 from semcache_core.settings import Secret
 
 _DURATIONS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
@@ -38,6 +39,18 @@ def add_rows(made: Table, rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made
+
+
+def meaning(reasons: Mapping[str, Reason], code: str) -> str:
+    """Return what a reason code means and what to do about it, nothing for an unknown one."""
+    reason = reasons.get(code)
+    return "" if reason is None else f"{reason.sentence} To do: {reason.remedy}"
+
+
+def reason_rows(reasons: Mapping[str, Reason], code: str) -> list[tuple[str, str]]:
+    """Return the same as two rows, none for an unknown code."""
+    reason = reasons.get(code)
+    return [] if reason is None else [("that is", reason.sentence), ("to do", reason.remedy)]
 
 
 def value_text(value: object, kind: inspect.Type | None = None) -> str:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
+
 import click
 
+from semcache_core.cli.options import config_option
 from semcache_core.cli.output import add_rows, console, table
-from semcache_core.runtime.registry import KINDS, Kind, Registry
+from semcache_core.config import load
+from semcache_core.runtime.assembly import Assembly
+from semcache_core.runtime.registry import KINDS, Kind, Offer, Registry
 
 
 @click.command()
-def plugins() -> None:
+@config_option
+def plugins(file: Path | None) -> None:
     """List every component that is installed, and every plugin that does not work.
 
-    A component's name is what stands after `use =` in the configuration.
+    A component's name is what stands after `use =` in the configuration. With --config, those that it uses are marked.
     """
     registry = Registry.installed()
+    used = _used(file, registry) if file is not None else []
     out = console()
-    components = table("kind", "name", "from", "version", "what it is")
-    out.print(add_rows(components, [row for kind in KINDS for row in _rows(registry, kind)]))
+    components = table("kind", "name", "from", "version", "what it is", *(("in use",) if file is not None else ()))
+    out.print(add_rows(components, [row for kind in KINDS for row in _rows(registry, kind, used)]))
     if registry.failures:
         out.print()
         broken = table("does not work", "version", "stage", "reason")
@@ -25,7 +33,14 @@ def plugins() -> None:
         out.print(add_rows(broken, rows))
 
 
-def _rows(registry: Registry, kind: Kind) -> list[tuple[str, ...]]:
+def _used(file: Path, registry: Registry) -> list[Offer]:
+    """Return what the configuration uses, defaults included; what is wrong with it is for `check` to say."""
+    assembly = Assembly(load(file), registry)
+    assembly.make_all()
+    return [made.offer for made in assembly.made]
+
+
+def _rows(registry: Registry, kind: Kind, used: Collection[Offer]) -> list[tuple[str, ...]]:
     offers = registry.offers(kind)
     names = [offer.component.name for offer in offers]
     title = kind.replace("_", " ")
@@ -35,5 +50,7 @@ def _rows(registry: Registry, kind: Kind) -> list[tuple[str, ...]]:
     for offer in offers:
         own = offer.component.name
         name = own if names.count(own) == 1 else f"{offer.distribution}/{own}"
-        rows.append((title if not rows else "", name, offer.distribution, offer.version, offer.component.summary))
+        mark = ("yes",) if offer in used else ()
+        row = (title if not rows else "", name, offer.distribution, offer.version, offer.component.summary)
+        rows.append((*row, *mark))
     return rows

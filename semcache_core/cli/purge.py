@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from semcache_core.cli.entries import PAGE, Entry, config_option, opened_alone, walk
+from semcache_core.cli.entries import PAGE, Entry, exists, opened_alone, walk
 from semcache_core.cli.group import Failed
+from semcache_core.cli.options import config_option
 from semcache_core.config import Config, load
 from semcache_core.engine.freshness import parse_duration
 from semcache_core.errors import ConfigError, DependencyError
@@ -89,6 +90,8 @@ def moment(text: str, *, now: float) -> float:
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
     components = assemble(config, Registry.installed())
     held = meant = 0
+    if not exists(components.response_store):
+        return held, meant
     async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
             held += 1
@@ -97,6 +100,8 @@ async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
 
 
 async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
+    if not exists(assemble(config, Registry.installed()).response_store):
+        return 0, 0  # Whoever may be about to write would have made it.
     async with AsyncExitStack() as stack:
         opened = await _opened(stack, config)
         held, ids = 0, []

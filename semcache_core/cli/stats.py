@@ -8,6 +8,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,20 @@ from typing import Any
 import click
 import msgspec
 
-from semcache_core.cli.entries import config_option, opened_alone, walk
+from semcache_core.cli.entries import exists, opened_alone, walk
 from semcache_core.cli.group import Failed
-from semcache_core.cli.output import add_rows, console, table
+from semcache_core.cli.options import config_option
+from semcache_core.cli.output import add_rows, console, meaning, table
 from semcache_core.config import Config, load
+from semcache_core.config.sources import DEBUG_TOKEN_VARIABLE
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.registry import Registry
 
 PAGE = "/.semcache/stats"
-TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
 _TIMEOUT = 5.0
+_CODED = frozenset({"miss_reasons", "bypasses", "unstored"})
 _HINTS = {
-    403: f"; set {TOKEN_VARIABLE}",
+    403: f"; set {DEBUG_TOKEN_VARIABLE}",
     404: "; is it a semcache proxy?",
     503: "; its cache is not open: the proxy's log says why",
 }
@@ -59,14 +62,25 @@ def stats(file: Path | None, url: str | None, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=2))
         return
     out = console()
-    out.print(add_rows(table("what", "count"), [(name, _cell(name, value)) for name, value in _flat(values)]))
-    if url is None and not values["entries"]:
+    if url is not None:
+        reasons = Registry.installed().reasons()
+        rows = [
+            (title, _cell(name, value), meaning(reasons, name) if coded else "")
+            for title, name, value, coded in _flat(values)
+        ]
+        out.print(add_rows(table("what", "count", "what it means, and what to do"), rows))
+        return
+    counts = [(title, _cell(name, value)) for title, name, value, _ in _flat(values)]
+    out.print(add_rows(table("what", "count"), counts))
+    if not values["entries"]:
         out.print("A cache that keeps its answers in memory is known to its own process only: ask it with --url.")
 
 
 async def _held(config: Config) -> Held:
     components = assemble(config, Registry.installed())
     now, held = time.time(), Held()
+    if not exists(components.response_store):
+        return held
     async with opened_alone(components.response_store, "response_stores") as store:
         async for entry in walk(store, config.response_store.use):
             record = entry.record
@@ -84,7 +98,7 @@ def _asked(url: str) -> Any:
     address = url if url.rstrip("/").endswith(PAGE) else url.rstrip("/") + PAGE
     if not address.startswith(("http://", "https://")):
         raise click.UsageError(f"--url wants an address that begins with http:// or https://, not {url!r}")
-    token = os.environ.get(TOKEN_VARIABLE)
+    token = os.environ.get(DEBUG_TOKEN_VARIABLE)
     request = urllib.request.Request(address, headers={} if token is None else {"Semcache-Debug": token})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  checked above
@@ -97,12 +111,15 @@ def _asked(url: str) -> Any:
         raise Failed(f"{address} gave no statistics: {reason}; is a proxy running there?") from error
 
 
-def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool]]:
+    """Yield title, name and value of every count, and whether the name is a reason code."""
     for name, value in values.items():
-        title = f"{before}{name.replace('_', ' ')}"
-        rows += _flat(value, f"{title}: ") if isinstance(value, dict) else [(title, value)]
-    return rows
+        title = name.replace("_", " ")
+        if isinstance(value, dict):
+            coded = name in _CODED
+            yield from ((f"{title}: {each}", each, count, coded) for each, count in value.items())
+        else:
+            yield title, name, value, False
 
 
 def _cell(name: str, value: Any) -> str:

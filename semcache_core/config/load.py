@@ -84,6 +84,7 @@ class _Loader:
             given=frozenset(_paths(self.tables, "")),
             origins=self.sources.origins,
             hidden=frozenset(self.sources.hidden),
+            notices=tuple(self.sources.notices),
         )
 
     def _core(self, name: str, kind: type[S]) -> S:

@@ -104,6 +104,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Where a value comes from that does not stand in the source itself: ``$NAME`` of an environment variable."""
     hidden: frozenset[str]
     """The key paths whose value may be a secret because a variable holds it."""
+    notices: tuple[str, ...] = ()
+    """What the sources hold and nothing reads."""
 
     def __repr__(self) -> str:
         return f"<Config {self.label}>"
@@ -127,6 +129,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def lets_callers_compare(self) -> bool:
         """Whether ``mode=semantic`` of a caller counts, also where ``match = "exact"``."""
         return "mode" in self.http.allow_directives
+
+    @property
+    def compares(self) -> bool:
+        """Whether texts are compared anywhere: for some route, or for a caller who asks for it."""
+        matches = (self.cache.match, *(route.match for route in self.routes))
+        return "semantic" in matches or self.lets_callers_compare
 
     def policies(self, embedder: Embedder | None) -> Policies:
         """Return every policy, resolved once. ``embedder`` and errors: see ``policy``."""

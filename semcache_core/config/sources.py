@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.authoring.suggest import did_you_mean, listed
+from semcache_core.authoring.suggest import did_you_mean, listed, nearest
 from semcache_core.config.convert import Variable
 from semcache_core.config.problems import Problems
 from semcache_core.errors import ConfigError
@@ -21,6 +21,9 @@ from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Secr
 FILE_NAME = "semcache.toml"
 FILE_VARIABLE = "SEMCACHE_CONFIG"
 PREFIX = "SEMCACHE_"
+DEBUG_TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
+OTHER_VARIABLES = (FILE_VARIABLE, DEBUG_TOKEN_VARIABLE)
+"""Variables that mean something and set no option."""
 
 CORE_TABLES: dict[str, type[msgspec.Struct]] = {"semcache": CacheOptions, "http": HttpOptions, "limits": LimitOptions}
 COMPONENT_TABLES = ("embedder", "vector_store", "response_store")
@@ -41,6 +44,8 @@ class Sources:
     origins: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     """The key paths whose value is not to be shown."""
+    notices: list[str] = field(default_factory=list)
+    """What was found and counts for nothing."""
 
     def place_of(self, path: str) -> str:
         """Return where the value at ``path`` was set."""
@@ -75,6 +80,8 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: is a folder; name the TOML file in it, as in {path / FILE_NAME}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -137,7 +144,36 @@ def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
             if secret:
                 sources.hidden.add(f"{table}.{key}")
     problems.raise_any()
+    sources.notices.extend(
+        _meaningless(environ, named={origin.removeprefix("$") for origin in sources.origins.values()})
+    )
     return replace(sources, tables=tables)
+
+
+def _meaningless(environ: Mapping[str, str], *, named: Collection[str]) -> Iterator[str]:
+    """Tell of variables that look like settings of the cache and are none. ``named``: those that the file refers to."""
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and "__" not in variable and variable not in (*named, *OTHER_VARIABLES):
+            meant = _meant(variable)
+            hint = f"; did you mean {meant}?" if meant else f"; settings are written {PREFIX}<TABLE>__<KEY>"
+            yield f"the environment variable {variable} means nothing{hint}"
+
+
+def _meant(variable: str) -> str | None:
+    """Return the variable that was probably meant: the table left out, one underscore for two, or a slip."""
+    said = variable.removeprefix(PREFIX).lower()
+    paths = [
+        (table, option.encode_name) for table, kind in CORE_TABLES.items() for option in msgspec.structs.fields(kind)
+    ]
+    paths += [(table, "use") for table in COMPONENT_TABLES]
+    names = {f"{table}_{key}": f"{PREFIX}{table}__{key}".upper() for table, key in paths}
+    bare = {key: names[f"{table}_{key}"] for table, key in reversed(paths)}
+    for table in COMPONENT_TABLES:
+        if said.startswith(f"{table}_"):
+            return f"{PREFIX}{table}__{said.removeprefix(f'{table}_')}".upper()
+    known = {**names, **bare, **{name.removeprefix(PREFIX).lower(): name for name in OTHER_VARIABLES}}
+    near = nearest(said, known)
+    return None if near is None else known[near]
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

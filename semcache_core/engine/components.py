@@ -20,7 +20,7 @@ from semcache_core.protocols import (
     Verifier,
 )
 from semcache_core.settings import LimitOptions
-from semcache_core.types import Query, Record
+from semcache_core.types import EntryView, Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class OpenComponents:
     tellers: Sequence[SupportsNotices]
     """Stores that may have something to tell while they run, too."""
     verifiers: Sequence[Verifier] = ()
-    vetoes: Sequence[Callable[[Query, Record], object]] = field(default=())
+    vetoes: Sequence[Callable[[Query, EntryView], object]] = field(default=())
     """Implementations of ``semcache_may_store``."""
 
     @classmethod
@@ -49,7 +49,7 @@ class OpenComponents:
         vectors: VectorStore,
         responses: ResponseStore,
         verifiers: Sequence[Verifier] = (),
-        vetoes: Sequence[Callable[[Query, Record], object]] = (),
+        vetoes: Sequence[Callable[[Query, EntryView], object]] = (),
     ) -> OpenComponents:
         """Look for the extra powers of opened components and return them all."""
         stamped = responses if isinstance(responses, SupportsInvalidation) else InvalidationByEntries(responses)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from semcache_core.reasons import Code, OwnCode
 from semcache_core.settings import Duration, Policy
 from semcache_core.types import Accept, Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
 
@@ -57,7 +58,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     """hit, stale (serve, but a refresh is due), or miss."""
-    reason: str
+    reason: Code
     source: Source | None = None
     similarity: float | None = None
     entry_id: bytes | None = None
@@ -93,7 +94,7 @@ class CandidateBar:
 
     def __init__(self, threshold: float) -> None:
         self._threshold = self._bar = threshold
-        self.reason = "below-threshold"
+        self.reason: Code = "below-threshold"
 
     def reaches(self, similarity: float) -> bool:
         """Say whether a candidate this near may be considered."""
@@ -103,12 +104,12 @@ class CandidateBar:
         """Say whether a costly verifier is worth asking."""
         return similarity < self._threshold + JUDGED_ABOVE
 
-    def turned_down(self, reason: str) -> None:
+    def turned_down(self, reason: Code) -> None:
         """Note that a candidate was rejected."""
         self.reason = reason
         self._bar = self._threshold + AFTER_REJECT
 
-    def passed_over(self, reason: str) -> None:
+    def passed_over(self, reason: Code) -> None:
         """Note that a candidate was not fit to serve, which says nothing about the next one."""
         self.reason = reason
 
@@ -121,10 +122,10 @@ class CandidateBar:
             if self.reaches(similarity):
                 return similarity
         if isinstance(verdict, Reject) and verdict.certain:
-            self.passed_over(verdict.reason)
+            self.passed_over(OwnCode(verdict.reason))
             return -1.0
         # Whatever is no verdict at all rejects too: a judge that says None has not accepted.
-        self.turned_down(verdict.reason if isinstance(verdict, (Penalty, Reject)) else "verifier-error")
+        self.turned_down(OwnCode(verdict.reason) if isinstance(verdict, (Penalty, Reject)) else "verifier-error")
         return -1.0
 
 

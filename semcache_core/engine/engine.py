@@ -20,15 +20,17 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
-from semcache_core.engine.semantic import Asked, SemanticSearch
+from semcache_core.engine.payloads import value_of
+from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.writes import Job, Writes
 from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import own_tags, partition_tag, tag_digest, veto_id
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
+from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
-from semcache_core.types import Address, Query, Record, Stored, Vector
+from semcache_core.types import Address, EntryView, Query, Record, Stored, Vector
 
 _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
@@ -129,12 +131,13 @@ class Engine:
         policy: Policy,
         directives: Directives = _PLAIN,
         known: Found | None = None,
+        trail: list[Considered] | None = None,
     ) -> Found:
         """Return what answers a request: its own answer, or one that was given to the same question in other words.
 
         ``read`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
-        ``find_nowait`` has just returned. Never raises for anything that fails behind the cache; raises what ``read``
-        does.
+        ``find_nowait`` has just returned. ``trail`` takes each entry that the search considers, in order. Never raises
+        for anything that fails behind the cache; raises what ``read`` does.
         """
         found = known or self.find_nowait(address, policy=policy, directives=directives, now=self.clock())
         spent = 0.0
@@ -149,13 +152,20 @@ class Engine:
             return found
         why_not = self._why_not_near(asked, policy, directives)
         if why_not is None:
-            return await self._search(asked, found, policy=policy, directives=directives, spent=spent)
+            return await self._search(asked, found, policy=policy, directives=directives, spent=spent, trail=trail)
         if why_not == EXACT_MODE or found.reason != "absent":
             return found
         return msgspec.structs.replace(found, reason=why_not)
 
     async def _search(
-        self, query: Query, missed: Found, *, policy: Policy, directives: Directives, spent: float
+        self,
+        query: Query,
+        missed: Found,
+        *,
+        policy: Policy,
+        directives: Directives,
+        spent: float,
+        trail: list[Considered] | None,
     ) -> Found:
         """Look for an answer given to the same question in other words; ``missed`` is the exact look-up's miss.
 
@@ -163,7 +173,7 @@ class Engine:
         """
         semantic = cast("SemanticSearch", self._semantic)
         try:
-            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock())
+            asked = Asked(query=query, policy=policy, directives=directives, now=self.clock(), trail=trail)
             found = await within(semantic.find(asked), max(0.0, self.limits.lookup_deadline - spent))
         except TimeoutError as error:
             self.observatory.fault("lookup", error)
@@ -192,7 +202,7 @@ class Engine:
             record, now=now, invalidated_at=stored.invalidated_at, policy=policy, directives=directives, source="exact"
         )
 
-    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> str | None:
+    def _why_not_near(self, query: Query, policy: Policy, directives: Directives) -> Code | None:
         if self._semantic is None or policy.match == "exact" or directives.exact_only:
             return EXACT_MODE
         nearby = query.nearby
@@ -249,7 +259,7 @@ class Engine:
         if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
             return _INVALIDATED
-        if self.parts.vetoes and not self._may_store(query, record):
+        if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
         if refreshes:
@@ -287,15 +297,14 @@ class Engine:
             return True
         return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
 
-    def _may_store(self, query: Query, record: Record) -> bool:
-        for may_store in self.parts.vetoes:
-            try:
-                if may_store(query, record) is False:
-                    return False
-            except Exception as error:  # noqa: BLE001  the edge to plugin code: what nobody could judge is not stored
-                self.observatory.fault("may-store", error)
-                return False
-        return True
+    def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
+        try:
+            value = value_of(record.kind, record.payload)
+            entry = EntryView(text=query.text, kind=record.kind, value=value, tokens=record.tokens, tags=tuple(tags))
+            return all(may_store(query, entry) is not False for may_store in self.parts.vetoes)
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: what could not be judged is not stored
+            self.observatory.fault("may-store", error)
+            return False
 
     # -- forgetting -----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from semcache_core.engine.decide import is_dead
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
+from semcache_core.reasons import Code
 
 _SWEEP_EVERY = 60.0
 
@@ -73,7 +74,7 @@ class Maintenance:
         """
         self.spawn(self._buried(ids, now=now))
 
-    def unreadable(self, entry_id: bytes, error: record_codec.NewerVersion | record_codec.Undecodable) -> str:
+    def unreadable(self, entry_id: bytes, error: record_codec.NewerVersion | record_codec.Undecodable) -> Code:
         """Take note of an entry that does not decode and return the reason code of the miss."""
         if isinstance(error, record_codec.NewerVersion):
             return "newer-version"

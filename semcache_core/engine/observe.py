@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Self
 
 import msgspec
@@ -12,9 +13,11 @@ import msgspec
 from semcache_core.engine.decide import Found
 from semcache_core.keys.digests import members_of
 from semcache_core.protocols import SupportsNotices
+from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 from semcache_core.types import Address, Decision, Event, Fault, Notice, Query
 
+_COARSE = (0, 50, 60, 70)
 _TEXTS_WATCHED = 4096
 _TOLD_AGAIN = 60.0
 """Seconds before the operator's log is told of another failure of the same stage."""
@@ -44,6 +47,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that upstream would have counted."""
     milliseconds_saved: float
     """Time that upstream took for the answers, less that of the look-ups."""
+    similarities: dict[str, int]
+    """How near the nearest entry was where the cache searched, hits and misses: how often, by the lower end of the
+    bucket, nearest last. Steps of 0.01 from 0.80 on, where thresholds lie; coarse ones below.
+    """
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""
 
@@ -61,6 +68,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             observer_errors=0,
             tokens_saved=0,
             milliseconds_saved=0.0,
+            similarities={},
             splits={},
         )
 
@@ -129,6 +137,7 @@ class Observatory:
         self._errors: Counter[str] = Counter()
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
+        self._similarities = [0] * 101
 
     def conclude(
         self, found: Found, address: Address, *, policy: Policy, started: float, observed: bool = False
@@ -142,6 +151,10 @@ class Observatory:
                 self.splits.watch(address)
         else:
             self._hits[source] += 1
+        if found.similarity is not None and source != "exact":
+            # In hundredths. A similarity is a float32, so 0.93 may have come out a little lower.
+            self._similarities[min(100, int(found.similarity * 100 + 1e-4))] += 1
+        if record is not None:
             if found.outcome == "stale":
                 self._stale += 1
             if record.tokens:
@@ -166,7 +179,7 @@ class Observatory:
                 )
             )
 
-    def bypassed(self, reason: str, *, policy: Policy, started: float, namespace: str) -> None:
+    def bypassed(self, reason: Code, *, policy: Policy, started: float, namespace: str) -> None:
         """Count and tell that a request was recognised and refused."""
         self._bypasses[reason] += 1
         if self.is_heard:
@@ -182,7 +195,7 @@ class Observatory:
                 )
             )
 
-    def count_unstored(self, reason: str) -> None:
+    def count_unstored(self, reason: Code) -> None:
         """Count an answer that may not be stored."""
         self._unstored[reason] += 1
 
@@ -227,5 +240,13 @@ class Observatory:
             observer_errors=self._observer_errors,
             tokens_saved=self._tokens,
             milliseconds_saved=self._seconds * 1000,
+            similarities=_in_buckets(self._similarities),
             splits=dict(self.splits.counts.most_common(10)),
         )
+
+
+def _in_buckets(hundredths: Sequence[int]) -> dict[str, int]:
+    """Sum up what was counted for each hundredth, without the empty buckets."""
+    ends = [*_COARSE, *range(80, 101), 101]
+    counts = {f"{start / 100:.2f}": sum(hundredths[start:end]) for start, end in pairwise(ends)}
+    return {start: count for start, count in counts.items() if count}

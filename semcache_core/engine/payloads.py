@@ -6,18 +6,26 @@ import math
 
 import msgspec
 
+from semcache_core.protocols import Answer
+from semcache_core.reasons import Code
+
 _MOST_DEPTH = 128
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
-NOT_JSON = "not-json"
+NOT_JSON: Code = "not-json"
 """Reason code of a value that would not come back equal."""
 
 
 class NotStorable(Exception):
-    """The answer may not be stored: its text is the reason code."""
+    """The answer may not be stored, and ``reason`` says why. ``not-json``: it would not come back equal."""
+
+    def __init__(self, reason: Code) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def pack(value: object) -> tuple[str, bytes]:
@@ -46,6 +54,11 @@ def offender(value: object) -> object:
     """Return the part of ``value`` because of which it cannot be packed: a member deep inside, or the value itself."""
     parts = value if type(value) is list else [*value, *value.values()] if type(value) is dict else ()
     return next((offender(part) for part in parts if not _is_plain(part, 0)), value)
+
+
+def value_of(kind: str, payload: bytes) -> object:
+    """Return what a payload holds: the value that was packed, or the answer of an HTTP protocol."""
+    return _decode_answer(payload) if kind == "http" else unpack(kind, payload)
 
 
 def _is_plain(value: object, depth: int) -> bool:

@@ -15,17 +15,33 @@ from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.writes import Job, Writes
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 from semcache_core.keys.digests import veto_id
+from semcache_core.reasons import Code
 from semcache_core.settings import Policy
-from semcache_core.types import Match, Query, Record, Stored, Struct, Vector
+from semcache_core.types import Match, Query, Record, Stored, Struct, Vector, Verdict
 
 NEIGHBOURS = 5
 """How many candidates a search returns: a verifier may turn the first ones down."""
+FLOOR = 0.0
+"""Where a search ends. Below every threshold, so that a miss knows how near the nearest entry was; what is below the
+threshold is neither read nor served.
+"""
 MOST_WAITING = 64
 """How many of a scope's waiting writes are compared, the newest ones: more wait only where a store is in trouble."""
 
 _similarity = attrgetter("similarity")
 _LARGEST_COSINE = 1.01
 """A similarity beyond it is no cosine, even of vectors kept in half precision."""
+
+
+class Considered(Struct, frozen=True, kw_only=True):
+    """One entry that a search found, and what came of it."""
+
+    entry_id: bytes
+    similarity: float
+    reason: Code | None
+    """Why it does not answer; None: it does."""
+    verdicts: tuple[tuple[str, Verdict], ...] = ()
+    """What each verifier said that was asked, by the verifier's name."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -35,6 +51,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     policy: Policy
     directives: Directives
     now: float
+    trail: list[Considered] | None = None
+    """Where each entry that is considered is noted, in order; None: nobody asks."""
 
     @property
     def threshold(self) -> float:
@@ -86,25 +104,24 @@ class SemanticSearch:
 
     async def _ranked(self, asked: Asked, vector: Vector) -> Sequence[Match]:
         """Search the store and the answers that wait to be written: in their own process these are visible."""
-        threshold, scope = asked.threshold, asked.query.nearby.store_scope
+        scope = asked.query.nearby.store_scope
         found = await self._dependencies.vectors.call(
-            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=threshold, now=asked.now)
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now)
         )
         waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:
-            found = await self._among(waiting[-MOST_WAITING:], found, vector=vector, threshold=threshold)
-        # A store that takes distances, percentages or NaN for similarities finds nothing, instead of everything.
-        cosines = [match for match in found if threshold <= match.similarity <= _LARGEST_COSINE]
+            found = await self._among(waiting[-MOST_WAITING:], found, vector=vector)
+        # A store that takes percentages or NaN for similarities finds nothing, instead of everything.
+        cosines = [match for match in found if FLOOR <= match.similarity <= _LARGEST_COSINE]
         return sorted(cosines, key=_similarity, reverse=True)[:NEIGHBOURS] if len(cosines) > 1 else cosines
 
-    async def _among(
-        self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector, threshold: float
-    ) -> Sequence[Match]:
+    async def _among(self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector) -> Sequence[Match]:
         """Return what was found and what waits to be written, in which an entry may be found in both."""
         matches = {match.id: match for match in found}
         for job in waiting:
             other = await self._writes.vector_of(job)
-            if other is not None and (similarity := max(0.0, float(vector @ other))) >= threshold:
+            if other is not None:
+                similarity = max(0.0, float(vector @ other))
                 matches[job.entry_id] = Match(id=job.entry_id, similarity=similarity)
         return tuple(matches.values())
 
@@ -112,35 +129,49 @@ class SemanticSearch:
         if not ranked:
             return Found(outcome="miss", reason="below-threshold")
         ladder = CandidateBar(asked.threshold)
+        near = [match for match in ranked if ladder.reaches(match.similarity)]
         # Behind a network all candidates are read in one trip; here one at a time, as the first one mostly answers.
-        trips = [ranked] if self._parts.get_nowait is None else [[match] for match in ranked]
+        trips = [near] if near and self._parts.get_nowait is None else [[match] for match in near]
+        found = None
         for trip in trips:
             if not ladder.reaches(trip[0].similarity):
                 break
             found = await self._first_fit(asked, await self._candidates(asked, trip), ladder)
             if found is not None:
-                return found
+                break
+        if asked.trail is not None:
+            _note_rest(asked.trail, ranked)
+        if found is not None:
+            return found
         return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
 
     async def _first_fit(self, asked: Asked, candidates: Sequence[Candidate], ladder: CandidateBar) -> Found | None:
         for candidate in candidates:
             if not ladder.reaches(candidate.similarity):
                 break
+            answer: Found | None = None
+            verdicts: list[tuple[str, Verdict]] = []
             if candidate.vetoed:
                 ladder.turned_down("vetoed")
-                continue
-            found = serves(
-                candidate.record,
-                now=asked.now,
-                invalidated_at=candidate.invalidated_at,
-                policy=asked.policy,
-                directives=asked.directives,
-                source="semantic",
-            )
-            if found.record is None:
-                ladder.passed_over(found.reason)
-            elif await self._is_verified(asked.query.nearby.text, candidate, ladder):
-                return msgspec.structs.replace(found, entry_id=candidate.entry_id, similarity=candidate.similarity)
+            else:
+                found = serves(
+                    candidate.record,
+                    now=asked.now,
+                    invalidated_at=candidate.invalidated_at,
+                    policy=asked.policy,
+                    directives=asked.directives,
+                    source="semantic",
+                )
+                if found.record is None:
+                    ladder.passed_over(found.reason)
+                elif await self._is_verified(asked.query.nearby.text, candidate, ladder, verdicts):
+                    answer = msgspec.structs.replace(
+                        found, entry_id=candidate.entry_id, similarity=candidate.similarity
+                    )
+            if asked.trail is not None:
+                asked.trail.append(_considered(candidate, None if answer is not None else ladder.reason, verdicts))
+            if answer is not None:
+                return answer
         return None
 
     async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
@@ -188,8 +219,10 @@ class SemanticSearch:
             self._maintenance.unreadable(entry_id, error)
             return None
 
-    async def _is_verified(self, text: str, candidate: Candidate, ladder: CandidateBar) -> bool:
-        """Ask every verifier in turn; a verifier that fails or takes too long rejects."""
+    async def _is_verified(
+        self, text: str, candidate: Candidate, ladder: CandidateBar, verdicts: list[tuple[str, Verdict]]
+    ) -> bool:
+        """Ask every verifier in turn, and note what each says; one that fails or takes too long rejects."""
         similarity = candidate.similarity
         for verifier in self._parts.verifiers:
             if verifier.costly and not ladder.is_doubtful(similarity):
@@ -201,7 +234,24 @@ class SemanticSearch:
                 self._maintenance.fault("verify", error)
                 ladder.turned_down("verifier-error")
                 return False
+            verdicts.append((type(verifier).__name__, verdict))
             similarity = ladder.weigh(verdict, similarity)
             if similarity < 0:
                 return False
         return True
+
+
+def _considered(candidate: Candidate, reason: Code | None, verdicts: Sequence[tuple[str, Verdict]]) -> Considered:
+    return Considered(
+        entry_id=candidate.entry_id, similarity=candidate.similarity, reason=reason, verdicts=tuple(verdicts)
+    )
+
+
+def _note_rest(trail: list[Considered], ranked: Sequence[Match]) -> None:
+    """Note what was not read, or was of another scope: too far, or too far after a reject."""
+    noted = {each.entry_id for each in trail}
+    trail += [
+        Considered(entry_id=match.id, similarity=match.similarity, reason="below-threshold")
+        for match in ranked
+        if match.id not in noted
+    ]

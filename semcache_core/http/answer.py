@@ -29,6 +29,7 @@ from semcache_core.http.recording import Kept, Recording, Shared
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
+from semcache_core.reasons import Code
 from semcache_core.types import Entity, Key, Query
 
 SentHeaders = list[tuple[Any, Any]]
@@ -134,7 +135,7 @@ class UpstreamAnswer(Entity):
             self._give_up(error)
         missed = self.missed
         sent += (
-            status.observed()
+            status.observed(missed.found, shown=missed.request.profile.disclosure)
             if missed.is_withheld
             else status.missed(missed.found, shown=missed.request.profile.disclosure)
         )
@@ -172,7 +173,7 @@ class UpstreamAnswer(Entity):
                 self._engine.flights.mark_hit_for_miss(self.missed.flight_key)
         flight.complete()
 
-    def decline(self, reason: str) -> None:
+    def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
         if self._recording is not None:
             self._recording.refuse(reason)
@@ -252,7 +253,7 @@ class UpstreamAnswer(Entity):
         self._engine.write_later(job)
         return False
 
-    def _unstored(self, reason: str) -> None:
+    def _unstored(self, reason: Code) -> None:
         """Record no more, and count why nothing is stored: what was found first, else ``reason``."""
         recording, self._recording = self._recording, None
         if recording is not None:

@@ -58,6 +58,8 @@ class DriverContext:
             # What the configuration itself says of identity was told when the cache opened.
             for message in self.keys.notices():
                 runtime.engine.observatory.notice("configuration", message)
+        for message in deployment.notices(runtime.extractors):
+            runtime.engine.observatory.notice("configuration", message)
         # Its own: two drivers may tell callers apart in two ways.
         self.aliases: FifoCache[KnownRequest | Bypass] = FifoCache(runtime.config.limits.alias_cache)
         self.profiles: FifoCache[RequestProfile] = FifoCache(_PROFILES_KEPT)

@@ -26,6 +26,7 @@ from semcache_core.http.recording import Shared
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest, RequestHead, identify
 from semcache_core.http.route import Route
+from semcache_core.reasons import Code
 from semcache_core.types import Bypass, Entity, Headers, Key
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
@@ -214,7 +215,7 @@ class Exchange(Entity):
         self._answer = UpstreamAnswer.led(missed, flight)
         return Forward(self._answer, rules.REQUEST_STRIPPED if missed.request.profile.addressed else _NOTHING)
 
-    def _bypass(self, reason: str) -> Pass:
+    def _bypass(self, reason: Code) -> Pass:
         context = self.context
         context.engine.observatory.bypassed(
             reason, policy=self.route.policy, started=self.started, namespace=context.namespace
@@ -230,8 +231,8 @@ class Exchange(Entity):
 
     def _framed(self, request: CacheableRequest, found: Found) -> tuple[Replay | None, Found]:
         """Return the entry as this caller gets it; where it does not fit this caller, the decision becomes a miss."""
-        engine = self.context.engine
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
+        engine, is_semantic = self.context.engine, found.source == "semantic"
+        fresh_id = secrets.token_hex(12) if is_semantic else ""
         try:
             replay = replayed(request, found, now=self.started, fresh_id=fresh_id)
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
@@ -241,7 +242,9 @@ class Exchange(Entity):
             return replay, found
         if replay == "undecodable":
             engine.spawn(engine.maintenance.forget(found.entry_id or request.known.address.entry_id))
-        return None, Found(outcome="miss", reason=replay, vector=found.vector)
+        return None, Found(
+            outcome="miss", reason=replay, vector=found.vector, similarity=found.similarity if is_semantic else None
+        )
 
 
 async def _pieces(items: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:

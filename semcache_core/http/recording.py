@@ -16,6 +16,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
+from semcache_core.reasons import Code
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Key, Query, Record
 
@@ -88,7 +89,7 @@ class Recording(Entity):
             self.is_whole = self._marked is not None and self._marked.done
         return content
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: Code) -> None:
         """Stop recording: the answer is too large, or came in a way that cannot be recorded."""
         self.refused = Refused(reason, complete=False)
         self.is_whole = False

@@ -11,6 +11,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import Answer, Framing
+from semcache_core.reasons import Code
 
 _PIECE = 16 * 1024
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
@@ -32,7 +33,7 @@ def replayed(
     fresh_id: str = "",
     stands_in: bool = False,
     upstream_status: int | None = None,
-) -> Replay | str:
+) -> Replay | Code:
     """Return the found entry framed for this caller, or a reason code why it does not fit.
 
     ``fresh_id``: random text for a semantic hit. ``stands_in``: for a failing upstream (stale-if-error), which said

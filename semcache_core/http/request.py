@@ -171,7 +171,7 @@ def _first_read(
 def _disclosure(context: DriverContext, headers: Headers) -> status.Disclosure:
     if not context.shared and context.debug_token is None:
         return _PLAIN
-    return status.Disclosure(times=not context.shared, matched=status.may_debug(headers, context.debug_token))
+    return status.Disclosure(of_others=not context.shared, matched=status.may_debug(headers, context.debug_token))
 
 
 def _extract(profile: RequestProfile, head: RequestHead, body: bytes) -> Key | Bypass | None:

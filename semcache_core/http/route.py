@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import msgspec
 
 from semcache_core.protocols import KeyExtractor, SupportsAnswers
@@ -22,6 +24,18 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """Further path suffixes for the extractors that take paths: ``json``, for one."""
     methods: tuple[str, ...] = ("POST",)
     """The methods it claims there."""
+
+    def notices(self, extractors: Collection[str]) -> Iterator[str]:
+        """Yield what an operator should know about ``paths`` and ``methods``; ``extractors`` are those in use."""
+        if self.paths and "json" not in extractors:
+            yield "paths= has no effect: the key extractor 'json', which reads it, is not in key_extractors.use"
+        elif self.paths:
+            yield (
+                f"paths= names endings: whatever ends in {' or '.join(map(repr, self.paths))} is looked up, "
+                f"also a longer path such as {'/api' + self.paths[0]!r}"
+            )
+        elif self.methods != ("POST",):
+            yield "methods= has no effect without paths="
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

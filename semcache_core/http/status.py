@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import hmac
+import re
+from functools import lru_cache
 from math import floor
 from urllib.parse import quote
 
 import msgspec
 
 from semcache_core.engine.decide import Found
+from semcache_core.reasons import Code
 from semcache_core.types import Headers
 
 PRIVATE = (b"cache-control", b"private, no-store")
 """What an LLM answer that did not come from upstream for this very caller says to caches behind us."""
 
 _NAME = b"cache-status"
+_TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _BYPASS_MARK = (b"x-cache", b"BYPASS")
 _MISS_MARK = (b"x-cache", b"MISS")
 _HIT_MARK = (b"x-cache", b"HIT")
 _STALE_MARK = (b"x-cache", b"STALE")
-_MISS: Headers = ((_NAME, b"semcache; fwd=miss"), _MISS_MARK)
+_BARE_MISS: Headers = ((_NAME, b"semcache; fwd=miss"), _MISS_MARK)
 _COLLAPSED: Headers = ((_NAME, b"semcache; fwd=miss; collapsed"), _MISS_MARK)
 _OBSERVED: Headers = ((_NAME, b"semcache; fwd=miss; detail=observe"), _MISS_MARK)
 
 
 class Disclosure(msgspec.Struct, frozen=True):
-    """What a caller may be told. In shared partitions neither age nor ttl: they tell when somebody else asked."""
+    """What a caller may be told. In shared partitions neither age, ttl nor why it is a miss: they tell what others
+    asked, and when.
+    """
 
-    times: bool = True
+    of_others: bool = True
+    """False in shared partitions."""
     matched: bool = False
     """Similarity and matched text: an oracle for other callers' prompts, so only with the debug right."""
 
@@ -35,11 +42,10 @@ class Disclosure(msgspec.Struct, frozen=True):
 def missed(found: Found, *, shown: Disclosure) -> Headers:
     """Return the fields of an answer that came from upstream after a look-up that found nothing to serve.
 
-    With the debug right they say why, and how near the nearest entry was.
+    With the debug right they say how near the nearest entry was, too.
     """
-    if not shown.matched:
-        return _MISS
-    return (*_MISS, (b"semcache-reason", found.reason.encode()), *_nearness(found))
+    fields = _miss(found.reason) if shown.of_others else _BARE_MISS
+    return (*fields, *_searched(found)) if shown.matched else fields
 
 
 def collapsed() -> Headers:
@@ -47,9 +53,9 @@ def collapsed() -> Headers:
     return _COLLAPSED
 
 
-def observed() -> Headers:
+def observed(found: Found, *, shown: Disclosure) -> Headers:
     """Return the fields of an answer that the cache could have given, under ``mode = "observe"``."""
-    return _OBSERVED
+    return (*_OBSERVED, *_searched(found)) if shown.matched else _OBSERVED
 
 
 def bypassed(reason: str) -> Headers:
@@ -76,15 +82,14 @@ def hit(found: Found, *, handle: bytes, shown: Disclosure) -> list[tuple[bytes, 
     told = b"semcache; hit"
     mark = _STALE_MARK if found.outcome == "stale" else _HIT_MARK
     entry = (b"semcache-entry", handle)
-    if record is None or not shown.times:
+    if record is None or not shown.of_others:
         fields = [mark, entry]
     else:
         if record.expires_at is not None:
             # 0.4 s past expiry is -1, not 0: a stale answer never looks fresh.
             told = b"semcache; hit; ttl=%d" % floor(record.expires_at - now)
         fields = [mark, (b"age", b"%d" % int(record.age(now))), entry]
-    if found.source == "semantic":
-        told += b"; detail=semantic"
+    told += b"; detail=semantic" if found.source == "semantic" else b"; detail=exact"
     if shown.matched:
         fields += _matched(found)
     return [(_NAME, told), *fields]
@@ -99,19 +104,28 @@ def may_debug(headers: Headers, token: str | None) -> bool:
 
 
 def _age(age: float, shown: Disclosure) -> Headers:
-    return ((b"age", b"%d" % int(age)),) if shown.times else ()
+    return ((b"age", b"%d" % int(age)),) if shown.of_others else ()
 
 
 def _matched(found: Found) -> Headers:
-    fields: Headers = ((b"semcache-reason", found.reason.encode()), *_nearness(found))
+    fields = _searched(found)
     if found.record is not None and found.record.text:
         # Percent-encoded: a header value holds no line feeds and no non-ASCII text.
         fields += ((b"semcache-matched", _quoted(found.record.text)),)
     return fields
 
 
-def _nearness(found: Found) -> Headers:
-    return () if found.similarity is None else ((b"semcache-similarity", b"%.4f" % found.similarity),)
+def _searched(found: Found) -> Headers:
+    reason = (b"semcache-reason", found.reason.encode())
+    return (reason,) if found.similarity is None else (reason, (b"semcache-similarity", b"%.4f" % found.similarity))
+
+
+@lru_cache(maxsize=256)
+def _miss(reason: Code) -> Headers:
+    # A verifier may say anything; what is no token does not go into a header.
+    if not _TOKEN.fullmatch(reason):
+        return _BARE_MISS
+    return ((_NAME, b"semcache; fwd=miss; detail=" + reason.encode()), _MISS_MARK)
 
 
 def _quoted(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -68,6 +68,12 @@ _NO_IDENTITY = Bypass(reason="no-identity")
 _EXPIRED = Bypass(reason="expired-credential")
 _PATH = Bypass(reason="path-form")
 
+_WHY_NOT_IGNORED = {
+    Role.BYPASS: "a request with it bypasses the cache",
+    Role.HOST: "it says where a request goes, so it always counts",
+    Role.READ: "the cache itself reads it",
+}
+
 LONGEST_PATH = 1024
 """Bytes of a path that is remembered: callers choose paths, and servers take long ones."""
 
@@ -99,6 +105,8 @@ class IdentityRule:
         self._expiries = Expiries()
         self._replaced = identity != "default"
         cookies, add, ignore = bool(options.cookies), options.identity_add, options.ignore_headers
+        self._ignore = tuple(ignore)
+        self._overruled = by_application and (options.identity != "default" or options.jwt is not None)
         self._plain = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=False)
         self._negotiated = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=True)
         if self._tokens is not None and self._plain.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
@@ -109,11 +117,22 @@ class IdentityRule:
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about this rule."""
+        told = []
         if self._replaced:
-            return ("the default identity is replaced: credentials that are not named no longer keep callers apart",)
-        if self._cookies:
-            return ("http.cookies replaces the default: cookies that are not named no longer keep callers apart",)
-        return ()
+            told.append("the default identity is replaced: credentials that are not named no longer keep callers apart")
+        elif self._cookies:
+            told.append("http.cookies replaces the default: cookies that are not named no longer keep callers apart")
+        if self._overruled:
+            told.append("http.identity and http.jwt have no effect: the application itself says who asks")
+        told += [f"http.ignore_headers: {name!r} has no effect: {why}" for name, why in self._not_ignored()]
+        return tuple(told)
+
+    def _not_ignored(self) -> Iterator[tuple[str, str]]:
+        """Yield the headers that are to be ignored and are not, and why."""
+        for name in self._ignore:
+            role = Role.IGNORED if name.endswith("*") else self._negotiated.of(name.strip().lower().encode("latin-1"))
+            if role not in (Role.IGNORED, Role.KEYED):
+                yield name, _WHY_NOT_IGNORED.get(role, "it says who asks, so it always counts")
 
     def canonical_head(
         self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, traits: Traits

@@ -7,11 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 
 __all__ = ["EXACT_MODE", "exact_only_reason", "fold", "split_after"]
 
-EXACT_MODE = "exact-mode"
+EXACT_MODE: Code = "exact-mode"
 """Why no text at all is compared: ``match = "exact"``, or there is no embedder. Nothing is read for it, and no text is
 stored.
 """
@@ -58,7 +59,7 @@ def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...
     return (), "\n".join(slot)
 
 
-def exact_only_reason(text: str, policy: Policy) -> str | None:
+def exact_only_reason(text: str, policy: Policy) -> Code | None:
     """Return why ``text`` (folded) may only be answered by an equal request, or None: its meaning may be compared.
 
     ``empty-text``; ``long-text``: one vector says too little about more than ``max_words`` words; ``few-words``: fewer

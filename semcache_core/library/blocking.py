@@ -14,7 +14,8 @@ from typing import Any, Protocol, Self, TypeVar, Unpack
 import msgspec
 
 from semcache_core.engine.observe import Stats
-from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon, uncached_blocking
+from semcache_core.library.calls import uncached_blocking
+from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
 from semcache_core.library.lookup import NOT_OPEN, Lookup
 from semcache_core.runtime.lifecycle import Lifecycle
 from semcache_core.settings import Duration

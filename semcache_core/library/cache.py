@@ -21,8 +21,10 @@ from semcache_core.errors import NotOpenError
 from semcache_core.keys.digests import namespace_tag, tag_digest
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.blocking import BlockingCache
-from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon, record_of, uncached, with_ttl
+from semcache_core.library.calls import uncached
+from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
 from semcache_core.library.lookup import NOT_OPEN, Lookup
+from semcache_core.library.records import record_of, with_ttl
 from semcache_core.protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.lifecycle import Lifecycle, not_open
@@ -190,8 +192,8 @@ class SemanticCache:
         engine = runtime.engine
         try:
             record = record_of(query, value, policy, born_at=engine.clock())
-        except NotStorable as reason:
-            engine.observatory.count_unstored(str(reason))
+        except NotStorable as error:
+            engine.observatory.count_unstored(error.reason)
             return False
         job = engine.job_of(query, record, policy=policy, tags=tags)
         return not isinstance(job, Refused) and await engine.write(job)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
 from semcache_core.engine.decide import Found
-from semcache_core.engine.freshness import expiry, parse_duration
-from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, pack, unpack
+from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, unpack
 from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import CacheUnavailable
 from semcache_core.keys.python import FunctionIdentity
+from semcache_core.library.calls import caught, caught_async, value_of
+from semcache_core.library.records import record_of
 from semcache_core.protocols import Refused
 from semcache_core.runtime.home import Home
 from semcache_core.settings import Duration, Policy
@@ -185,25 +184,25 @@ class Fetch:
         if not self.is_leader:
             return self.value
         try:
-            answer = _caught(call)
+            answer = caught(call)
         except BaseException as error:
             record = self._settle_blocking(self.fail(error))
             if record is None:
                 raise
             return unpack(record.kind, record.payload)
         self._settle_blocking(self.complete(answer))
-        return _value_of(answer)
+        return value_of(answer)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:
-            answer = await _caught_async(call)
+            answer = await caught_async(call)
         except BaseException as error:
             record = await self._settle(self.fail(error))
             if record is None:
                 raise
             return unpack(record.kind, record.payload)
         await self._settle(self.complete(answer))
-        return _value_of(answer)
+        return value_of(answer)
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         if await self._settle(self._takes_over()):
@@ -240,11 +239,11 @@ class Fetch:
             return None
         try:
             record = record_of(query, answer, policy, born_at=self._born_at, cost=engine.clock() - self._born_at)
-        except NotStorable as reason:
-            engine.observatory.count_unstored(str(reason))
-            if self._on_unstorable is not None and str(reason) == NOT_JSON:
+        except NotStorable as error:
+            engine.observatory.count_unstored(error.reason)
+            if self._on_unstorable is not None and error.reason == NOT_JSON:
                 self._on_unstorable(answer)
-            return Refused(str(reason))
+            return Refused(error.reason)
         found = self._found
         refused = engine.keep(
             query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"
@@ -252,76 +251,7 @@ class Fetch:
         return record if refused is None else refused
 
 
-def record_of(query: Query, value: object, policy: Policy, *, born_at: float, cost: float = 0.0) -> Record:
-    """Return ``value`` as the record of ``query``. Raises NotStorable."""
-    if policy.mode == "off":
-        raise NotStorable("off")
-    if policy.ttl == 0:
-        raise NotStorable("ttl")
-    kind, payload = pack(value)
-    nearby = query.nearby
-    return Record(
-        partition=query.partition,
-        scope=nearby.scope,
-        exact=query.exact,
-        text=nearby.text if nearby.exact_only is None else "",
-        kind=kind,
-        payload=payload,
-        born_at=born_at,
-        expires_at=expiry(born_at, policy.ttl, jitter=policy.jitter, draw=random.random()),  # noqa: S311  no secret
-        exact_only=nearby.exact_only is not None,
-        cost=cost,
-        fields=nearby.fields,
-    )
-
-
-def with_ttl(policy: Policy, ttl: str | Duration | msgspec.UnsetType) -> Policy:
-    """Return the policy with a ttl of the caller's own, if there is one. Raises ValueError."""
-    if isinstance(ttl, msgspec.UnsetType):
-        return policy
-    return msgspec.structs.replace(policy, ttl=None if ttl is None else parse_duration(ttl))
-
-
 def abandon(fetch: Fetch | None) -> None:
     """End a fetch that its caller can no longer take."""
     if fetch is not None:
         fetch.abandon()
-
-
-async def uncached(call: Callable[[], Any]) -> Any:
-    """Return what ``call`` returns: there is no cache to ask."""
-    return _value_of(await _caught_async(call))
-
-
-def uncached_blocking(call: Callable[[], Any]) -> Any:
-    """Return what a plain ``call`` returns: there is no cache to ask."""
-    return _value_of(_caught(call))
-
-
-def _caught(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except DoNotCache as signal:
-        return signal
-
-
-async def _caught_async(call: Callable[[], Any]) -> Any:
-    try:
-        if inspect.iscoroutinefunction(call):
-            return await call()
-        answer = await asyncio.to_thread(_without_stop, call)
-        return await answer if inspect.isawaitable(answer) else answer
-    except DoNotCache as signal:
-        return signal
-
-
-def _without_stop(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except StopIteration as stop:
-        # No future can hold it: whoever waits would wait for ever.
-        raise RuntimeError("the call raised StopIteration") from stop
-
-
-def _value_of(answer: Any) -> Any:
-    return answer.value if isinstance(answer, DoNotCache) else answer

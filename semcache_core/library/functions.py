@@ -23,7 +23,8 @@ from semcache_core.engine.freshness import check_tags, parse_duration
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.advice import UnstorableAdvice, warn_of_namesakes
 from semcache_core.library.cache import SemanticCache
-from semcache_core.library.fetch import FetchOptions, uncached, uncached_blocking
+from semcache_core.library.calls import uncached, uncached_blocking
+from semcache_core.library.fetch import FetchOptions
 from semcache_core.settings import Duration
 
 P = ParamSpec("P")

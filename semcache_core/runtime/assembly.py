@@ -10,6 +10,8 @@ import msgspec
 
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
+from semcache_core.config.effects import without_effect
+from semcache_core.config.load import ROUTE_OPTIONS
 from semcache_core.config.model import Choice, Config
 from semcache_core.config.problems import Problems
 from semcache_core.errors import ConfigError, PluginError
@@ -25,9 +27,8 @@ from semcache_core.protocols import (
     Verifier,
 )
 from semcache_core.runtime import notices
-from semcache_core.runtime.claims import in_order, rivals
+from semcache_core.runtime.claims import without_rivals
 from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
-from semcache_core.settings import RouteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Assembly:
     def make_all(self) -> None:
         """Make what can be made; the rest is in ``problems``."""
         config = self._config
+        self.notices += [*config.notices, *without_effect(config)]
         try:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:
@@ -123,69 +125,60 @@ class Assembly:
         for choice in choices.named:
             self._make("key_extractors", choice)
         self._refuse_equal_extractors()
+        left_out: dict[str, str] = {}
         if choices.implied:
             named = self._of("key_extractors")
-            implied = self._implied_extractors({made.offer.component.name for made in named})
-            self.made += self._without_rivals(named, implied)
-        names = {made.offer.component.name for made in self._of("key_extractors")}
+            implied = self._implied_extractors({made.offer.component.name for made in named}, left_out)
+            names, rivals = without_rivals(
+                {name: made.component for name, made in implied.items()},
+                named=[made.component for made in named],
+                meant={*choices.options, *(table.extractor for table in self._config.own_tables)},
+            )
+            self.made += [implied[name] for name in names]
+            for group in rivals:
+                why = f"the key extractors {listed(group)} claim the same requests, so none of them is used"
+                left_out |= dict.fromkeys(group, f"{why}; put one into key_extractors.add")
+        self.notices += dict.fromkeys(left_out.values())
+        self._check_spoken_to(left_out)
+
+    def _check_spoken_to(self, left_out: Mapping[str, str]) -> None:
+        """Note the tables of options whose extractor is not there. One that could not be made has told so already."""
+        choices = self._config.key_extractors
+        known = {choice.use.rpartition("/")[2] for choice in choices.named}
         if choices.implied:
-            for name in choices.options.keys() - names - {made.choice.use for made in self._of("key_extractors")}:
-                hint = did_you_mean(str(name), names) or f"; in use: {listed(names)}"
-                self.problems.add(f"key_extractors.{name}", f"options of a key extractor that is not in use{hint}")
-        self._check_own_tables(names)
+            known |= {offer.component.name for offer in self._registry.offers("key_extractors")}
+        known -= left_out.keys()
+        tables = [(table.extractor, table.path) for table in self._config.own_tables]
+        if choices.implied:
+            whole_names = {choice.use for choice in choices.named}
+            tables += [(name, f"key_extractors.{name}") for name in choices.options if name not in whole_names]
+        for name, path in tables:
+            if name not in known:
+                near = did_you_mean(name, known | ROUTE_OPTIONS if path.startswith("route") else known)
+                why = left_out.get(name, f"no key extractor of this name; in use: {listed(known)}{near}")
+                self.problems.add(path, why)
 
-    def _check_own_tables(self, names: set[str]) -> None:
-        for table in self._config.own_tables:
-            if table.extractor not in names:
-                known = {*names, *RouteOptions.__struct_fields__}
-                hint = f"in use: {listed(names)}{did_you_mean(table.extractor, known)}"
-                self.problems.add(table.path, f"no key extractor of this name; {hint}")
-
-    def _implied_extractors(self, taken: set[str]) -> list[Made]:
+    def _implied_extractors(self, taken: set[str], left_out: dict[str, str]) -> dict[str, Made]:
         """Make every installed extractor whose name is not taken. One that does not work is told, and stops nobody."""
         offers: dict[str, list[Offer]] = {}
         for offer in self._registry.offers("key_extractors"):
             offers.setdefault(offer.component.name, []).append(offer)
-        implied = []
-        for name in offers.keys() - taken:
+        implied: dict[str, Made] = {}
+        for name in sorted(offers.keys() - taken):
             if len(offers[name]) > 1:
                 ways = listed(f"{offer.distribution}/{name}" for offer in offers[name])
-                self.notices.append(
-                    f"the key extractor {name!r} is installed twice, so neither is used; put one of {ways} into "
-                    "key_extractors.add"
-                )
+                why = f"the key extractor {name!r} is installed twice, so neither is used"
+                left_out[name] = f"{why}; put one of {ways} into key_extractors.add"
                 continue
-            choice = self._config.key_extractors.implied_choice(name)
             try:
-                made = self._finished("key_extractors", choice, offers[name][0])
+                made = self._finished("key_extractors", self._config.key_extractors.implied_choice(name), *offers[name])
             except PluginError as error:
-                self.notices.append(f"an installed key extractor is left out: {error}")
+                left_out[name] = f"an installed key extractor is left out: {error}"
             except ConfigError as error:
                 self.problems.note(str(error))
             else:
-                implied += [] if made is None else [made]
-        return sorted(implied, key=lambda made: made.choice.use)
-
-    def _without_rivals(self, named: list[Made], implied: list[Made]) -> list[Made]:
-        """Return the implied extractors in the order in which they are asked, less those that contradict another."""
-        chosen = [made.component for made in named]
-        free = [made for made in implied if not rivals(chosen, of=made.component)]
-        components = [made.component for made in free]
-        sound, told = [], set()
-        for component in in_order(components):
-            (made,) = (each for each in free if each.component is component)
-            against = rivals(components, of=component)
-            if not against:
-                sound.append(made)
-                continue
-            names = listed([made.choice.use, *(each.choice.use for each in free if each.component in against)])
-            if names not in told:
-                told.add(names)
-                self.notices.append(
-                    f"the key extractors {names} claim the same requests, so none of them is used; put one into "
-                    "key_extractors.add"
-                )
-        return sound
+                implied |= {} if made is None else {name: made}
+        return implied
 
     def _refuse_equal_extractors(self) -> None:
         """An extractor's name is its protocol in every partition, so one cache has one of a name."""

@@ -1,12 +1,12 @@
-"""Which key extractors a cache has where the configuration does not name them: those that claim what no other does."""
+"""Which installed key extractors a cache has where the configuration names none: those that nobody contradicts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 from semcache_core.protocols import KeyExtractor, SupportsClaims
 
-__all__ = ["in_order", "overlap", "rivals"]
+__all__ = ["overlap", "without_rivals"]
 
 
 def overlap(one: KeyExtractor, other: KeyExtractor) -> bool:
@@ -20,11 +20,26 @@ def overlap(one: KeyExtractor, other: KeyExtractor) -> bool:
     return any(other.claims(*claim) for claim in one.claimed) or any(one.claims(*claim) for claim in other.claimed)
 
 
-def rivals(extractors: Sequence[KeyExtractor], *, of: KeyExtractor) -> list[KeyExtractor]:
-    """Return those of ``extractors`` that claim requests which ``of`` claims, too."""
-    return [other for other in extractors if other is not of and overlap(of, other)]
+def without_rivals(
+    installed: Mapping[str, KeyExtractor], *, named: Collection[KeyExtractor], meant: Collection[str]
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the names of those that are in, as they are asked; and the names that contradict each other, by group.
 
-
-def in_order(extractors: Sequence[KeyExtractor]) -> list[KeyExtractor]:
-    """Return the extractors as they are asked: those whose paths are known first, each group in its order."""
-    return sorted(extractors, key=lambda extractor: not isinstance(extractor, SupportsClaims))
+    ``named`` are in already, and ``meant`` are names that the configuration speaks to: both go before the others.
+    """
+    firm = [*named, *(installed[name] for name in meant if name in installed)]
+    free = {
+        name: one
+        for name, one in installed.items()
+        if not any(overlap(one, other) for other in (named if name in meant else firm))
+    }
+    sound: list[str] = []
+    groups: list[tuple[str, ...]] = []
+    for name in sorted(free, key=lambda name: not isinstance(free[name], SupportsClaims)):
+        rivals = [other for other in free if other != name and overlap(free[name], free[other])]
+        group = tuple(sorted([name, *rivals]))
+        if not rivals:
+            sound.append(name)
+        elif group not in groups:
+            groups.append(group)
+    return sound, groups

@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import os
 import threading
-import time
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 import msgspec
 
-from semcache_core.errors import CacheUnavailable, ConfigError, PluginError, SemcacheError
+from semcache_core.errors import CacheUnavailable, ConfigError, PluginError
 from semcache_core.runtime.home import Home, LoopThread, blocks_itself, running_loop
-from semcache_core.runtime.opening import OPENING, Runtime
+from semcache_core.runtime.opening import Runtime
+from semcache_core.runtime.outage import Outage
 
 T = TypeVar("T")
 
-_log = logging.getLogger("semcache")
-
-_PAUSE = 10.0
-"""Seconds without a new try after the cache could not be opened."""
 _RETRY_PATIENCE = 1.0
 """Seconds for which the caller that tries again waits; nobody else does."""
 
@@ -46,7 +41,9 @@ class Lifecycle:
         self._opener = opener
         self.not_open = 0
         """How many requests found the cache not open."""
-        self._is_down = False
+        self._outage = Outage()
+        self._closing = 0
+        """How many closes are under way: until they are over nobody opens the same components again."""
         self._inherited: list[object] = []
         # Reentrant: a future that is done already calls back at once.
         self._lock = threading.RLock()
@@ -63,7 +60,7 @@ class Lifecycle:
         """Whether somebody entered the cache, and is going to close it."""
         self._opening: Future[Home | None] | None = None
         self._task: asyncio.Task[Home | None] | None = None
-        self._not_before = 0.0
+        self._outage.end_pause()
         self._era = object()
         """Another one after each close: an opening of an earlier era has come too late."""
 
@@ -186,11 +183,13 @@ class Lifecycle:
                 return False
             if self._home is None and self._opening is None:
                 # A thread that was to be the home, while what the cache needs was down, has nothing on it yet.
-                idle = self._let_go().thread
+                idle = self._thread
+                self._reset()
                 self._loop = get_running_loop()
             self._owned = True
         try:
             if idle is not None:
+                atexit.unregister(self.close_blocking)
                 await asyncio.to_thread(idle.stop)
             opening, _ = self._begin_opening()
             if opening is not None:
@@ -212,14 +211,14 @@ class Lifecycle:
                 return opened, None
             if self._opening is not None:
                 # One caller waits for a new try: a store that is still down must not make all of them wait.
-                return None if self._is_down else self._opening, None
-            if time.monotonic() < self._not_before:
+                return None if self._outage.is_on else self._opening, None
+            if self._closing or self._outage.pauses:
                 return None, None
-            patience = _RETRY_PATIENCE if self._is_down else None
+            patience = _RETRY_PATIENCE if self._outage.is_on else None
             try:
                 loop = self._home_loop()
             except RuntimeError as error:  # The system has no thread to give, or the interpreter is about to end.
-                self._found_down(error)
+                self._outage.began(error)
                 return None, None
             opening = self._opening = asyncio.run_coroutine_threadsafe(self._open_here(self._era), loop)
             opening.add_done_callback(self._opening_over)
@@ -247,7 +246,7 @@ class Lifecycle:
         except (ConfigError, PluginError):
             raise
         except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
-            self._found_down(error)
+            self._outage.began(error)
             return None
         with self._lock:
             if self._era is era:
@@ -255,9 +254,7 @@ class Lifecycle:
         if self._home is not home:
             await home.close()
             return None
-        if self._is_down:
-            self._is_down = False
-            _log.info("the cache is open")
+        self._outage.ended()
         return home
 
     def _opening_over(self, opening: Future[Home | None]) -> None:
@@ -265,51 +262,49 @@ class Lifecycle:
             if self._opening is opening:
                 self._opening = self._task = None
 
-    def _found_down(self, error: Exception) -> None:
-        self._not_before = time.monotonic() + _PAUSE
-        if not self._is_down:
-            self._is_down = True
-            # A library's own text may hold a password; what a component raises on purpose names the remedy.
-            text = f": {error}" if isinstance(error, SemcacheError) else _noted(error)
-            why = type(error).__name__ + text
-            _log.warning("the cache cannot be opened (%s): requests pass uncached until it can be", why)
-
     # -- closing --------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Write what waits and close every component, from any loop. Harmless twice; a later use opens anew."""
-        left = self._let_go()
-        if left.loop is get_running_loop():
-            await left.close()
-        elif left.loop is not None:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(left.close(), left.loop))
-        if left.thread is not None:
-            await asyncio.to_thread(left.thread.stop)
+        with self._let_go() as left:
+            if left.loop is get_running_loop():
+                await left.close()
+            elif left.loop is not None:
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(left.close(), left.loop))
+            if left.thread is not None:
+                await asyncio.to_thread(left.thread.stop)
 
     def close_blocking(self) -> None:
         """Do what ``close`` does from a thread. Raises WrongLoopError on the home loop."""
         if self._loop is not None and running_loop() is self._loop:
             raise blocks_itself()
-        left = self._let_go()
-        if left.loop is not None:
-            asyncio.run_coroutine_threadsafe(left.close(), left.loop).result()
-        if left.thread is not None:
-            left.thread.stop()
+        with self._let_go() as left:
+            if left.loop is not None:
+                asyncio.run_coroutine_threadsafe(left.close(), left.loop).result()
+            if left.thread is not None:
+                left.thread.stop()
 
-    def _let_go(self) -> _Left:
+    @contextmanager
+    def _let_go(self) -> Iterator[_Left]:
         with self._lock:
             self._drop_what_ended()
             left = _Left(self._home, self._loop, self._thread, self._opening, self._task)
             self._reset()
+            self._closing += 1
         if left.thread is not None:
             atexit.unregister(self.close_blocking)
-        return left
+        try:
+            yield left
+        finally:
+            with self._lock:
+                self._closing -= 1
 
     def forget_inherited(self) -> None:
         """Begin anew in a forked process: the threads, connections and locks of the parent are of no use here."""
         # Kept, not closed: the parent still uses what lies behind them, a selector or a file that both processes share.
         self._inherited.append((self._home, self._loop, self._thread, self._opening, self._task))
         self._lock = threading.RLock()
+        self._closing = 0
         self._reset()
 
 
@@ -363,8 +358,3 @@ def _instead(coroutine: Coroutine[Any, Any, T], otherwise: T | msgspec.UnsetType
 def not_open() -> CacheUnavailable:
     """Return the error for a call that has nothing to return while the cache is down."""
     return CacheUnavailable("the cache is not open: something that it needs was down when it was opened last")
-
-
-def _noted(error: Exception) -> str:
-    """Return which component was being opened, as ``open_cache`` has noted. Other notes are a library's own text."""
-    return next((f" {note}" for note in getattr(error, "__notes__", ()) if note.startswith(OPENING)), "")

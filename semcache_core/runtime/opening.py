@@ -15,6 +15,7 @@ from semcache_core.engine.components import OpenComponents
 from semcache_core.engine.engine import Engine
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.proofs import Proofs
+from semcache_core.engine.readiness import Readiness
 from semcache_core.errors import ConfigError, DependencyError, PluginError, SemcacheError
 from semcache_core.keys.digests import Digests
 from semcache_core.keys.python import FunctionIdentity, PythonKeys
@@ -38,7 +39,18 @@ OPENING = "while opening"
 class Runtime:
     """What an open cache works with."""
 
-    __slots__ = ("_functions", "config", "digests", "engine", "extractors", "keys", "policies", "policy", "proofs")
+    __slots__ = (
+        "_functions",
+        "config",
+        "digests",
+        "engine",
+        "extractors",
+        "keys",
+        "policies",
+        "policy",
+        "proofs",
+        "readiness",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,7 @@ class Runtime:
         self.policies, self.policy = policies, policies.base
         self.keys = PythonKeys(digests, policy=policies.base, namespace=config.cache.namespace)
         self.proofs = Proofs()
+        self.readiness = Readiness(engine.parts, limits=config.limits, clock=engine.clock)
         self._functions: dict[FunctionIdentity, PythonKeys] = {}
 
     def keys_of(self, function: FunctionIdentity) -> PythonKeys:

@@ -11,7 +11,7 @@ import functools
 import importlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -22,11 +22,12 @@ from semcache_core import hookspecs
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.errors import AmbiguousComponentError, PluginError, UnknownComponentError
 from semcache_core.plugin import Component
+from semcache_core.reasons import REASONS, Reason
 from semcache_core.runtime import elsewhere
 from semcache_core.runtime.validation import HOOKS, refusals
 
 if TYPE_CHECKING:
-    from semcache_core.types import Event, Query, Record
+    from semcache_core.types import EntryView, Event, Query
 
 __all__ = ["GROUP", "KINDS", "NOUNS", "Failure", "Kind", "Offer", "Registry"]
 
@@ -123,6 +124,17 @@ class Registry:
         found = (offer for offers in self._offers[kind].values() for offer in offers)
         return tuple(sorted(found, key=lambda offer: (offer.component.name, offer.distribution)))
 
+    def reasons(self) -> Mapping[str, Reason]:
+        """Return every reason code that may be met, by code: the core's, then those that components list.
+
+        Where two components list one code, the first by kind and name is taken.
+        """
+        listed = (reason for kind in KINDS for offer in self.offers(kind) for reason in offer.component.reasons)
+        own: dict[str, Reason] = {}
+        for reason in listed:
+            own.setdefault(reason.code, reason)
+        return {**own, **REASONS}
+
     def find(self, kind: Kind, name: str, *, where: str = "") -> Offer:
         """Return the offer called ``name``, which may be written ``distribution/name``.
 
@@ -157,7 +169,7 @@ class Registry:
         """Return every ``semcache_observe``, to be called one by one as ``observe(event)``, each guarded."""
         return self._implementations("semcache_observe")
 
-    def vetoes(self) -> tuple[Callable[[Query, Record], object], ...]:
+    def vetoes(self) -> tuple[Callable[[Query, EntryView], object], ...]:
         """Return every ``semcache_may_store``, to be called one by one as ``may_store(query, entry)``, each guarded."""
         return self._implementations("semcache_may_store")
 
@@ -236,11 +248,21 @@ def _checked(hook: str, offered: object) -> list[Component]:
             raise ValueError(f"{hook}: {component.name!r} cannot be a name: letters, digits, '-', '_' and '.' only")
         if not re.fullmatch(r"[\w.]+:[\w.]+", component.factory):
             raise ValueError(f"{hook}: the factory of {component.name!r} must read 'package.module:Name'")
+        _check_reasons(f"{hook}: {component.name!r}", component.reasons)
     names = [component.name for component in components]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{hook} offers {name!r} twice")
     return components
+
+
+def _check_reasons(place: str, reasons: Iterable[Reason]) -> None:
+    for reason in reasons:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", reason.code):
+            # Codes go into headers and statistics.
+            raise ValueError(f"{place} lists {reason.code!r}, which is no reason code: lower-case words and '-'")
+        if reason.code in REASONS:
+            raise ValueError(f"{place} lists {reason.code!r}, which is the core's: use it without listing it")
 
 
 def _with_all_arguments(

@@ -5,6 +5,7 @@ It changes the author's own valid requests, one leaf at a time, so it needs to k
 
 from __future__ import annotations
 
+import contextlib
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from semcache_core.protocols import KeyExtractor, SupportsClaims
+from semcache_core.reasons import Reason
 from semcache_core.testing import _bodies as bodies
 from semcache_core.testing._answers import AnswerPromises
 from semcache_core.testing._contract import promise
+from semcache_core.testing._reasons import check_listed
 from semcache_core.types import Bypass, Key, Request
 
 Values = Mapping[str, Sequence[Any]]
@@ -47,6 +50,8 @@ class KeyExtractorContract(AnswerPromises):
     """End-user members, each with two valid values at least: they split scopes, but no exact keys."""
     exact_only_members: ClassVar[Values] = {}
     """Members that split exact keys, but no scopes."""
+    reasons: ClassVar[Sequence[Reason] | None] = None
+    """The reason codes that its component lists; None: what the installed plugin says."""
 
     @abstractmethod
     def samples(self) -> Sequence[Request]:
@@ -178,6 +183,21 @@ class KeyExtractorContract(AnswerPromises):
                 assert any(SENTINEL in slot for slot in changed.slot)
 
     # -- bodies that mean trouble -------------------------------------------------------------------------------------
+
+    @promise
+    async def test_its_reason_codes_are_listed_by_its_component(self, extractor: KeyExtractor) -> None:
+        asked = [
+            bodies.with_body(sample, body)
+            for sample in self.samples()
+            for body in (sample.body, *bodies.MALFORMED, *bodies.UNUSUAL)
+        ]
+        codes: set[str] = set()
+        for request in (*asked, *self.foreign()):
+            with contextlib.suppress(Exception):  # That it never raises is another promise.
+                said = extractor.extract(request)
+                codes |= {said.reason} if isinstance(said, Bypass) else set()
+                codes |= {said.exact_only} if isinstance(said, Key) and said.exact_only is not None else set()
+        check_listed("key_extractors", extractor, codes, self.reasons)
 
     @promise
     async def test_malformed_bodies_have_no_key_and_never_raise(self, extractor: KeyExtractor) -> None:

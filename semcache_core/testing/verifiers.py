@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from semcache_core.errors import VerifierUnavailable
 from semcache_core.protocols import Verifier
+from semcache_core.reasons import Reason
 from semcache_core.testing._contract import ResourceContract, promise
+from semcache_core.testing._reasons import check_listed
 from semcache_core.testing._samples import cut_off
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
@@ -79,6 +81,8 @@ class VerifierContract(ResourceContract[Verifier]):
     seconds_a_long_pair: ClassVar[float] = 0.5
     """The time that a pair of pathological texts of 10 to 20 kB takes at most."""
     fuzz_examples: ClassVar[int] = 200
+    reasons: ClassVar[Sequence[Reason] | None] = None
+    """The reason codes that its component lists; None: what the installed plugin says."""
 
     @abstractmethod
     def same(self) -> Pairs:
@@ -120,6 +124,12 @@ class VerifierContract(ResourceContract[Verifier]):
     async def test_a_verdict_names_a_short_reason_and_a_fair_amount(self, verifier: Verifier) -> None:
         for query, candidate in self.pairs():
             _check(await verifier.verify(query, candidate))
+
+    @promise
+    async def test_its_reason_codes_are_listed_by_its_component(self, verifier: Verifier) -> None:
+        verdicts = [await verifier.verify(query, candidate) for query, candidate in self.pairs()]
+        codes = {verdict.reason for verdict in verdicts if isinstance(verdict, (Reject, Penalty))}
+        check_listed("verifiers", verifier, codes, self.reasons)
 
     @promise
     async def test_a_pair_always_gets_the_same_verdict(self, verifier: Verifier) -> None:

@@ -24,7 +24,7 @@ OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core
 AUTHORING = ("suggest", "json_form", "json_paths", "rules", "sse", "ndjson", "bodies", "worker")
 
 SANS_IO = (
-    *("types", "errors", "settings", "protocols", "keys", "builtin.json"),
+    *("types", "errors", "reasons", "settings", "protocols", "keys", "builtin.json"),
     *(f"authoring.{name}" for name in AUTHORING if name != "worker"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
     *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "route", "profile", "request")),
@@ -44,6 +44,8 @@ PUBLIC: dict[str, set[str] | None] = {
     "semcache_core.errors": None,
     "semcache_core.plugin": None,
     "semcache_core.protocols": None,
+    "semcache_core.cli.options": {"config_option"},
+    "semcache_core.reasons": None,
     "semcache_core.remedies": {"pip_install"},
     "semcache_core.settings": None,
     "semcache_core.types": None,

@@ -104,6 +104,14 @@ def test_the_calls_of_the_cache_are_async_and_their_blocking_twins_take_the_same
     inspect.signature(twin).bind(None, *positional, **dict.fromkeys(by_keyword))
 
 
+def test_the_cache_has_its_calls_and_nothing_else() -> None:
+    made = SemanticCache({"semcache": {"match": "exact"}})
+    assert {name for name in dir(made) if not name.startswith("_")} == {
+        *CALLS,
+        *("from_toml", "from_config", "lifecycle", "sync"),
+    }
+
+
 def test_the_blocking_calls_are_those_of_the_cache() -> None:
     from semcache_core.library.blocking import BlockingCache
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from semcache_core.authoring.json_form import Ambiguous, check_names, folded, in_order, parse, sorted_names
+from semcache_core.plugin import OwnCode
 from semcache_core.protocols import Answer, AnswerHead, Framing, KeyExtractor, Recorder, Refused, Reply
 from semcache_core.settings import Policy
 from semcache_core.testing import AnswerSample, KeyExtractorContract
@@ -126,6 +127,7 @@ class TestRight(KeyExtractorContract):
     ignored = {"trace": [1, "a"], "live": [True, False]}
     end_user = {"user": ["ann", "bob"]}
     exact_only_members = {"note": ["a", "b"]}
+    reasons = ()
     extractor: ClassVar[type[Ask]] = Ask
 
     def make(self) -> KeyExtractor:
@@ -147,6 +149,13 @@ class TestRight(KeyExtractorContract):
             AnswerSample(request=whole, content_type=b"application/json", body=said),
             AnswerSample(request=live, content_type=LINES, body="Mercury,\nmostly:\n« Merkur »\nEND\n".encode()),
         ]
+
+
+@caught_by("test_its_reason_codes_are_listed_by_its_component")
+class InventsACode(Ask):
+    def extract(self, request: Request) -> Key | Bypass | None:
+        said = super().extract(request)
+        return Bypass(reason=OwnCode("unclear")) if isinstance(said, Bypass) else said
 
 
 @caught_by("test_every_sample_is_claimed_and_has_a_key")

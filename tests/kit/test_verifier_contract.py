@@ -12,6 +12,7 @@ import pytest
 
 from semcache_core.errors import VerifierUnavailable
 from semcache_core.protocols import Verifier
+from semcache_core.reasons import Reason
 from semcache_core.testing import VerifierContract
 from semcache_core.types import Accept, Penalty, Reject, Verdict
 
@@ -61,6 +62,10 @@ class TestRight(VerifierContract):
     seconds_a_pair = 0.01
     seconds_a_long_pair = 0.4
     verifier: ClassVar[type[Numbers]] = Numbers
+    reasons = tuple(
+        Reason(code, "miss", "They differ.", "Nothing.")
+        for code in ("numbers", "negation", "quotation", "words", "other")
+    )
 
     def make(self) -> Verifier:
         return self.verifier()
@@ -101,7 +106,14 @@ class RewardsADifference(Numbers):
         return Penalty(amount=-0.03, reason="negation") if isinstance(verdict, Penalty) else verdict
 
 
-@caught_by("test_a_verdict_names_a_short_reason_and_a_fair_amount")
+@caught_by("test_its_reason_codes_are_listed_by_its_component")
+class InventsACode(Numbers):
+    def judge(self, query: str, candidate: str) -> Verdict:
+        verdict = super().judge(query, candidate)
+        return Reject(reason="figures") if isinstance(verdict, Reject) else verdict
+
+
+@caught_by("test_a_verdict_names_a_short_reason_and_a_fair_amount", "test_its_reason_codes_are_listed_by_its_component")
 class QuotesTheTextsInItsReason(Numbers):
     def judge(self, query: str, candidate: str) -> Verdict:
         verdict = super().judge(query, candidate)

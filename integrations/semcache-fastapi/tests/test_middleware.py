@@ -87,6 +87,27 @@ def test_a_repeated_request_is_answered_without_the_application() -> None:
     assert handler.calls == 1
 
 
+def test_at_the_first_request_the_log_says_which_longer_paths_are_claimed(caplog: pytest.LogCaptureFixture) -> None:
+    with TestClient(starlette_app(Counting())) as client:
+        ask(client)
+        ask(client)
+    assert [record.getMessage() for record in caplog.records if "paths=" in record.getMessage()] == [
+        "paths= names endings: whatever ends in '/ask' is looked up, also a longer path such as '/api/ask'"
+    ]
+
+
+def test_the_own_pages_come_with_one_argument() -> None:
+    with TestClient(
+        starlette_app(Counting(), pages=True), base_url="http://127.0.0.1", client=("127.0.0.1", 1)
+    ) as client:
+        ask(client)
+        assert client.get("/.semcache/health").json() == {"status": "ok", "cache": "open"}
+        assert client.get("/.semcache/ready").json()["response_store"] == "ok"
+        assert client.get("/.semcache/stats").json()["misses"] == 1
+    with TestClient(starlette_app(Counting())) as client:
+        assert client.get("/.semcache/health").status_code == 404
+
+
 def test_it_serves_a_fastapi_application_added_in_one_line() -> None:
     app = FastAPI()
     calls = []

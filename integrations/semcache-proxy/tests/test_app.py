@@ -66,13 +66,13 @@ def ask(url: str, headers: dict[str, str] | None = None) -> str:
 
 def test_a_repeated_request_hits(upstream: str, served: Serving) -> None:
     proxy = served(create_app(upstream, config=EXACT))
-    assert ask(proxy, ALICE) == "semcache; fwd=miss"
+    assert ask(proxy, ALICE) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy, ALICE).startswith("semcache; hit; ttl=")
 
 
 def test_on_loopback_a_caller_without_identity_uses_the_cache(upstream: str, served: Serving) -> None:
     proxy = served(create_app(upstream, config=EXACT, loopback=True))
-    assert ask(proxy) == "semcache; fwd=miss"
+    assert ask(proxy) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy).startswith("semcache; hit")
 
 
@@ -85,8 +85,8 @@ def test_a_header_that_the_proxy_injects_is_nobodys_identity(upstream: str, serv
     forward = ForwardOptions(injected=inject_headers({"Authorization": "Bearer ours"}))
     proxy = served(create_app(upstream, config=EXACT, forward=forward))
     assert ask(proxy) == "semcache; fwd=bypass; detail=no-identity"
-    assert ask(proxy, ALICE) == "semcache; fwd=miss"
-    assert ask(proxy, {"authorization": "Bearer bob"}) == "semcache; fwd=miss"
+    assert ask(proxy, ALICE) == "semcache; fwd=miss; detail=absent"
+    assert ask(proxy, {"authorization": "Bearer bob"}) == "semcache; fwd=miss; detail=absent"
     assert chat.callers == ["Bearer ours"] * 3
 
 
@@ -94,8 +94,8 @@ def test_a_field_that_connection_names_makes_no_key_because_the_upstream_does_no
     upstream: str, served: Serving
 ) -> None:
     proxy = served(create_app(upstream, config=EXACT, loopback=True))
-    assert ask(proxy, {"x-tenant": "b", "connection": "keep-alive, X-Tenant"}) == "semcache; fwd=miss"
-    assert ask(proxy, {"x-tenant": "b"}) == "semcache; fwd=miss"
+    assert ask(proxy, {"x-tenant": "b", "connection": "keep-alive, X-Tenant"}) == "semcache; fwd=miss; detail=absent"
+    assert ask(proxy, {"x-tenant": "b"}) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy).startswith("semcache; hit")
 
 
@@ -117,6 +117,18 @@ def test_statistics_are_open_on_loopback(upstream: str, served: Serving) -> None
     stats = httpx.get(proxy + "/.semcache/stats").json()
     assert (stats["hits"]["exact"], stats["misses"], stats["requests"], stats["hit_rate"]) == (1, 1, 2, 0.5)
     assert stats["tokens_saved"] == 2
+
+
+def test_ready_says_whether_the_stores_can_be_reached(served: Serving) -> None:
+    proxy = served(create_app("http://127.0.0.1:9", config=EXACT))
+    answer = httpx.get(proxy + "/.semcache/ready")
+    assert (answer.status_code, answer.json()["response_store"]) == (200, "ok")
+
+
+def test_statistics_are_not_open_to_what_another_proxy_passes_on(upstream: str, served: Serving) -> None:
+    stats = served(create_app(upstream, config=EXACT, loopback=True)) + "/.semcache/stats"
+    assert httpx.get(stats, headers={"x-forwarded-for": "192.0.2.7"}).status_code == 403
+    assert httpx.get(stats, headers={"host": "rebound.example"}).status_code == 403
 
 
 def test_statistics_want_the_debug_token_elsewhere(upstream: str, served: Serving) -> None:
@@ -154,7 +166,7 @@ def test_it_serves_an_event_loop_a_request(upstream: str, chat: Chat) -> None:
 
 def test_a_server_without_start_up_stores_what_it_forwards(upstream: str, stack: ExitStack) -> None:
     proxy = stack.enter_context(Served(create_app(upstream, config=EXACT), lifespan="off")).url
-    assert ask(proxy, ALICE) == "semcache; fwd=miss"
+    assert ask(proxy, ALICE) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy, ALICE).startswith("semcache; hit")
     assert httpx.get(proxy + "/.semcache/health").json()["cache"] == "open"
 

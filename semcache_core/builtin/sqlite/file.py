@@ -39,7 +39,7 @@ def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -
 
     A file that is damaged, no database, or of another version is renamed, never deleted; but ``again``, when this
     process had the path open before, one of another version stays. Raises StoreUnavailable, and ConfigError for the
-    database of another program, which stays where it is.
+    database of another program, which stays where it is, and for a folder.
     """
     try:
         _make_folder(path.parent)
@@ -51,7 +51,6 @@ def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open a connection for look-ups on the event loop: it never waits for a lock and never writes."""
-    # One loop at a time uses it, but not always the same one: without a server start-up each request may have its own.
     # Never making the file: one that vanished meanwhile would come back with the rights of any file.
     address = f"{path.as_uri()}?mode=rw"
     reader = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
@@ -87,10 +86,12 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     notices: tuple[str, ...] = ()
+    refusal = StoreUnavailable if again else ConfigError
+    if path.is_dir():
+        raise refusal(f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)")
     problem = _problem(path)
     if problem == _FOREIGN:
         # Whoever works with it would lose it under their hands.
-        refusal = StoreUnavailable if again else ConfigError
         raise refusal(f"{path} {problem}: give semcache a file of its own (path, of both stores)")
     if problem == _OTHER_VERSION and again:
         # A process of that version has begun it. Setting aside each other's files in turn would never end.

@@ -64,14 +64,17 @@ class SharedFile:
         """Finish the writes that wait, stop the watch and the thread. Closing twice is harmless."""
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
-        # Where each request had a loop of its own, the watch ended with the first one.
-        if watching is not None and watching.get_loop() is asyncio.get_running_loop():
+        if watching is not None:
             watching.cancel()
             await asyncio.wait((watching,))
         if reader is not None:
             reader.close()
         if worker is not None:
             await worker.stop()
+
+    def exists(self) -> bool:
+        """Say whether the file is there: opening makes it, and its folder."""
+        return self._path.expanduser().exists()
 
     @property
     def is_open(self) -> bool:
@@ -216,6 +219,10 @@ class OnSharedFile:
 
     def __init__(self, options: FileOptions, *, owner: str) -> None:
         self._file = SharedFile(options, owner=owner)
+
+    def exists(self) -> bool:
+        """Say whether the file is there."""
+        return self._file.exists()
 
     def notices(self) -> Sequence[str]:
         """Return what the operator should know about the file, each once."""

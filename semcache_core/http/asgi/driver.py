@@ -20,9 +20,11 @@ from semcache_core.http.asgi.crossing import Crossing
 from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
 from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
+from semcache_core.http.asgi.pages import OwnPages
 from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
+from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
@@ -40,7 +42,8 @@ class SemanticCacheASGI:
     stops the start.
 
     ``deployment`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the
-    ASGI scope, None for nobody; no header then tells callers apart. A cache that is open already stays open.
+    ASGI scope, None for nobody; no header then tells callers apart. ``pages``: also answer the cache's own pages, under
+    ``/.semcache/`` or the prefix given. A cache that is open already stays open.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class SemanticCacheASGI:
         cache: SemanticCache,
         deployment: Deployment = _ANYWHERE,
         identity: Identify | None = None,
+        pages: bool | str = False,
     ) -> None:
         self.app = app
         self.cache = cache
@@ -58,6 +62,12 @@ class SemanticCacheASGI:
         self._identify = identity
         self._context: DriverContext | None = None
         self._lifecycle = cache.lifecycle
+        self._pages: OwnPages | None = None
+        if pages:
+            prefix = PREFIX if pages is True else pages
+            # A proxy knows where it listens; an application does not.
+            loopback = deployment.anonymous if deployment.upstream else None
+            self._pages = OwnPages(Pages(cache, prefix=prefix, loopback=loopback))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
@@ -71,7 +81,7 @@ class SemanticCacheASGI:
         if runtime is None:
             home = await self._lifecycle.reach()
             if home is None:
-                await self.app(scope, receive, send)
+                await self._pass(scope, receive, send)
                 return
             runtime = home.runtime
         context = self._context
@@ -81,7 +91,7 @@ class SemanticCacheASGI:
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
         if route is None:
-            await self.app(scope, receive, send)
+            await self._pass(scope, receive, send)
             return
         who = None if self._identify is None else caller_name(self._identify, scope)
         head = RequestHead(
@@ -99,6 +109,13 @@ class SemanticCacheASGI:
         else:
             there = Crossing(self.app, receive, send)
             await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that is not for the cache: with one of its own pages, or from the application."""
+        if self._pages is not None and self._pages.claims(scope):
+            await self._pages.send(scope, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

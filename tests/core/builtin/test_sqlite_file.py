@@ -15,6 +15,7 @@ import pytest
 
 from semcache_core.builtin.sqlite import SqliteResponseStore, file, schema
 from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
+from semcache_core.protocols import SupportsExists
 
 from .sqlite_stores import (
     MIB,
@@ -128,6 +129,17 @@ def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
     path.write_bytes(b"these are somebody's notes\n" * 1000)
     assert "not a database" in asyncio.run(set_aside_and_rebuilt(path))
     assert path.with_name("semcache.db.aside-1").read_bytes().startswith(b"these are somebody's notes")
+
+
+def test_a_folder_as_path_is_refused(path: Path) -> None:
+    path.mkdir(parents=True)
+
+    async def body() -> None:
+        async with answers(path):
+            pass
+
+    with pytest.raises(ConfigError, match=r"semcache\.db is a folder: name a file in it"):
+        asyncio.run(body())
 
 
 def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
@@ -496,3 +508,18 @@ def test_a_full_file_is_unavailable_and_usable_again_when_there_is_room(path: Pa
             assert await data(store, "large") == bytes(MIB)
 
     asyncio.run(body())
+
+
+def test_a_store_says_whether_its_file_is_there_without_making_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "cache.db"
+    store = SqliteResponseStore(SqliteResponseStore.Options(path=str(path)))
+    assert isinstance(store, SupportsExists)
+    assert not store.exists()
+    assert not path.parent.exists()
+
+    async def main() -> None:
+        async with store:
+            assert store.exists()
+
+    asyncio.run(main())
+    assert store.exists()

@@ -23,6 +23,7 @@ from semcache_core import SemanticCache
 from semcache_core.cli.group import program
 from semcache_core.errors import EmbedderUnavailable
 from semcache_core.remedies import pip_install
+from semcache_core.runtime.registry import Registry
 from semcache_core.runtime.validation import core_version
 from semcache_core.testing import CountingEmbedder
 
@@ -251,6 +252,18 @@ def test_check_prints_every_setting_with_its_value_and_its_origin(run: Run, monk
     assert settings["key_extractors.openai-chat.turns"] == ['"exact-prefix"', "default"]
 
 
+def test_check_shows_what_a_route_says_to_an_extractor(run: Run) -> None:
+    text = Path("my.toml").read_text()
+    Path("my.toml").write_text(text + 'json = { text = "$.q" }\n')
+
+    result = run("check", "my.toml")
+
+    assert result.exit_code == 0, result.stderr
+    settings = _settings(result.output)
+    assert settings["route[0].json.text"] == ['"$.q"', "my.toml"]
+    assert "route[0].json.methods" not in settings, "it is a default"
+
+
 def test_check_masks_secrets(run: Run) -> None:
     result = run("check", "my.toml")
 
@@ -409,7 +422,8 @@ def test_stats_of_an_empty_store_says_where_else_to_ask(run: Run) -> None:
 class _Proxy(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         allowed = self.path == "/.semcache/stats" and self.headers["semcache-debug"] == "token"
-        body = b'{"hits": {"exact": 1200}, "hit_rate": 0.5}' if allowed else b"{}"
+        counted = {"hits": {"exact": 1200}, "hit_rate": 0.5, "bypasses": {"no-identity": 3, "of-next-year": 1}}
+        body = json.dumps(counted).encode() if allowed else b"{}"
         self.send_response(200 if allowed else 403)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -437,6 +451,18 @@ def test_stats_asks_a_running_proxy(run: Run, proxy: str, monkeypatch: pytest.Mo
 
     assert ["hits:", "exact", "1,200"] in lines
     assert ["hit", "rate", "0.5"] in lines
+
+
+def test_stats_says_what_a_reason_code_means_and_what_to_do(
+    run: Run, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMCACHE_DEBUG_TOKEN", "token")
+
+    output = run("stats", "--url", proxy).output
+
+    assert "bypasses: no-identity 3 Nothing in the request says who asks" in " ".join(output.split())
+    assert "http.identity_add" in output
+    assert ["bypasses:", "of-next-year", "1"] in [line.split() for line in output.splitlines()]
 
 
 def test_stats_of_a_proxy_that_wants_a_token_says_so(run: Run, proxy: str) -> None:
@@ -580,3 +606,46 @@ def test_purge_refuses_what_it_does_not_understand(run: Run, arguments: tuple[st
 
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+# -- what every command shares ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["check", "explain", "plugins", "purge", "stats"])
+def test_every_command_takes_the_configuration_by_the_same_option(name: str) -> None:
+    command = Registry.installed().load("commands", name)
+
+    assert [option for option in command.params if "--config" in option.opts and option.name == "file"]
+
+
+def test_plugins_marks_what_a_configuration_uses(run: Run) -> None:
+    rows = [line.split() for line in run("plugins", "--config", "my.toml").output.splitlines()]
+
+    assert {row[-1] for row in rows if "sqlite" in row[:3]} == {"yes"}
+    assert not {row[-1] for row in rows if "memory" in row[:3]} & {"yes"}
+
+
+def test_check_takes_one_file(run: Run) -> None:
+    assert run("check", "--config", "my.toml").exit_code == 0
+    assert run("check", "my.toml", "--config", "my.toml").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stats",),
+        ("purge", "--everything"),
+        ("purge", "--everything", "--yes"),
+        ("explain", "--prompt", "How do I reset my password?"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_looks_makes_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = run(*command)
+
+    assert result.exit_code == 0, result.stderr
+    assert not (tmp_path / ".semcache").exists()

@@ -123,6 +123,11 @@ def test_an_equal_request_is_an_exact_hit() -> None:
     assert said["claimed by"] == "json; route /ask, mode on"
 
 
+def test_the_reason_code_is_said_in_a_sentence_with_the_remedy() -> None:
+    assert "Nothing was stored yet under these settings" in _said({"question": QUESTION, "model": "b"})["that is"]
+    assert _said({"question": QUESTION}, headers={})["to do"].startswith("Send a credential")
+
+
 def test_what_differs_is_named_where_only_equal_requests_count_too() -> None:
     Path("my.toml").write_text(CONFIG.replace("threshold = 0.8", 'threshold = 0.8\nmatch = "exact"'))
     said = _said({"model": "b", "question": QUESTION})
@@ -232,3 +237,60 @@ def test_a_request_that_no_client_could_send_is_one_line_and_exit_status_2(wrong
 
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
     assert "percent-encode" in result.stderr
+
+
+# -- calls of the library ---------------------------------------------------------------------------------------------
+
+
+def _said_of(*options: str) -> dict[str, str]:
+    result = CliRunner().invoke(program, ["explain", "--config", "my.toml", *options])
+    assert result.exit_code == 0, result.stderr
+    lines = [line.split("  ", 1) for line in result.output.splitlines()]
+    return {line[0]: line[1].strip() for line in lines if len(line) == 2 and line[0]}
+
+
+def _store(prompt: str, context: Any = None) -> None:
+    async def store() -> None:
+        async with SemanticCache.from_toml("my.toml") as cache:
+            assert await cache.store(prompt, "Paris", context=context)
+
+    asyncio.run(store())
+
+
+def test_a_call_of_the_library_is_explained_by_its_prompt_and_context() -> None:
+    _store(QUESTION, {"tenant": 7})
+
+    assert _said_of("--prompt", QUESTION, "--context", '{"tenant": 7}')["decision"].startswith("hit: exact")
+    said = _said_of("--prompt", QUESTION, "--context", '{"tenant": 8}')
+    assert said["claimed by"].startswith("the library")
+    assert said["decision"] == "miss: empty-scope"
+    assert said["elsewhere"].endswith("differs in: context.tenant")
+
+
+def test_the_nearest_entries_are_those_that_the_lookup_considered() -> None:
+    _store("How do I reset router 7 in room 4?")
+    _store("How do I reset router 8 in room 4?")
+
+    result = CliRunner().invoke(
+        program, ["explain", "--config", "my.toml", "--prompt", "how do I reset router 9 in room 4"]
+    )
+
+    assert "miss: numbers" in result.output
+    assert result.output.count("TextGuard rejects: numbers") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "name a file that holds a request, or give --prompt"),
+        (("--prompt", "x", "--context", "{"), "--context is no JSON"),
+        (("request.json", "--prompt", "x"), "name a file that holds a request, or give --prompt"),
+        (("request.json", "--context", "1"), "--context goes with --prompt"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(options: tuple[str, ...], told: str) -> None:
+    Path("request.json").write_text('{"path": "/ask"}')
+    result = CliRunner().invoke(program, ["explain", "--config", "my.toml", *options])
+
+    assert result.exit_code == 2
+    assert told in result.stderr

@@ -164,11 +164,23 @@ def test_an_installed_extractor_that_does_not_work_stops_nobody_unless_it_is_nam
         made(registry, key_extractors={"add": ["broken"]})
 
 
+def test_an_extractor_that_the_configuration_speaks_to_is_meant() -> None:
+    registry = installed(one=Offering(spoken=Spoken), two=Offering(greedy=Everything))
+    route = [{"path": "/v1/spoken", "spoken": {"accent": "northern"}}]
+    assert made(registry, route=route).extractor_names == ("spoken", "json")
+    assert made(registry, key_extractors={"greedy": {}}).extractor_names == ("greedy", "json")
+    told = error(registry, route=route, key_extractors={"greedy": {}})
+    assert "route[0].spoken: the key extractors 'greedy', 'spoken' claim the same requests" in told
+
+
 def test_options_of_an_extractor_that_is_not_in_are_an_error() -> None:
     told = error(installed(), key_extractors={"jsn": {"text": "$.q"}})
-    assert (
-        told == "configuration: key_extractors.jsn: options of a key extractor that is not in use; did you mean 'json'?"
-    )
+    assert told.endswith("key_extractors.jsn: no key extractor of this name; in use: 'json'; did you mean 'json'?")
+
+
+def test_one_mistake_is_told_once() -> None:
+    told = error(installed(one=Offering(spoken=Spoken)), route=[{"path": "/ask", "spoken": {"speed": 0}}])
+    assert told.startswith("configuration: route[0].spoken.speed: "), told
 
 
 # -- routes -----------------------------------------------------------------------------------------------------------

@@ -15,13 +15,14 @@ from msgspec import Meta
 
 import semcache_core
 from semcache_core import errors, protocols, types
+from semcache_core.runtime.registry import Registry
 
 
-def _reference() -> ModuleType:
-    path = Path(__file__).parents[3] / "docs" / "reference.py"
+def _loaded(name: str) -> ModuleType:
+    path = Path(__file__).parents[3] / "docs" / f"{name}.py"
     # As mkdocs does for a hook: what lies beside it can be imported.
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location("reference", path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -32,16 +33,16 @@ def _reference() -> ModuleType:
     return module
 
 
-REFERENCE = _reference()
-OPTIONS = [(title, field) for title, table in REFERENCE.TABLES for field in REFERENCE.fields(table)]
+REFERENCE, TABLES = _loaded("reference"), _loaded("options")
+OPTIONS = [(title, field) for title, table in REFERENCE.TABLES for field in TABLES.fields(table)]
 COMPONENTS = [
-    (name, field) for _, name, _, factory in REFERENCE.components() for field in REFERENCE.fields(factory.Options)
+    (name, field) for _, name, _, factory in REFERENCE.components() for field in TABLES.fields(factory.Options)
 ]
 
 
 @pytest.mark.parametrize(("owner", "field"), OPTIONS + COMPONENTS, ids=lambda each: getattr(each, "name", str(each)))
 def test_every_option_has_a_description(owner: str, field: Any) -> None:
-    assert REFERENCE.description(field.type), f"{owner}: {field.name} has no Meta(description=...)"
+    assert TABLES.description(field.type), f"{owner}: {field.name} has no Meta(description=...)"
 
 
 def test_every_option_stands_on_the_configuration_page() -> None:
@@ -59,7 +60,13 @@ def test_every_hook_stands_on_its_page_with_its_parameters() -> None:
     page = REFERENCE.hooks()
     for name, _ in REFERENCE.hook_functions():
         assert f"## `{name}`" in page
-    assert "semcache_may_store(query: Query, entry: Record) -> bool | None" in page
+    assert "semcache_may_store(query: Query, entry: EntryView) -> bool | None" in page
+
+
+def test_every_reason_code_stands_on_its_page_with_its_remedy() -> None:
+    page = REFERENCE.reason_page()
+    for reason in Registry.installed().reasons().values():
+        assert f"| `{reason.code}` | {reason.sentence} | {reason.remedy} |" in page
 
 
 @pytest.mark.parametrize("module", REFERENCE.authoring_modules(), ids=lambda module: module.__name__)

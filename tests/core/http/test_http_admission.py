@@ -12,6 +12,7 @@ import pytest
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.engine import record_codec
 from semcache_core.plugin import hookimpl
+from semcache_core.types import EntryView
 
 from .asgi_client import Upstream, completion, says, serving, stream, streams
 
@@ -227,6 +228,34 @@ class Veto:
     @hookimpl
     def semcache_may_store(self, query: Any, entry: Any) -> bool:
         return False
+
+
+class Watcher:
+    """A plugin that looks at everything that is to be stored, and lets it."""
+
+    def __init__(self) -> None:
+        self.seen: list[EntryView] = []
+
+    @hookimpl
+    def semcache_may_store(self, entry: EntryView) -> None:
+        self.seen.append(entry)
+
+
+def test_a_plugin_sees_the_answer_and_not_how_it_is_kept() -> None:
+    async def main() -> None:
+        watcher = Watcher()
+        async with serving(says(headers=[(b"semcache-control", b"tags=a")]), plugins=[watcher]) as rig:
+            await rig.client.chat("what is the weather like in Paris")
+            await rig.cache.store("How much is it?", {"price": 1}, tags=["b"])
+        over_http, by_the_library = watcher.seen
+        assert (over_http.text, over_http.kind, over_http.tags) == ("what is the weather like in Paris", "http", ("a",))
+        assert json.loads(over_http.value.body) == completion()
+        assert over_http.tokens == completion()["usage"]["total_tokens"]
+        seen = (by_the_library.text, by_the_library.kind, by_the_library.value, by_the_library.tags)
+        assert seen == ("How much is it?", "json", {"price": 1}, ("b",))
+        assert "Paris" not in repr(over_http)
+
+    asyncio.run(main())
 
 
 def test_a_plugin_may_veto() -> None:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from semcache_core.builtin.json import JsonBody
 from semcache_core.http.route import Deployment
-from semcache_core.plugin import hookimpl
+from semcache_core.plugin import Component, hookimpl
+from semcache_core.types import API
 
 from .asgi_client import KEY, Client, Upstream, chat, completion, says, serving
 
@@ -280,13 +283,17 @@ def test_a_miss_and_a_hit_say_what_they_are() -> None:
         async with serving() as rig:
             first = await rig.client.chat()
             assert (first.cache_status, first.cache, first.header("semcache-entry")) == (
-                "semcache; fwd=miss",
+                "semcache; fwd=miss; detail=empty-scope",
                 "MISS",
                 None,
             )
             rig.clock.advance(20)
             hit = await rig.client.chat()
-            assert (hit.cache_status, hit.cache, hit.header("age")) == ("semcache; hit; ttl=86380", "HIT", "20")
+            assert (hit.cache_status, hit.cache, hit.header("age")) == (
+                "semcache; hit; ttl=86380; detail=exact",
+                "HIT",
+                "20",
+            )
             assert hit.header("semcache-entry")
             assert hit.body == first.body
 
@@ -309,7 +316,10 @@ def test_a_semantic_hit_says_so_and_has_a_fresh_id() -> None:
 def test_cache_status_is_appended_to_what_stands_there() -> None:
     async def main() -> None:
         async with serving(says(headers=[(b"cache-status", b"cdn; fwd=miss")])) as rig:
-            assert (await rig.client.chat()).all("cache-status") == ["cdn; fwd=miss", "semcache; fwd=miss"]
+            assert (await rig.client.chat()).all("cache-status") == [
+                "cdn; fwd=miss",
+                "semcache; fwd=miss; detail=empty-scope",
+            ]
 
     asyncio.run(main())
 
@@ -368,7 +378,7 @@ def test_whatever_form_of_head_and_body_asgi_allows_is_understood() -> None:
 
     async def main() -> None:
         async with serving(unusual) as rig:
-            for expected in ("semcache; fwd=miss", "semcache; hit; ttl=60"):
+            for expected in ("semcache; fwd=miss; detail=empty-scope", "semcache; hit; ttl=60; detail=exact"):
                 exchange = rig.client.open(CHAT, [json.dumps(chat()).encode()])
                 exchange.scope["headers"] = [list(field) for field in exchange.scope["headers"]]
                 await exchange.run()
@@ -645,6 +655,16 @@ def test_an_application_that_says_who_asks_replaces_the_default_identity_and_one
     asyncio.run(main())
 
 
+def test_an_application_that_says_who_asks_leaves_no_effect_to_a_configured_identity() -> None:
+    async def main() -> None:
+        async with serving(says(), http={"identity": ["x-user"]}, identity=lambda scope: "ann") as rig:
+            await rig.client.chat()
+            told = [notice.message for notice in rig.heard.notices]
+            assert "http.identity and http.jwt have no effect: the application itself says who asks" in told
+
+    asyncio.run(main())
+
+
 def test_a_caller_whose_name_cannot_be_found_out_bypasses() -> None:
     def failing(scope: Any) -> str:
         raise LookupError("no session")
@@ -689,11 +709,37 @@ def test_a_driver_may_claim_further_json_paths() -> None:
     asyncio.run(main())
 
 
+class Shouted(JsonBody):
+    """An extractor of somebody else's that takes paths, and has a traits set of its own."""
+
+    traits = structs.replace(API, private_hits=True)
+
+
+class Shouting:
+    @hookimpl
+    def semcache_key_extractors(self) -> list[Component]:
+        return [Component("shouted", f"{__name__}:Shouted")]
+
+
+def test_paths_of_a_driver_reach_any_extractor_that_takes_them() -> None:
+    async def main() -> None:
+        use = {"use": ["openai-chat", "shouted"]}
+        place = Deployment(paths=("/ask",))
+        async with serving(says({"a": 1}), place=place, plugins=[Shouting()], key_extractors=use) as rig:
+            await rig.client.send("/ask", QUESTION)
+            hit = await rig.client.send("/ask", QUESTION)
+            assert hit.cache == "HIT"
+            assert dict(hit.headers)[b"cache-control"] == b"private, no-store"
+            assert (await rig.client.send("/other", QUESTION)).cache is None
+
+    asyncio.run(main())
+
+
 def test_a_route_has_its_own_policy() -> None:
     async def main() -> None:
         async with serving(says({"a": 1}), route=[{"path": "/ask", "ttl": 10}]) as rig:
             await rig.client.send("/ask", QUESTION)
-            assert (await rig.client.send("/ask", QUESTION)).cache_status == "semcache; hit; ttl=10"
+            assert (await rig.client.send("/ask", QUESTION)).cache_status == "semcache; hit; ttl=10; detail=exact"
 
     asyncio.run(main())
 
@@ -812,7 +858,7 @@ def test_under_a_shared_identity_neither_age_nor_ttl_is_told() -> None:
         async with serving(**SHARED) as rig:
             await rig.client.chat()
             hit = await rig.client.chat()
-            assert (hit.cache_status, hit.header("age")) == ("semcache; hit", None)
+            assert (hit.cache_status, hit.header("age")) == ("semcache; hit; detail=exact", None)
 
     asyncio.run(main())
 

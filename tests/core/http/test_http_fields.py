@@ -11,6 +11,7 @@ from semcache_core.engine.decide import Directives, Found
 from semcache_core.http import status
 from semcache_core.http.directives import Asked, forbids_storing, lifetime, of_answer, of_request
 from semcache_core.http.headers import kept, matches, values_of, varies_on, without
+from semcache_core.reasons import OwnCode
 from semcache_core.settings import Policy
 from semcache_core.types import API, LLM, Bypass, Record
 
@@ -290,7 +291,7 @@ def found(**changes: object) -> Found:
 
 def test_an_exact_hit_tells_ttl_age_and_handle() -> None:
     assert status.hit(found(), handle=b"h", shown=PLAIN) == [
-        (b"cache-status", b"semcache; hit; ttl=279"),
+        (b"cache-status", b"semcache; hit; ttl=279; detail=exact"),
         (b"x-cache", b"HIT"),
         (b"age", b"20"),
         (b"semcache-entry", b"h"),
@@ -304,12 +305,12 @@ def test_a_semantic_hit_says_so() -> None:
 
 def test_an_entry_that_never_expires_has_no_ttl() -> None:
     fields = dict(status.hit(found(record=msgspec.structs.replace(RECORD, expires_at=None)), handle=b"h", shown=PLAIN))
-    assert fields[b"cache-status"] == b"semcache; hit"
+    assert fields[b"cache-status"] == b"semcache; hit; detail=exact"
 
 
 def test_a_stale_answer_has_a_negative_ttl() -> None:
     fields = dict(status.hit(found(outcome="stale", now=411.2), handle=b"h", shown=PLAIN))
-    assert fields[b"cache-status"] == b"semcache; hit; ttl=-12"
+    assert fields[b"cache-status"] == b"semcache; hit; ttl=-12; detail=exact"
     assert fields[b"x-cache"] == b"STALE"
 
 
@@ -320,9 +321,37 @@ def test_stale_on_error_names_what_upstream_said() -> None:
 
 
 def test_in_a_shared_partition_neither_age_nor_ttl_is_told() -> None:
-    fields = dict(status.hit(found(), handle=b"h", shown=status.Disclosure(times=False)))
-    assert fields[b"cache-status"] == b"semcache; hit"
+    fields = dict(status.hit(found(), handle=b"h", shown=status.Disclosure(of_others=False)))
+    assert fields[b"cache-status"] == b"semcache; hit; detail=exact"
     assert b"age" not in fields
+
+
+def test_a_miss_says_why() -> None:
+    missed = Found(outcome="miss", reason="below-threshold", similarity=0.9012)
+    assert status.missed(missed, shown=PLAIN) == (
+        (b"cache-status", b"semcache; fwd=miss; detail=below-threshold"),
+        (b"x-cache", b"MISS"),
+    )
+    assert dict(status.missed(missed, shown=status.Disclosure(matched=True)))[b"semcache-similarity"] == b"0.9012"
+
+
+def test_in_a_shared_partition_a_miss_does_not_say_why() -> None:
+    fields = dict(status.missed(Found(outcome="miss", reason="absent"), shown=status.Disclosure(of_others=False)))
+    assert fields[b"cache-status"] == b"semcache; fwd=miss"
+
+
+@pytest.mark.parametrize("reason", ["two words", "a\r\nset-cookie: b", "\ud800", "", "é"])
+def test_a_reason_that_is_no_token_makes_no_header(reason: str) -> None:
+    fields = dict(status.missed(Found(outcome="miss", reason=OwnCode(reason)), shown=PLAIN))
+    assert fields[b"cache-status"] == b"semcache; fwd=miss"
+
+
+def test_under_observe_the_debug_right_shows_what_would_have_answered() -> None:
+    hit = found(source="semantic", reason="semantic", similarity=0.95)
+    assert b"semcache-similarity" not in dict(status.observed(hit, shown=PLAIN))
+    fields = dict(status.observed(hit, shown=status.Disclosure(matched=True)))
+    assert fields[b"cache-status"] == b"semcache; fwd=miss; detail=observe"
+    assert fields[b"semcache-similarity"] == b"0.9500"
 
 
 def test_similarity_and_matched_text_need_the_debug_right() -> None:

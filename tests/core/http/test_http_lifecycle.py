@@ -151,7 +151,7 @@ def flaky(error: Exception) -> tuple[SemanticCacheASGI, Flaky]:
 def test_what_is_down_at_the_start_stops_nothing_and_is_told_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("semcache_core.runtime.lifecycle._PAUSE", 0.0)
+    monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
 
     async def main() -> None:
         app, _ = flaky(error)
@@ -181,7 +181,7 @@ def test_what_was_down_at_the_start_is_not_tried_at_every_request() -> None:
 def test_a_cache_that_opens_after_the_start_lives_on_the_servers_loop_and_closes_with_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("semcache_core.runtime.lifecycle._PAUSE", 0.0)
+    monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
 
     async def main() -> None:
         app, store = flaky(StoreUnavailable("down"))
@@ -199,7 +199,7 @@ def test_a_cache_that_opens_after_the_start_lives_on_the_servers_loop_and_closes
 
 
 def test_a_server_that_stops_while_the_cache_opens_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semcache_core.runtime.lifecycle._PAUSE", 0.0)
+    monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
 
     class Slow(Flaky):
         async def __aenter__(self) -> Self:

@@ -540,7 +540,7 @@ def test_a_waiter_without_bytes_asks_alone_after_its_patience() -> None:
             leading = asyncio.create_task(rig.client.chat())
             await asyncio.sleep(0)
             answer = await asyncio.wait_for(rig.client.chat(), 2)
-            assert answer.cache_status == "semcache; fwd=miss"
+            assert answer.cache_status == "semcache; fwd=miss; detail=empty-scope"
             gate.set()
             await leading
 
@@ -561,7 +561,7 @@ def test_a_flight_begun_before_a_stamp_is_not_joined_after_it_and_stores_nothing
         await until(lambda: app.calls == 2)
         app.go()
         await asyncio.gather(first, second)
-        assert after.response.cache_status == "semcache; fwd=miss"
+        assert after.response.cache_status == "semcache; fwd=miss; detail=empty-scope"
 
     paced(check)
 

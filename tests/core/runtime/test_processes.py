@@ -46,8 +46,8 @@ def lines(ended: subprocess.CompletedProcess[str]) -> list[str]:
 @everywhere
 def test_a_store_that_is_down_is_a_miss_and_is_told_once_and_tried_again(entrance: str, tmp_path: Path) -> None:
     program = """
-import semcache_core.runtime.lifecycle as lifecycle
-lifecycle._PAUSE = 0.5
+import semcache_core.runtime.outage as outage
+outage._PAUSE = 0.5
 logging.basicConfig(stream=sys.stdout, format="log: %(message)s")
 logging.getLogger("semcache").setLevel("INFO")
 open("folder", "w").close()  # Where the folder of the cache is to be.

@@ -24,6 +24,7 @@ class SemanticCacheMiddleware:
     one from a TOML file or a mapping. ``paths`` are path suffixes whose JSON requests with one of ``methods`` are
     cached; requests of the OpenAI chat protocol are recognised by themselves. ``identity`` names the caller, or returns
     None for nobody, whose requests bypass the cache; without it credentials in the headers tell callers apart.
+    ``pages=True`` adds the cache's own pages: ``/.semcache/health``, ``ready`` and ``stats``; a text is their prefix.
 
     Arguments that make no sense, and whatever is wrong in ``config``, fail the application's start-up.
     """
@@ -37,6 +38,7 @@ class SemanticCacheMiddleware:
         paths: Sequence[str] = (),
         methods: Sequence[str] = ("POST",),
         identity: Identity | None = None,
+        pages: bool | str = False,
     ) -> None:
         self.app = app
         self._driver: ASGIApp
@@ -47,11 +49,12 @@ class SemanticCacheMiddleware:
                     "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
                 )
             self.cache = cache or _configured(config)
+            place = Deployment(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
+            self._driver = SemanticCacheASGI(
+                app, cache=self.cache, deployment=place, identity=_by_scope(identity), pages=pages
+            )
         except (ConfigError, PluginError) as error:
             self._driver = _Refused(error)
-            return
-        place = Deployment(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
-        self._driver = SemanticCacheASGI(app, cache=self.cache, deployment=place, identity=_by_scope(identity))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start-up and shut-down."""

@@ -1,4 +1,4 @@
-"""The proxy as one ASGI app: the cache around a forwarder, its own pages beside it, errors rendered outside both."""
+"""The proxy as one ASGI app: the cache with its own pages around a forwarder, errors rendered outside both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from semcache_core.library.cache import SemanticCache
 
 from .edge import Edge
 from .forward import Forward
-from .pages import PREFIX, own_pages
 from .upstream import ForwardOptions, Upstream
 
 
@@ -25,16 +24,13 @@ class Proxy:
     def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
         self.cache = cache
         place = Deployment(upstream=upstream.url, anonymous=loopback)
-        cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, deployment=place)
-        self._edge = Edge(cached)
-        self._pages = own_pages(cache, open_to_all=loopback)
+        self._edge = Edge(
+            SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, deployment=place, pages=True)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: one of ours, one from the cache, or one that is forwarded."""
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await self._pages(scope, receive, send)
-        else:
-            await self._edge(scope, receive, send)
+        await self._edge(scope, receive, send)
 
 
 def create_app(

@@ -14,6 +14,7 @@ import msgspec
 from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
 from semcache_core.authoring.sse import EventStream, framed
 from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
+from semcache_core.reasons import Code
 from semcache_core.types import Key
 
 from .assembly import Assembly, Broken
@@ -28,6 +29,7 @@ JSON = "json"
 """``Mode.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
+_CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
 _STREAMABLE = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"})
 _decode = msgspec.json.Decoder().decode
 
@@ -55,7 +57,7 @@ class _StreamRecorder:
         self._events = EventStream()
         self._assembly = Assembly()
         self._log: list[bytes] = []
-        self._broken: str | None = None
+        self._broken: Code | None = None
         self.done = False
         """Whether the terminal event has come."""
 
@@ -89,7 +91,7 @@ class _StreamRecorder:
                     self._log.append(framed(event.data, name=event.name))
                 self._assembly.take(event)
         except Broken as broken:
-            self._broken = str(broken)
+            self._broken = broken.reason
             self._log.clear()
         self.done = self._broken is None and self._assembly.done
 
@@ -128,8 +130,10 @@ def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
     if not isinstance(message, dict):
         return Refused("malformed-answer", complete=False)
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or (finish not in _FINISHED and finish not in terms.finish_reasons):
-        return Refused(f"finish-{finish}" if finish in ("length", "content_filter") else "finish-reason")
+    if not isinstance(finish, str):
+        return Refused("finish-reason")
+    if finish not in _FINISHED and finish not in terms.finish_reasons:
+        return Refused(_CUT.get(finish, "finish-reason"))
     if message.get("refusal"):
         return Refused("refusal")
     calls = bool(message.get("tool_calls") or message.get("function_call"))

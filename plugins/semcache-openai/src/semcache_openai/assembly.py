@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.sse import Event
+from semcache_core.reasons import Code
 
 DONE = b"[DONE]"
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -24,7 +25,11 @@ Json = dict[str, Any]
 
 
 class Broken(Exception):
-    """The stream holds something that ends all hope of storing it; the message is a reason code."""
+    """The stream holds something that ends all hope of storing it."""
+
+    def __init__(self, reason: Code) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Choice:

@@ -21,6 +21,7 @@ from semcache_core.authoring.json_form import (
 )
 from semcache_core.authoring.rules import Rewrites, RouteTable, drop
 from semcache_core.protocols import Answer, AnswerHead, ExtractorRoute, Framing, Recorder, Refused, Reply
+from semcache_core.reasons import Code
 from semcache_core.settings import Normalise, Policy
 from semcache_core.types import LLM, Bypass, Key, Mode, Request
 
@@ -165,7 +166,7 @@ def _mode_of(body: dict[str, Any], shape: Shape) -> Mode:
     return Mode(streamed=streamed, required=frozenset(required), flight=flight)
 
 
-def _why_exact(body: dict[str, Any]) -> str | None:
+def _why_exact(body: dict[str, Any]) -> Code | None:
     """Return why only an equal request may be answered. Sampling numbers are compared by value already."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or choices != 1):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.json_form import check_names
+from semcache_core.reasons import Code
 from semcache_core.types import Bypass
 
 from .names import (
@@ -27,7 +28,7 @@ from .names import (
 __all__ = ["CONTAINERS", "MALFORMED", "Shape", "is_on", "shape_of", "why_bypassed"]
 
 CONTAINERS = (dict, list)
-MALFORMED = "malformed-request"
+MALFORMED: Code = "malformed-request"
 _REMEMBERED = 1024
 
 

@@ -2,6 +2,8 @@
 
 from semcache_core.plugin import Component, hookimpl
 
+from .reasons import REASONS
+
 semcache_api = (1, 0)
 
 
@@ -13,5 +15,6 @@ def semcache_verifiers() -> list[Component]:
             "text-guard",
             factory="semcache_text_guard.guard:TextGuard",
             summary="numbers, dates, units, names, negation and order must agree",
+            reasons=REASONS,
         )
     ]

@@ -15,6 +15,7 @@ import click
 import httpx
 import uvicorn
 
+from semcache_core.cli.options import config_option
 from semcache_core.errors import ConfigError
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import AS_PROXY
@@ -30,7 +31,7 @@ _SOME = click.FloatRange(0, min_open=True)
 
 @click.command()
 @click.option("--upstream", required=True, metavar="URL", help="The LLM service, for example https://llm.example.")
-@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A semcache.toml.")
+@config_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option(
@@ -59,7 +60,7 @@ _SOME = click.FloatRange(0, min_open=True)
     "--access-log/--no-access-log", default=False, show_default=True, help="One line a request, path included."
 )
 def serve(
-    upstream: str, config: Path | None, host: str, port: int, drain: int, set_header: tuple[str, ...], **options: object
+    upstream: str, file: Path | None, host: str, port: int, drain: int, set_header: tuple[str, ...], **options: object
 ) -> None:
     """Serve the cache as a reverse proxy: requests for PATH here go to the upstream's PATH.
 
@@ -71,7 +72,7 @@ def serve(
     if is_itself(Upstream.parse(upstream), host=host.strip("[]"), port=port):
         raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
     forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
-    app = create_app(upstream, config=config, loopback=loopback, forward=forward)
+    app = create_app(upstream, config=file, loopback=loopback, forward=forward)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
     server = _Announced(
