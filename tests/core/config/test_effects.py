@@ -83,18 +83,6 @@ def test_a_mapping_ignores_the_environment_and_says_nothing_of_it() -> None:
             {"semcache": {"threshold": 0.9}, "route": [{"path": "/a", "match": "exact", "threshold": 0.8}]},
             'no effect beside match = "exact": route[0].threshold',
         ),
-        (
-            {"route": [{"path": "/v1/chat/completions", "text": "$.q"}]},
-            "no effect, because openai-chat does not read it: route[0].text",
-        ),
-        (
-            {"route": [{"path": "/ask", "tool_calls": "never", "usage_on_hit": "zero"}]},
-            "no effect, because json does not read it: route[0].tool_calls, route[0].usage_on_hit",
-        ),
-        (
-            {"route": [{"path": "/ask", "text": "$.q"}], "key_extractors": {"use": ["openai-chat"]}},
-            "no effect, because openai-chat does not read it: route[0].text",
-        ),
         ({"http": {"ignore_headers": ["authorization"]}}, "'authorization' has no effect: it says who asks"),
         ({"http": {"ignore_headers": ["Cookie"]}}, None),
         ({"http": {"ignore_headers": ["host"]}}, "'host' has no effect: it says where a request goes"),
@@ -120,8 +108,8 @@ def test_an_option_without_effect_is_told(mapping: dict[str, Any], told: str | N
         {"semcache": {"match": "exact"}, "embedder": {"use": "onnx"}, "verifiers": {"use": ["text-guard"]}},
         {"semcache": {"match": "exact", "threshold": 0.9}, "route": [{"path": "/a", "match": "semantic"}]},
         {"semcache": {"match": "exact", "threshold": 0.9}, "http": {"allow_directives": ["mode"]}},
-        {"route": [{"path": "/ask", "text": "$.q", "methods": ["POST", "PUT"], "ignore": ["a"]}]},
-        {"route": [{"path": "/v1/chat/completions", "tool_calls": "never", "ignore": ["a"]}]},
+        {"route": [{"path": "/ask", "json": {"text": "$.q", "methods": ["POST", "PUT"], "ignore": ["a"]}}]},
+        {"route": [{"path": "/v1/chat/completions", "openai-chat": {"tool_calls": "never", "ignore": ["a"]}}]},
         {"http": {"ignore_headers": ["x-build", "x-trace-*"]}},
     ],
 )
