@@ -81,7 +81,7 @@ def test_a_missing_file_is_named() -> None:
 def test_a_directory_instead_of_a_file_is_named() -> None:
     Path("here").mkdir()
 
-    with pytest.raises(ConfigError, match=r"^here: cannot be read: "):
+    with pytest.raises(ConfigError, match=r"^here: is a folder; name the TOML file in it"):
         load("here", environ={})
 
 
