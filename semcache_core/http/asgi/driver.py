@@ -37,7 +37,8 @@ class SemanticCacheASGI:
     stops the start.
 
     ``place`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the ASGI
-    scope, None for nobody; no header then tells callers apart. A cache that is open already is left to who opened it.
+    scope, None for nobody; no header then tells callers apart. A cache that is entered already is closed where it was
+    entered.
     """
 
     def __init__(
