@@ -106,18 +106,20 @@ def identify(
             return CacheableRequest(context, head, body, profile.route, profile, known)
     elif isinstance(known, Bypass):
         return known
-    found = _profile(context, route, head, canonical_head, now=now)
-    return found if isinstance(found, Bypass) else _first_read(context, found, head, body, alias=alias)
+    digest = context.digests.head(canonical_head)
+    known_profile = context.profiles.get(digest)
+    if known_profile is None or known_profile.ends <= now:
+        found = _profile(context, route, head, digest, now=now)
+        if isinstance(found, Bypass):
+            return found
+        known_profile = found
+    return _first_read(context, known_profile, head, body, alias=alias)
 
 
 def _profile(
-    context: DriverContext, route: Route, head: RequestHead, canonical_head: bytes, *, now: float
+    context: DriverContext, route: Route, head: RequestHead, digest: bytes, *, now: float
 ) -> RequestProfile | Bypass:
-    """Return what the request's head says, or why it keeps the request away from the cache."""
-    digest = context.digests.head(canonical_head)
-    profile = context.profiles.get(digest)
-    if profile is not None and profile.ends > now:
-        return profile
+    """Return what the request's head says, remembered by its digest, or why it keeps the request away."""
     # Only to see which names are there: most requests have none that matters.
     names = dict(head.headers)
     directives = _NO_DIRECTIVES

@@ -577,7 +577,7 @@ def test_purge_needs_no_embedder(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_purge_of_a_store_that_is_out_of_reach_is_one_line(run: Run) -> None:
-    Path("cache.db").mkdir()
+    Path("cache.db").symlink_to("nowhere/cache.db")
 
     result = run("purge", "--everything", "--yes", "--config", "my.toml")
 

@@ -232,7 +232,7 @@ def test_asking_often_asks_the_stores_once_a_second() -> None:
 def test_an_exact_only_cache_needs_its_response_store_alone() -> None:
     async def main() -> None:
         async with SemanticCache(load(MEMORY | {"semcache": {"match": "exact"}})) as cache:
-            readiness: Readiness = cache.runtime.readiness
+            readiness: Readiness = cache.lifecycle.here().readiness
             assert await readiness.states() == {"response_store": "ok"}
 
     asyncio.run(main())
