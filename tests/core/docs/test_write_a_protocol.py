@@ -130,7 +130,7 @@ def test_the_extractor_of_the_how_to_keeps_the_kits_promises(folder: Path) -> No
 
 def test_the_how_to_imports_public_names_only() -> None:
     imported = set(re.findall(r"^from semcache_core\.(\w+)", "\n".join(blocks("python")), re.MULTILINE))
-    assert imported == {"authoring", "plugin", "protocols", "settings", "testing", "types"}
+    assert imported == {"authoring", "plugin", "protocols", "reasons", "settings", "testing", "types"}
 
 
 def test_a_stream_is_stored_and_serves_both_kinds_of_caller(url: str, upstream: Ollama) -> None:
