@@ -237,7 +237,7 @@ class Engine:
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
-        self.write_later(job)
+        self._writes.queue(job)
         return None
 
     def job_of(
@@ -282,10 +282,6 @@ class Engine:
     async def write(self, job: Job) -> bool:
         """Write now; return False if that failed."""
         return await self._writes.write_now(job)
-
-    def write_later(self, job: Job) -> None:
-        """Write off the caller's path. Its own process has it at once."""
-        self._writes.queue(job)
 
     def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
         own = own_tags(query.namespace, query.partition)

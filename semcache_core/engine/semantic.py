@@ -128,13 +128,14 @@ class SemanticSearch:
     async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
         if not ranked:
             return Found(outcome="miss", reason="below-threshold")
-        ladder = CandidateBar(asked.threshold)
-        near = [match for match in ranked if ladder.reaches(match.similarity)]
+        threshold = asked.threshold
+        near = [match for match in ranked if match.similarity >= threshold]
+        ladder = CandidateBar(threshold)
         # Behind a network all candidates are read in one trip; here one at a time, as the first one mostly answers.
         trips = [near] if near and self._parts.get_nowait is None else [[match] for match in near]
         found = None
-        for trip in trips:
-            if not ladder.reaches(trip[0].similarity):
+        for at, trip in enumerate(trips):
+            if at and not ladder.reaches(trip[0].similarity):
                 break
             found = await self._first_fit(asked, await self._candidates(asked, trip), ladder)
             if found is not None:
@@ -195,8 +196,9 @@ class SemanticSearch:
                 and record.scope == query.nearby.scope
             ):
                 invalidated_at = entry.invalidated_at if job is None and entry is not None else None
-                if is_dead(record, invalidated_at=invalidated_at) and match.id != query.entry_id:
-                    dead.append(match.id)  # Not the caller's own: its new answer takes the place.
+                is_invalidated = invalidated_at is not None and is_dead(record, invalidated_at=invalidated_at)
+                if is_invalidated and match.id != query.entry_id:
+                    dead.append(match.id)  # The caller's own entry gets a new answer in its place.
                 candidates.append(
                     Candidate(
                         entry_id=match.id,

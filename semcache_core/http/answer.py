@@ -25,7 +25,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import Kept, Recording, Shared
+from semcache_core.http.recording import Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
@@ -122,15 +122,21 @@ class UpstreamAnswer(Entity):
         self.missed.conclude()
         sent = list(headers)
         try:
+            self._note_status(code)
             answer = AnswerHead(code, rules.lowered(sent))
             if not rules.ANSWER_STRIPPED.isdisjoint(dict(answer.headers)):
                 sent = rules.without(sent, rules.ANSWER_STRIPPED)
-            self._note_status(code)
-            if self._recording is not None:
-                shared = self._recording.begin(answer, now=self._engine.clock())
+            recording = self._recording
+            if recording is not None:
+                shared = recording.begin(answer, now=self._engine.clock())
                 if trailers:
-                    self._recording.refuse("trailers")
-                self._share(None if trailers else shared, code)
+                    recording.refuse("trailers")
+                elif shared is not None:
+                    self._shares = True
+                    self.flight.publish(shared)
+                if not self._shares:
+                    # A good answer for its own caller only: the waiters need not wait for another such one.
+                    self.flight.fail(alone=code == 200)
         except Exception as error:  # noqa: BLE001  the edge of our own work: a fault of ours never reaches the caller
             self._give_up(error)
         missed = self.missed
@@ -156,7 +162,7 @@ class UpstreamAnswer(Entity):
         if self._ended:
             return
         self._ended = True
-        recording, flight = self._recording, self.flight
+        recording, flight, missed, request = self._recording, self.flight, self.missed, self.missed.request
         if recording is not None:
             refused = False
             try:
@@ -166,11 +172,19 @@ class UpstreamAnswer(Entity):
                     self._unstored(outcome.reason)
                 else:
                     self._recording = None
-                    refused = self._store(outcome)
+                    not_kept = self._engine.keep(
+                        missed.query,
+                        outcome.record,
+                        policy=request.route.policy,
+                        tags=outcome.tags,
+                        vector=missed.found.vector,
+                        refreshes=not request.profile.directives.lookup,
+                    )
+                    refused = not_kept is not None and not_kept.complete
             except Exception as error:  # noqa: BLE001  see ``head``
                 self._give_up(error)
-            if refused and self.missed.request.profile.joins:
-                self._engine.flights.mark_hit_for_miss(self.missed.flight_key)
+            if refused and request.profile.joins:
+                self._engine.flights.mark_hit_for_miss(missed.flight_key)
         flight.complete()
 
     def decline(self, reason: Code) -> None:
@@ -203,15 +217,6 @@ class UpstreamAnswer(Entity):
         elif self.missed.context.shared and 200 <= code < 300:
             self.missed.context.proofs.note(self.missed.request.proof(), now=self._engine.clock())
 
-    def _share(self, shared: Shared | None, code: int) -> None:
-        """Publish the answer's head to the waiters, or say that there is nothing to share."""
-        if shared is not None:
-            self._shares = True
-            self.flight.publish(shared)
-        else:
-            # A good answer for its own caller only: the waiters need not wait for another such one.
-            self.flight.fail(alone=code == 200)
-
     def _record(self, recording: Recording, chunk: bytes) -> bool:
         """Record one piece and publish it; return whether the answer has come to the protocol's own end."""
         flight = self.flight
@@ -235,22 +240,6 @@ class UpstreamAnswer(Entity):
             self._give_up(error)
         else:
             return recording.is_whole
-        return False
-
-    def _store(self, kept: Kept) -> bool:
-        """Queue the answer; return whether it is a whole answer that may not be stored."""
-        missed = self.missed
-        job = self._engine.job_of(
-            missed.query,
-            kept.record,
-            policy=missed.request.route.policy,
-            tags=kept.tags,
-            vector=missed.found.vector,
-            refreshes=not missed.request.profile.directives.lookup,
-        )
-        if isinstance(job, Refused):
-            return job.complete
-        self._engine.write_later(job)
         return False
 
     def _unstored(self, reason: Code) -> None:

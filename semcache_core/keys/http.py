@@ -74,7 +74,7 @@ class _Rest(msgspec.Struct, frozen=True):
             exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
         digests = self.keys.digests
         scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.end_user, len(key.slot), before)
-        common = self.keys.common(scope, admitted, key)
+        common = self.keys.scopes.get(scope) or self.keys.common(scope, admitted, key)
         flight = admitted.partition + self.exact + pack((key.mode.flight, key.end_user))
         return Nearby(
             scope=scope,
@@ -116,7 +116,7 @@ class HttpKeys:
         self._rule = IdentityRule(options, anonymous=anonymous, by_application=by_application)
         self.canonical_head = self._rule.canonical_head
         self._everybody = IdentityRule(HttpOptions(), anonymous=True)
-        self._scopes: FifoCache[_Scope] = FifoCache(_SCOPES_KEPT)
+        self.scopes: FifoCache[_Scope] = FifoCache(_SCOPES_KEPT)
 
     def notices(self) -> Sequence[str]:
         """Return what an operator should know about how callers are told apart."""
@@ -145,12 +145,9 @@ class HttpKeys:
         )
 
     def common(self, scope: bytes, admitted: ResolvedCaller, key: Key) -> _Scope:
-        """Return what all requests of a scope have in common; ``key`` is that of one of them."""
-        common = self._scopes.get(scope)
-        if common is None:
-            fields = self.digests.members(_named(admitted.keyed, key))
-            common = _Scope(store_scope(admitted.partition, scope), fields)
-            self._scopes.put(scope, common)
+        """Work out what all requests of a scope have in common, and remember it; ``key`` is that of one of them."""
+        common = _Scope(store_scope(admitted.partition, scope), self.digests.members(_named(admitted.keyed, key)))
+        self.scopes.put(scope, common)
         return common
 
     def credential(self, headers: Sequence[Header], *, traits: Traits = API) -> bytes:

@@ -78,7 +78,7 @@ class BlockingCache:
     ) -> Lookup:
         """See ``SemanticCache.lookup``."""
         lookup = self._cache.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
-        return self._lifecycle.run_blocking(lookup, otherwise=NOT_OPEN)
+        return self._lifecycle.run_blocking(lookup, otherwise=NOT_OPEN, asks=True)
 
     def store(
         self,
@@ -103,7 +103,7 @@ class BlockingCache:
 
     def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
         begin = self._cache._begin(prompt, **options)
-        fetch = self._lifecycle.run_blocking(begin, otherwise=None, abandon=abandon)
+        fetch = self._lifecycle.run_blocking(begin, otherwise=None, asks=True, abandon=abandon)
         return uncached_blocking(call) if fetch is None else fetch.run_blocking(call)
 
     def invalidate(

@@ -144,7 +144,7 @@ class SemanticCache:
         runtime = self.lifecycle.here()
         if runtime is None:
             again = self.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
-            return await self.lifecycle.run(again, otherwise=NOT_OPEN)
+            return await self.lifecycle.run(again, otherwise=NOT_OPEN, asks=True)
         engine = runtime.engine
         started = engine.clock()
         query = runtime.keys.of(prompt, context, namespace=namespace)
@@ -217,7 +217,7 @@ class SemanticCache:
         if self.lifecycle.here() is not None:
             fetch = await beginning
         else:
-            fetch = await self.lifecycle.run(beginning, otherwise=None, abandon=abandon)
+            fetch = await self.lifecycle.run(beginning, otherwise=None, asks=True, abandon=abandon)
         return await (uncached(call) if fetch is None else fetch.run(call))
 
     async def _begin(
@@ -316,10 +316,13 @@ class SemanticCache:
 
     async def _change(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
         """Make a change on the home loop. Raises CacheUnavailable: the caller has to know that nothing happened."""
-        home = await self.lifecycle.reach()
-        if home is None:
+        await self.lifecycle.run(self._changed(change))
+
+    async def _changed(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+        runtime = self.lifecycle.here()
+        if runtime is None:
             raise not_open()
-        await home.run(change(home.runtime))
+        await change(runtime)
 
     def stats(self) -> Stats:
         """Return what happened since the cache was opened. Callable from any thread."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -40,7 +41,7 @@ class Lifecycle:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self.not_open = 0
-        """How many requests found the cache not open."""
+        """How many questions found the cache not open."""
         self._outage = Outage()
         self._closing = 0
         """How many closes are under way: until they are over nobody opens the same components again."""
@@ -88,39 +89,43 @@ class Lifecycle:
         return self.home is not None
 
     async def reach(self) -> Home | None:
-        """Return the open cache, from any loop; opened first if nobody has. None while it is down.
-
-        Raises ConfigError, PluginError.
+        """Return the open cache for a request, from any loop; opened first if nobody has. None while it is down: a
+        miss, which is counted. Raises ConfigError, PluginError.
         """
-        home = self.home
+        home = await self._reached()
         if home is None:
-            opening, patience = self._begin_opening()
-            if opening is not None:
-                home = await _opened_within(opening, patience)
-        if home is None:
-            self._count()
+            self._count_miss()
         return home
 
     def reach_blocking(self) -> Home | None:
         """Do what ``reach`` does from a thread; on another event loop it blocks that loop. Raises WrongLoopError on
         the home loop, ConfigError, PluginError.
         """
-        loop = self._loop
-        if loop is not None and running_loop() is loop:
-            raise blocks_itself()
-        home = self.home
+        home = self._reached_blocking()
         if home is None:
-            opening, patience = self._begin_opening()
-            if opening is not None:
-                try:
-                    home = opening.result(patience)
-                except (CancelledError, TimeoutError):
-                    home = None
-        if home is None:
-            self._count()
+            self._count_miss()
         return home
 
-    def _count(self) -> None:
+    async def _reached(self) -> Home | None:
+        home = self.home
+        if home is not None:
+            return home
+        opening, patience = self._begin_opening()
+        return None if opening is None else await _opened_within(opening, patience)
+
+    def _reached_blocking(self) -> Home | None:
+        if self._loop is not None and running_loop() is self._loop:
+            raise blocks_itself()
+        home = self.home
+        if home is not None:
+            return home
+        opening, patience = self._begin_opening()
+        try:
+            return None if opening is None else opening.result(patience)
+        except (CancelledError, TimeoutError):
+            return None
+
+    def _count_miss(self) -> None:
         with self._lock:
             self.not_open += 1
 
@@ -129,13 +134,15 @@ class Lifecycle:
         coroutine: Coroutine[Any, Any, T],
         *,
         otherwise: T | msgspec.UnsetType = msgspec.UNSET,
+        asks: bool = False,
         abandon: Callable[[T], object] | None = None,
     ) -> T:
         """Await ``coroutine`` on the home loop; see ``Home.run``. While the cache is down return ``otherwise``, or
-        raise CacheUnavailable where there is none. Raises ConfigError, PluginError.
+        raise CacheUnavailable where there is none; if the coroutine ``asks`` for an answer, that is counted as a miss.
+        Raises ConfigError, PluginError.
         """
         try:
-            home = await self.reach()
+            home = await (self.reach() if asks else self._reached())
         except BaseException:
             coroutine.close()
             raise
@@ -152,11 +159,12 @@ class Lifecycle:
         coroutine: Coroutine[Any, Any, T],
         *,
         otherwise: T | msgspec.UnsetType = msgspec.UNSET,
+        asks: bool = False,
         abandon: Callable[[T], object] | None = None,
     ) -> T:
         """Do what ``run`` does from a thread. Raises WrongLoopError on the home loop, too."""
         try:
-            home = self.reach_blocking()
+            home = self.reach_blocking() if asks else self._reached_blocking()
         except BaseException:
             coroutine.close()
             raise
@@ -238,7 +246,10 @@ class Lifecycle:
             self._reset()
 
     async def _open_here(self, era: object) -> Home | None:
-        self._task = asyncio.current_task()
+        with self._lock:
+            if self._era is not era:
+                return None
+            self._task = asyncio.current_task()
         try:
             async with AsyncExitStack() as stack:
                 runtime = await self._opener(stack)
@@ -284,7 +295,7 @@ class Lifecycle:
             if left.thread is not None:
                 left.thread.stop()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _let_go(self) -> Iterator[_Left]:
         with self._lock:
             self._drop_what_ended()
@@ -343,9 +354,19 @@ if hasattr(os, "register_at_fork"):
 
 async def _opened_within(opening: Future[Home | None], patience: float | None) -> Home | None:
     """Wait for an opening that others may wait for as well: it goes on if this caller is cancelled."""
-    opened = asyncio.wrap_future(opening)
-    await asyncio.wait((opened,), timeout=patience)
-    return opened.result() if opened.done() and not opened.cancelled() else None
+    loop, is_over = get_running_loop(), asyncio.Event()
+
+    def tell(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # The caller's loop has ended since.
+            loop.call_soon_threadsafe(is_over.set)
+
+    opening.add_done_callback(tell)
+    try:
+        async with asyncio.timeout(patience):
+            await is_over.wait()
+        return opening.result()
+    except (CancelledError, TimeoutError):
+        return None
 
 
 def _instead(coroutine: Coroutine[Any, Any, T], otherwise: T | msgspec.UnsetType) -> T:

@@ -43,7 +43,7 @@ class SemanticCacheASGI:
 
     ``deployment`` says where it stands (a proxy names its upstream). ``identity`` returns the caller's name from the
     ASGI scope, None for nobody; no header then tells callers apart. ``pages``: also answer the cache's own pages, under
-    ``/.semcache/`` or the prefix given. A cache that is open already stays open.
+    ``/.semcache/`` or the prefix given. A cache that is entered already is closed where it was entered.
     """
 
     def __init__(
@@ -79,9 +79,12 @@ class SemanticCacheASGI:
             return
         runtime, home = self._lifecycle.here(), None
         if runtime is None:
+            if self._pages is not None and self._pages.claims(scope):
+                await self._pages.send(scope, send)
+                return
             home = await self._lifecycle.reach()
             if home is None:
-                await self._pass(scope, receive, send)
+                await self.app(scope, receive, send)
                 return
             runtime = home.runtime
         context = self._context
@@ -91,7 +94,10 @@ class SemanticCacheASGI:
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
         if route is None:
-            await self._pass(scope, receive, send)
+            if self._pages is not None and self._pages.claims(scope):
+                await self._pages.send(scope, send)
+            else:
+                await self.app(scope, receive, send)
             return
         who = None if self._identify is None else caller_name(self._identify, scope)
         head = RequestHead(
@@ -109,13 +115,6 @@ class SemanticCacheASGI:
         else:
             there = Crossing(self.app, receive, send)
             await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
-
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that is not for the cache: with one of its own pages, or from the application."""
-        if self._pages is not None and self._pages.claims(scope):
-            await self._pages.send(scope, send)
-        else:
-            await self.app(scope, receive, send)
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

@@ -89,8 +89,14 @@ def fill(path: Path) -> None:
 
 
 def semcache_threads() -> list[threading.Thread]:
-    """Return our threads that are still there after a moment: one that has said its last word may take a bit to end."""
-    ours = [thread for thread in threading.enumerate() if thread.name.startswith("semcache-")]
+    """Return the stores' threads that are still there after a moment: one that has said its last word may take a bit
+    to end. A cache's home thread is none of them.
+    """
+    ours = [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("semcache-") and thread.name != "semcache-home"
+    ]
     for thread in ours:
         thread.join(timeout=1.0)
     return [thread for thread in ours if thread.is_alive()]

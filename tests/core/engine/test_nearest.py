@@ -100,7 +100,7 @@ def test_the_search_says_what_became_of_each_entry(rig: Any) -> None:
             for prompt in ("How do I reset router 7 in room 4?", "How do I reset router 8 in room 4?", FAR):
                 await r.cache.store(prompt, prompt)
             trail: list[Considered] = []
-            runtime = r.cache.runtime
+            runtime = r.cache.lifecycle.here()
             query = runtime.keys.of("how do I reset router 8 in room 4")
             found = await runtime.engine.find(query, policy=runtime.policy, trail=trail)
             assert found.reason == "semantic"

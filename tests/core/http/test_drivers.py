@@ -41,6 +41,8 @@ SERVERS = {
     ],
     "waitress": ["waitress", "--listen=127.0.0.1:PORT", "--threads=12", "driver_app:wsgi"],
 }
+IN_CI = {"uvicorn without lifespan", "gunicorn sync", "gunicorn gthread"}
+"""Servers whose turn comes with the slow tests; the others show both drivers each time."""
 ONE_AT_A_TIME = {"gunicorn sync"}
 """Servers that answer one request after the other: nobody ever waits for a request that is under way."""
 
@@ -93,7 +95,10 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in IN_CI else ()) for name in SERVERS],
+)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", *(part.replace("PORT", str(port)) for part in SERVERS[request.param])]

@@ -181,6 +181,7 @@ def test_what_was_down_at_the_start_is_not_tried_at_every_request() -> None:
 def test_a_cache_that_opens_after_the_start_lives_on_the_servers_loop_and_closes_with_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("semcache_core.runtime.lifecycle._RETRY_PATIENCE", 30.0)
     monkeypatch.setattr("semcache_core.runtime.outage._PAUSE", 0.0)
 
     async def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
-from semcache_core.authoring.sse import EventStream, framed
+from semcache_core.authoring.sse import Event, EventStream, framed
 from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
@@ -54,21 +54,31 @@ def _judged(key: Key, terms: Terms, content: Any, body: bytes) -> Answer | Refus
 class _StreamRecorder:
     def __init__(self, key: Key, terms: Terms) -> None:
         self._key, self._terms = key, terms
-        self._events = EventStream()
+        self._stream = EventStream()
         self._assembly = Assembly()
-        self._log: list[bytes] = []
+        self._log: list[Event] = []
         self._broken: Code | None = None
         self.done = False
         """Whether the terminal event has come."""
 
     def feed(self, chunk: bytes) -> None:
-        if self._broken is None:
-            self._take(self._events.feed(chunk))
+        if self._broken is not None:
+            return
+        assembly = self._assembly
+        try:
+            for event in self._stream.feed(chunk):
+                if not assembly.done:
+                    self._log.append(event)
+                assembly.take(event)
+        except Broken as broken:
+            self._broken = broken.reason
+            self._log.clear()
+        else:
+            self.done = assembly.done
 
     def finish(self) -> Answer | Refused:
-        last = self._events.end()
-        if last is not None and self._broken is None:
-            self._take([last])
+        if self._stream.end() is not None:
+            self.feed(b"\n\n")  # The last event counts, although the empty line after it was left out.
         if self._broken is not None:
             return Refused(self._broken, complete=False)
         assembly = self._assembly
@@ -79,21 +89,11 @@ class _StreamRecorder:
         if isinstance(verdict, Refused):
             return verdict
         if assembly.raw or not verdict.streamable:
-            # What nobody here understands is for equal requests only.
+            # What is not understood is for equal requests only.
+            log = b"".join([framed(event.data, name=event.name) for event in self._log])
             verdict = msgspec.structs.replace(verdict, exact_only=True)
-            return _answer(b"".join(self._log), content, verdict, whole=False, stream=True, form="events")
+            return _answer(log, content, verdict, whole=False, stream=True, form="events")
         return _answer(msgspec.json.encode(content), content, verdict, whole=assembly.usage is not None, stream=True)
-
-    def _take(self, events: list[Any]) -> None:
-        try:
-            for event in events:
-                if not self._assembly.done:
-                    self._log.append(framed(event.data, name=event.name))
-                self._assembly.take(event)
-        except Broken as broken:
-            self._broken = broken.reason
-            self._log.clear()
-        self.done = self._broken is None and self._assembly.done
 
 
 class Admission(msgspec.Struct, frozen=True):

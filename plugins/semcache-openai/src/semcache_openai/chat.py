@@ -90,8 +90,8 @@ class OpenAIChat:
             if type(body) is not dict:
                 return Bypass(reason=MALFORMED)
             shape = shape_of(body)
-            mode = _mode_of(body, shape)
             bypass = why_bypassed(body, shape)
+            mode = _mode_of(body, shape)
             if self._has_rules and bypass is None:
                 # What the rules take out of the key is still asked for: mode and refusal are those of the whole body.
                 body = self._ruled(body, request.path)
