@@ -147,8 +147,11 @@ def test_the_decorated_function_asks_the_model_where_the_comments_say_so(tmp_pat
 
 
 def test_the_blocking_calls_run(tmp_path: Path) -> None:
-    assert run(blocking, tmp_path) == ["empty-scope", "Under Account, Address.", "0.0"]
-    assert run(blocking, tmp_path) == ["Under Account, Address.", "1.0"]
+    assert run(blocking, tmp_path) == ["empty-scope", "See Account.", "0.0"]
+    assert run(blocking, tmp_path) == ["See Account.", "1.0"]
+    reworded = blocking.replace("How do I change", "How can I change")
+    assert reworded != blocking
+    assert run(reworded, tmp_path)[0] == "See Account.", "a paraphrase is answered, too"
 
 
 def test_the_fastapi_service_answers_a_known_caller_from_the_cache(folder: Path) -> None:
