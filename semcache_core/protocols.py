@@ -5,7 +5,7 @@ opens and closes it. No base class is required. All methods are async, run on th
 it: a blocking library goes to a thread of its own. Required methods are never added; a new power is a new
 ``Supports...`` protocol, looked for once, when the component is opened.
 
-Every failure that is nobody's programming error is raised as one of ``semcache_core.errors``: the engine turns it
+Every failure that is not a programming error is raised as one of ``semcache_core.errors``: the engine turns it
 into a miss and an event. After cancellation a component stays usable.
 """
 
@@ -76,7 +76,7 @@ class Embedder(AsyncResource, Protocol):
 
     @property
     def recommended(self) -> Thresholds | None:
-        """The thresholds that suit this model, or None where nobody has measured."""
+        """The thresholds that suit this model, or None where none were measured."""
         ...
 
     @property
@@ -256,11 +256,11 @@ class SupportsExists(Protocol):
 class SupportsNotices(Protocol):
     """A component that has something to tell the operator about how it opened, for example a file set aside.
 
-    A store is asked again about once a minute: it may have more to tell while it runs.
+    A store is asked again about once a minute: there may be new ones while it runs.
     """
 
     def notices(self) -> Sequence[str]:
-        """Return one sentence for each thing to tell, each once."""
+        """Return the sentences that were not returned before, one for each notice."""
         ...
 
 
@@ -309,7 +309,7 @@ class ExtractorRoute(msgspec.Struct, frozen=True):
     the route has no such table.
     """
     place: str = ""
-    """Where these options stand, for errors about them: ``semcache.toml: route[0].json``."""
+    """Where these options are, for errors about them: ``semcache.toml: route[0].json``."""
 
 
 @runtime_checkable
@@ -414,7 +414,7 @@ class SupportsTerminal(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the end was seen: the answer is whole, whatever becomes of the connection."""
+        """Whether the end was seen: the answer is whole, even if the connection breaks."""
         ...
 
 

@@ -152,8 +152,8 @@ _HITS = (
     Reason(
         "stale-if-error",
         "hit",
-        "The upstream failed, and an expired answer stands in for it.",
-        "Look at the upstream; `stale_if_error` says how long an answer may stand in.",
+        "The upstream failed, and an expired answer replaced its own.",
+        "Look at the upstream; `stale_if_error` says for how long that may happen.",
     ),
 )
 _MISSES = (
@@ -255,7 +255,7 @@ _EXACT_ONLY = (
         "few-words",
         "miss",
         'The text has fewer words of content than `min_words` ("yes, cancel it").',
-        "Nothing: its meaning lies in what was said before.",
+        "Nothing: its meaning depends on what was said before.",
     ),
     Reason("get", "miss", "A GET request has no text to compare.", _NOTHING),
     Reason("logprobs", "miss", "Log probabilities are asked for: they belong to one text only.", _NOTHING),

@@ -210,7 +210,7 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
     pattern: Annotated[str, Meta(description="Regular expression of the span.")]
-    replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
+    replace: Annotated[str, Meta(description="What replaces it in the key.")] = ""
 
 
 class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,7 +228,7 @@ class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
 
-    What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route stand
+    What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route are
     in a table of its name: ``json = { text = "$.question" }``.
     """
 
@@ -305,5 +305,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stale_window(self) -> float:
-        """Seconds after expiry in which an entry may still serve somebody."""
+        """Seconds after expiry in which an entry may still be served."""
         return max(self.stale_while_revalidate, self.stale_if_error)

@@ -77,7 +77,7 @@ class Stored(Struct, frozen=True):
     invalidated_at: float | None = None
     """The newest stamp of the tags; an entry born at or before it is dead."""
     tags: tuple[bytes, ...] = ()
-    """The tag digests it was stored with; only a scan tells them."""
+    """The tag digests it was stored with; filled by a scan only."""
 
 
 # -- what key extractors see and say ----------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Key(Struct, frozen=True):
     exact_only: Code | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
     exact_only_members: bytes = b""
-    """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
+    """Canonical members that only the exact digest holds: near texts are compared whatever it holds."""
     mode: Mode = Mode()
     """How the answer is to be delivered: part of the flight, and of no digest."""
 
@@ -263,7 +263,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Query(Address, frozen=True, dict=True):
-    """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
+    """A request reduced to digests and the text to compare. It shows no caller's data to another.
 
     An exact hit needs no more than its address, so the rest is worked out when it is first asked for.
     """
@@ -307,7 +307,7 @@ class Query(Address, frozen=True, dict=True):
     @property
     def fields(self) -> bytes:
         """Each header's and member's name and a short keyed digest of its value, to say which one split two keys:
-        packed, as every hit reads them and hardly anybody looks (``keys.digests.members_of``).
+        packed, because every hit reads them and few are looked at (``keys.digests.members_of``).
         """
         return self.nearby.fields
 

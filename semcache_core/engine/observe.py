@@ -49,7 +49,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Time that upstream took for the answers, less that of the look-ups."""
     similarities: dict[str, int]
     """How near the nearest entry was where the cache searched, hits and misses: how often, by the lower end of the
-    bucket, nearest last. Steps of 0.01 from 0.80 on, where thresholds lie; coarse ones below.
+    bucket, nearest last. Steps of 0.01 from 0.80 on, where thresholds are; coarse ones below.
     """
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""
