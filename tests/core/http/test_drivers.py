@@ -304,6 +304,23 @@ def test_a_stale_answer_stands_in_for_a_failing_application(server: Server, fail
     assert "stale-if-error" in instead.headers["cache-status"]
 
 
+def test_a_stale_stream_stands_in_whole_for_an_application_that_raises(server: Server) -> None:
+    path = "/stands-in/chat/completions"
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "a long stream"}]}
+    about = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m"}
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Paris"}, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    ]
+    pieces = [f"data: {json.dumps({**about, **chunk})}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+    first = server.ask(body, path=path, pieces=pieces, content_type="text/event-stream", times=9_000)
+    assert first.headers["x-cache"] == "MISS"
+    time.sleep(1.2)
+    instead = server.ask(body, path=path, fails_before=0)
+    assert instead.headers["x-cache"] == "STALE"
+    assert instead.text.endswith("data: [DONE]\n\n")
+
+
 def test_an_application_that_raises_is_the_servers_to_answer_and_nothing_is_stored(server: Server) -> None:
     assert server.ask("raises", fails_before=0).status_code == 500
     assert server.ask("raises").headers["x-cache"] == "MISS"
