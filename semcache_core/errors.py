@@ -1,4 +1,4 @@
-"""Every exception that semcache raises on purpose.
+"""Every exception that semcache itself raises.
 
     SemcacheError
     ├── ConfigError               start-up: something in the configuration is wrong; names the key path
@@ -6,17 +6,17 @@
     │   └── AmbiguousComponentError   two distributions offer that name
     ├── PluginError               a plugin could not be loaded or breaks the plugin protocol
     ├── NotOpenError              a component is used before it was opened or after it was closed
-    ├── WrongLoopError            a blocking call on the cache's own event loop would wait for itself
+    ├── WrongLoopError            a blocking call on the cache's home loop would deadlock
     ├── DependencyError           something behind the cache failed; a lookup turns it into a miss
     │   ├── EmbedderUnavailable
     │   │   ├── TextTooLong           the text is longer than the embedder's window
-    │   │   └── TextUnreadable        the text has characters that the embedder's model cannot tell apart
+    │   │   └── TextUnreadable        the text has characters that the embedder's model cannot distinguish
     │   ├── StoreUnavailable
     │   ├── VerifierUnavailable
-    │   └── CacheUnavailable      the cache is not open: what it needs was down, or it was closed meanwhile
-    ├── AnswerAborted             an answer that a request shared with an equal one broke off in the middle
+    │   └── CacheUnavailable      the cache is not open: a component was down, or it was closed meanwhile
+    ├── AnswerAborted             an answer shared with an equal request broke off in the middle
     ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
-    └── UnsupportedByStore        the chosen store lacks the power that the call needs
+    └── UnsupportedByStore        the store lacks an optional protocol that the call needs
 
 Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code that uses
 the cache: they stop start-up or name a programming error. So does ``DependencyError`` where a caller has to know that
@@ -28,19 +28,19 @@ from __future__ import annotations
 
 
 class SemcacheError(Exception):
-    """Base of every exception that semcache raises on purpose."""
+    """Base of every exception that semcache itself raises."""
 
 
 class ConfigError(SemcacheError):
-    """The configuration is wrong; the message names the key path and, where there is one, the remedy."""
+    """The configuration is wrong; the message names the key path and the remedy, if there is one."""
 
 
 class UnknownComponentError(ConfigError):
-    """No installed component of this kind has the name that was asked for."""
+    """No installed component of this kind has the requested name."""
 
 
 class AmbiguousComponentError(ConfigError):
-    """Two installed distributions offer a component of the name that was asked for."""
+    """Two installed distributions offer a component of the requested name."""
 
 
 class PluginError(SemcacheError):
@@ -48,19 +48,19 @@ class PluginError(SemcacheError):
 
 
 class NotOpenError(SemcacheError):
-    """A component is used outside ``async with``, or a cache that is open is entered once more."""
+    """A component is used outside ``async with``, or an open cache is entered again."""
 
 
 class WrongLoopError(SemcacheError):
-    """A blocking call was made on the event loop on which the cache lives: it would wait for itself."""
+    """A blocking call was made on the cache's home loop, where it would deadlock."""
 
 
 class DependencyError(SemcacheError):
-    """Something behind the cache failed. The request goes on as a miss."""
+    """A component behind the cache failed. The request continues as a miss."""
 
 
 class EmbedderUnavailable(DependencyError):
-    """The embedder cannot make a vector now: not reachable, refused, or not loaded."""
+    """The embedder cannot make a vector now: unreachable, refused, or not loaded."""
 
 
 class TextTooLong(EmbedderUnavailable):
@@ -72,26 +72,27 @@ class TextUnreadable(EmbedderUnavailable):
 
 
 class StoreUnavailable(DependencyError):
-    """A store cannot read or write now: not reachable, locked, full, or read-only."""
+    """A store cannot read or write now: unreachable, locked, full, or read-only."""
 
 
 class VerifierUnavailable(DependencyError):
-    """A verifier cannot judge now. The engine takes it for a reject."""
+    """A verifier cannot give a verdict now. The engine treats it as a reject."""
 
 
 class CacheUnavailable(DependencyError):
-    """The cache is not open: something that it needs was down when it was opened, or it was closed meanwhile."""
+    """The cache is not open: a component was down at opening, or the cache was closed meanwhile."""
 
 
 class AnswerAborted(SemcacheError):
-    """An answer that this request shared with an equal one broke off in the middle; the client must not take it for
-    whole, so the server is to cut the connection.
+    """An answer shared with an equal request broke off in the middle.
+
+    The server must close the connection, so that the client does not take the answer for complete.
     """
 
 
 class DimensionMismatch(SemcacheError):
-    """A vector has another number of dimensions than the space it is meant for."""
+    """A vector's number of dimensions differs from that of its space."""
 
 
 class UnsupportedByStore(SemcacheError):
-    """The chosen store lacks the power that this call needs; the message names the protocol."""
+    """The store lacks an optional protocol that this call needs; the message names it."""

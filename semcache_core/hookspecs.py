@@ -1,8 +1,8 @@
-"""The hooks of semcache: this file is their reference.
+"""The hook specifications of semcache: this file is their reference.
 
 A plugin implements any of them in the module that its ``semcache`` entry point names, marked with
-``semcache_core.plugin.hookimpl``. Implementations are plain functions: an ``async def`` one is refused by name when the
-plugin is loaded, and so is a function whose name begins with ``semcache_`` and is no hook.
+``semcache_core.plugin.hookimpl``. Implementations are plain functions: loading refuses an ``async def``, and a function
+whose name begins with ``semcache_`` but is not a hook.
 
 The hooks that offer components are called once, when a cache is opened or the plugins are listed. They return
 descriptors, so a component's module is imported only when the configuration names it. A hook that raises takes only its
@@ -41,7 +41,7 @@ def semcache_vector_stores() -> Iterable[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def semcache_response_stores() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Offer response stores: entries by id, the truth. Protocol: ``semcache_core.protocols.ResponseStore``.
+    """Offer response stores: entries by id. Protocol: ``semcache_core.protocols.ResponseStore``.
 
     Called once a start. All implementations are asked. An empty list offers nothing.
     """
@@ -49,7 +49,7 @@ def semcache_response_stores() -> Iterable[Component]:  # type: ignore[empty-bod
 
 @hookspec
 def semcache_key_extractors() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Offer key extractors: what of an HTTP request is its key. Protocol: ``semcache_core.protocols.KeyExtractor``.
+    """Offer key extractors: HTTP requests in, keys out. Protocol: ``semcache_core.protocols.KeyExtractor``.
 
     Called once a start. All implementations are asked. An empty list offers nothing.
     """
@@ -73,20 +73,19 @@ def semcache_commands() -> Iterable[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def semcache_may_store(query: Query, entry: EntryView) -> bool | None:
-    """Say whether an answer may be stored, after the core's own admission has agreed.
+    """Say whether an answer may be stored; called after the core's own checks have passed.
 
-    Called once for each answer, before it is written, off the caller's path. ``query`` is what was asked (digests and
-    the text), ``entry`` a view of the answer: text, kind, value, tokens, tags. ``False`` vetoes; ``True`` and ``None``
-    agree. Every implementation is asked until one vetoes; one that raises vetoes too: an answer that could not be
-    judged is not stored.
+    Called once for each answer, before it is written, off the caller's path. ``query`` has the request's digests and
+    text, ``entry`` is a view of the answer: text, kind, value, tokens, tags. ``False`` vetoes; ``True`` and ``None``
+    agree. Implementations are called until one vetoes; one that raises vetoes too.
     """
 
 
 @hookspec
 def semcache_observe(event: Event) -> None:
-    """Hear of a decision or a fault: metrics, logs, traces.
+    """Receive a decision, a fault or a notice, for metrics, logs or traces.
 
-    Called on the event loop, once for each event, so it must return at once: hand slow work to a queue of your own. The
-    result is ignored. An exception is counted (``stats().observer_errors``) and goes no further. Events carry no
-    prompt, no answer and no credential.
+    Called on the event loop, once for each event, so it must return immediately: put slow work into a queue. The result
+    is ignored. An exception is counted (``stats().observer_errors``) and not propagated. Events contain no prompt, no
+    answer and no credential.
     """

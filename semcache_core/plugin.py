@@ -1,6 +1,6 @@
-"""What a plugin's entry-point module imports, and nothing heavier.
+"""The light-weight names that a plugin's entry-point module imports.
 
-A plugin is a module that the ``semcache`` entry-point group names. It answers hooks with descriptors::
+A plugin is a module named by the ``semcache`` entry-point group. Its hooks return descriptors::
 
     from semcache_core.plugin import Component, hookimpl
 
@@ -21,7 +21,7 @@ from semcache_core.reasons import OwnCode, Reason
 
 __all__ = ["API_VERSION", "Component", "OwnCode", "Reason", "hookimpl"]
 
-#: The plugin protocol this core speaks, as (major, minor). A plugin module may state what it needs: ``semcache_api =
+#: The plugin protocol of this core, as (major, minor). A plugin module may state what it needs: ``semcache_api =
 # (1, 0)``.
 API_VERSION = (1, 0)
 

@@ -1,9 +1,9 @@
-"""The protocols between the engine and everything that plugs into it.
+"""The protocols between the engine and its components.
 
-A component is a class ``Factory(options)`` with a frozen ``Options`` struct; making one computes only, ``async with``
-opens and closes it. No base class is required. All methods are async, run on the cache's event loop and must not block
-it: a blocking library goes to a thread of its own. Required methods are never added; a new power is a new
-``Supports...`` protocol, looked for once, when the component is opened.
+A component is a class ``Factory(options)`` with a frozen ``Options`` struct; the constructor does no I/O, ``async
+with`` opens and closes the component. No base class is required. All methods are async, run on the cache's event loop
+and must not block it: a blocking library needs its own thread. Required methods are never added; an optional one is a
+new ``Supports...`` protocol, looked up once, when the component is opened.
 
 Every failure that is not a programming error is raised as one of ``semcache_core.errors``: the engine turns it
 into a miss and an event. After cancellation a component stays usable.
@@ -32,7 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class AsyncResource(Protocol):
-    """Opened and closed by the engine, which owns the lifetimes. Closing twice is harmless."""
+    """Opened and closed by the engine, which owns the lifetimes. Closing twice must be harmless."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -54,11 +54,11 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Embedder(AsyncResource, Protocol):
-    """Turns texts into unit vectors whose cosine says how near their meanings are."""
+    """Turns texts into unit vectors whose cosine is the similarity of their meanings."""
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that shapes a vector: provider, model, revision, dimensions, pooling, prefix, truncation.
+        """Names everything that affects a vector: provider, model, revision, dimensions, pooling, prefix, truncation.
 
         Known once open. Two embedders with equal fingerprints make comparable vectors.
         """
@@ -81,14 +81,14 @@ class Embedder(AsyncResource, Protocol):
 
     @property
     def batch_invariant(self) -> bool:
-        """False where a text's vector depends on its batch mates (dynamic int8): the engine then embeds one a call."""
+        """False if a text's vector depends on its batch (dynamic int8): the engine then embeds one text per call."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return one float32 unit vector per text, in order: shape (len(texts), dimensions).
 
-        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model cannot tell its characters
-        apart (both match exactly only), EmbedderUnavailable if no vectors can be had.
+        Raises TextTooLong if any text is longer than the window, TextUnreadable if the model cannot distinguish its
+        characters (such texts match exactly only), EmbedderUnavailable if no vectors can be computed.
         """
         ...
 
@@ -104,7 +104,7 @@ class VectorStore(AsyncResource, Protocol):
         ...
 
     async def upsert(self, points: Sequence[Point]) -> None:
-        """Index the points; an id that is there already is replaced. Raises DimensionMismatch, StoreUnavailable."""
+        """Index the points; an existing id is replaced. Raises DimensionMismatch, StoreUnavailable."""
         ...
 
     async def search(self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float) -> Sequence[Match]:
@@ -116,7 +116,7 @@ class VectorStore(AsyncResource, Protocol):
         ...
 
     async def delete(self, ids: Sequence[bytes]) -> None:
-        """Forget the points; unknown ids are ignored. Raises StoreUnavailable."""
+        """Delete the points; unknown ids are ignored. Raises StoreUnavailable."""
         ...
 
     async def count(self) -> int:
@@ -126,69 +126,67 @@ class VectorStore(AsyncResource, Protocol):
 
 @runtime_checkable
 class ResponseStore(AsyncResource, Protocol):
-    """Entries by id: the truth. It needs no search."""
+    """Entries by id: the source of truth. It needs no search."""
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
-        """Return what is stored under each id, in order; None where there is nothing or ``keep_until`` <= ``now``.
+        """Return the entry under each id, in order; None if there is none or its ``keep_until`` <= ``now``.
 
         A read never changes an expiry. Raises StoreUnavailable.
         """
         ...
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
-        """Store ``data`` (any bytes, up to 10 MiB at least) under ``id``, replacing what was there.
+        """Store ``data`` (any bytes, up to 10 MiB at least) under ``id``, replacing an existing entry.
 
-        ``keep_until``: when it may be forgotten; None: never. ``tags`` are the digests whose stamps bind the entry.
+        ``keep_until``: when it may be dropped; None: never. ``tags`` are the digests by which it can be invalidated.
         Raises StoreUnavailable.
         """
         ...
 
     async def delete(self, ids: Sequence[bytes]) -> None:
-        """Forget the entries; unknown ids are ignored. Raises StoreUnavailable."""
+        """Delete the entries; unknown ids are ignored. Raises StoreUnavailable."""
         ...
 
 
 @runtime_checkable
 class SupportsGetNowait(Protocol):
-    """A response store that can read one entry at once: from this process's memory, or by one key in a local file."""
+    """A response store that can read one entry without waiting: from memory, or by one key in a local file."""
 
     def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
-        """Return what ``get`` would for one id, without waiting for anything. Raises StoreUnavailable when it would
-        have to.
-        """
+        """Like ``get`` for one id, without waiting. Raises StoreUnavailable if it would have to wait."""
         ...
 
 
 @runtime_checkable
 class SupportsSetNowait(Protocol):
-    """A response store that can write one entry at once, into this process's memory."""
+    """A response store that can write one entry without waiting, into this process's memory."""
 
     def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
-        """Do what ``set`` does, without waiting for anything. Raises StoreUnavailable, NotOpenError."""
+        """Like ``set``, without waiting. Raises StoreUnavailable, NotOpenError."""
         ...
 
 
 @runtime_checkable
 class SupportsInvalidation(Protocol):
-    """A response store that keeps stamps: its ``get`` fills ``Stored.invalidated_at`` in the same trip.
+    """A response store that keeps invalidation times: its ``get`` fills ``Stored.invalidated_at`` in the same trip.
 
-    A store without it still works: the engine then keeps stamps as entries of their own, at the price of a second trip.
+    A store without it still works: the engine then keeps them as separate entries, at the price of a second trip.
     """
 
     async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
-        """Note that everything carrying one of ``tags`` and born at or before ``before`` is dead: O(1).
+        """Invalidate every entry with one of ``tags`` that was born at or before ``before``: O(1).
 
-        A later mark is never replaced by an earlier one.
+        An earlier time never replaces a later one.
         """
         ...
 
 
 @runtime_checkable
 class SupportsScopes(Protocol):
-    """A vector store that can tell without I/O whether a scope holds anything: an empty one needs no embedding."""
+    """A vector store that knows without I/O whether a scope is empty: an empty one needs no embedding."""
 
     def has_scope(self, scope: bytes) -> bool:
-        """Return False only if a search in ``scope`` would find nothing whatever the vector."""
+        """Return False only if a search in ``scope`` would find nothing for any vector."""
         ...
 
 
@@ -199,18 +197,18 @@ class SupportsScan(Protocol):
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
         """Return up to ``limit`` (id, stored) pairs with id > ``after``, by id; empty at the end.
 
-        Here ``Stored.tags`` is filled: what is to be purged is counted by it.
+        Here ``Stored.tags`` is filled: ``purge`` selects entries by it.
         """
         ...
 
     async def count(self) -> int:
-        """Return how many entries are held; expired ones may be counted."""
+        """Return the number of entries; expired ones may be counted."""
         ...
 
 
 @runtime_checkable
 class SupportsSweep(Protocol):
-    """A store that deletes what has expired when it is told to; the engine does so about once a minute."""
+    """A store that deletes expired entries on request; the engine calls it about once a minute."""
 
     async def sweep(self, *, now: float) -> int:
         """Delete entries whose ``keep_until`` <= ``now`` and return how many."""
@@ -219,42 +217,38 @@ class SupportsSweep(Protocol):
 
 @runtime_checkable
 class SupportsSecret(Protocol):
-    """A store that never leaves this machine, and so can make and keep the secret that hides identities.
+    """A store that is local to this machine, so that it can generate and keep the identity secret.
 
-    A store without it (a networked one) makes the cache refuse to start without ``http.identity_secret`` and
+    With a store that lacks it (a networked one), the cache refuses to start without ``http.identity_secret`` and
     ``semcache.namespace``.
     """
 
     def identity_secret(self) -> bytes:
-        """Return at least 32 random bytes, the same for all who share this store's contents. Called once open."""
+        """Return at least 32 random bytes, the same for every process that shares this store. Called once open."""
         ...
 
 
 @runtime_checkable
 class SupportsReady(Protocol):
-    """A component that knows whether it can work right now. Without it, a store is read once, of nothing."""
+    """A component that knows whether it can work right now. A store without it is read once, for a missing id."""
 
     async def ready(self) -> None:
-        """Return if it can work; raise one of ``semcache_core.errors`` if it cannot. Cheap: asked once a second at
-        most.
-        """
+        """Return if it can work, else raise one of ``semcache_core.errors``. Called once a second at most."""
         ...
 
 
 @runtime_checkable
 class SupportsExists(Protocol):
-    """A store that makes its place when it is opened: a file, a folder. Commands that only look do not open it before
-    that place is there.
-    """
+    """A store that creates its file or folder when it is opened. Read-only commands do not open it before it exists."""
 
     def exists(self) -> bool:
-        """Say whether the place is there. Called before the store is opened; makes nothing."""
+        """Say whether the file or folder exists. Called before the store is opened; creates nothing."""
         ...
 
 
 @runtime_checkable
 class SupportsNotices(Protocol):
-    """A component that has something to tell the operator about how it opened, for example a file set aside.
+    """A component that has notices for the operator about its opening, for example a file set aside.
 
     A store is asked again about once a minute: there may be new ones while it runs.
     """
@@ -270,29 +264,29 @@ class Verifier(AsyncResource, Protocol):
 
     @property
     def costly(self) -> bool:
-        """True for a judge worth asking only between the threshold and threshold + 0.03, within a time budget."""
+        """True if it should run only between the threshold and threshold + 0.03, within a time budget."""
         ...
 
     async def verify(self, query: str, candidate: str) -> Verdict:
-        """Compare the text that is asked with the text an entry was made for. Raises VerifierUnavailable."""
+        """Compare the query's text with the text an entry was made for. Raises VerifierUnavailable."""
         ...
 
 
 @runtime_checkable
 class KeyExtractor(AsyncResource, Protocol):
-    """Knows one HTTP protocol: which requests are its own, and what of such a request is its key."""
+    """Knows one HTTP protocol: which requests belong to it, and how to derive their keys."""
 
     @property
     def traits(self) -> Traits:
-        """Which of HTTP's rules hold for the protocol: ``semcache_core.types.LLM``, ``API`` or a set of its own."""
+        """Which HTTP rules apply to the protocol: ``semcache_core.types.LLM``, ``API`` or another set."""
         ...
 
     def claims(self, method: str, path: bytes) -> bool:
-        """Say whether a request with this method and raw path is this protocol's. No I/O; called for every request."""
+        """Say whether a request with this method and raw path is of the protocol. No I/O; called for every request."""
         ...
 
     def extract(self, request: Request) -> Key | Bypass | None:
-        """Return the request's key, why it is not for the cache, or None: not this protocol after all.
+        """Return the request's key, a Bypass, or None: not this protocol after all.
 
         Pure: the same request always gives the same key. An exception is a bypass (``extract-error``).
         """
@@ -300,60 +294,54 @@ class KeyExtractor(AsyncResource, Protocol):
 
 
 class ExtractorRoute(msgspec.Struct, frozen=True):
-    """One ``[[route]]`` as a key extractor follows it."""
+    """One ``[[route]]`` as a key extractor receives it."""
 
     path: str
-    """The path suffix. Of all routes the longest one that a request's path ends in counts."""
+    """The path suffix. If several routes match a request's path, the longest applies."""
     options: Any = None
-    """What ``[[route]] NAME = {...}`` says to the extractor called NAME: a ``RouteOptions`` of its class. None where
-    the route has no such table.
-    """
+    """``[[route]] NAME = {...}`` for the extractor called NAME, as ``RouteOptions`` of its class; None if absent."""
     place: str = ""
     """Where these options are, for errors about them: ``semcache.toml: route[0].json``."""
 
 
 @runtime_checkable
 class SupportsRules(Protocol):
-    """A key extractor that follows the ``[[route]]`` and ``[[normalise]]`` tables. Told once, before it is opened.
+    """A key extractor that uses the ``[[route]]`` and ``[[normalise]]`` tables. Called once, before it is opened.
 
-    An extractor with options for a route has a class attribute ``RouteOptions``, a frozen ``Options`` struct like the
-    one of the component itself.
+    An extractor with route options has a class attribute ``RouteOptions``, a frozen ``Options`` struct like that of the
+    component itself.
     """
 
     def follow(self, routes: Sequence[ExtractorRoute], normalise: Sequence[Normalise]) -> None:
-        """Take every route, also those that say nothing to this extractor. Raises ConfigError for what it cannot
-        read.
-        """
+        """Receive every route, also those without options for this extractor. Raises ConfigError for invalid ones."""
         ...
 
 
 @runtime_checkable
 class SupportsClaims(Protocol):
-    """A key extractor whose methods and paths are known without a configuration.
+    """A key extractor whose methods and paths do not depend on the configuration.
 
-    Where ``key_extractors.use`` names none, every installed one is in, those with this power first. Two that claim one
-    request are left out both, until the configuration names one.
+    Without ``key_extractors.use``, every installed extractor is used, those with this protocol first. If two claim the
+    same request, neither is used until the configuration names one.
     """
 
     @property
     def claimed(self) -> Sequence[tuple[str, bytes]]:
-        """One (method, raw path) of each kind that ``claims`` says yes to, for example ``("POST", b"/api/chat")``."""
+        """One (method, raw path) of each kind that ``claims`` accepts, for example ``("POST", b"/api/chat")``."""
         ...
 
 
 @runtime_checkable
 class SupportsPaths(Protocol):
-    """A key extractor of no fixed paths: a driver's own settings may add some (``paths=`` of a middleware)."""
+    """A key extractor without fixed paths: the settings of a driver may add some (``paths=`` of a middleware)."""
 
     def with_paths(self, paths: Sequence[str], methods: Sequence[str]) -> KeyExtractor:
-        """Return an open extractor that also claims ``methods`` on the path suffixes ``paths``; this one is left as
-        it is.
-        """
+        """Return an open copy that also claims ``methods`` on the path suffixes ``paths``; ``self`` is unchanged."""
         ...
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
-    """The beginning of an upstream's answer. ``headers`` in order, names in lower case."""
+    """Status and headers of an upstream's answer. ``headers`` in order, names in lower case."""
 
     status: int
     """The status code."""
@@ -362,28 +350,28 @@ class AnswerHead(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One complete, canonical answer: what an entry of an HTTP protocol holds."""
+    """One complete, canonical answer: the content of an entry of an HTTP protocol."""
 
     status: int
     """The status code."""
     headers: Headers
-    """The headers that are kept, already stripped."""
+    """The kept headers, already stripped."""
     body: bytes
     """The canonical body, decoded."""
     form: str = "body"
-    """``body``: one canonical body that serves every mode it has the members for; ``events``: a raw event log."""
+    """``body``: one canonical body for every mode whose members it has; ``events``: a raw event log."""
     offers: frozenset[str] = frozenset()
-    """The members it holds, held against ``Mode.required``."""
+    """The members it has, compared with ``Mode.required``."""
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
     """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False
-    """It may answer equal requests only, for example because it holds tool calls."""
+    """It may answer equal requests only, for example because it has tool calls."""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """An answer that may not be stored. ``complete``: it was a whole, refused answer.
+    """An answer that may not be stored. ``complete``: the answer was complete.
 
     ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
     """
@@ -395,22 +383,20 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """Watches one answer go by. Never changes or delays it."""
+    """Reads one answer while it is forwarded. Never changes or delays it."""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of the decoded body; pieces end anywhere."""
+        """Receive the next piece of the decoded body; pieces end anywhere."""
         ...
 
     def finish(self) -> Answer | Refused:
-        """Say, at the end of the body, what there is to store. ``Answer.headers`` and ``vary`` are filled by the
-        core.
-        """
+        """Return the answer to store at the end of the body. The core fills ``Answer.headers`` and ``vary``."""
         ...
 
 
 @runtime_checkable
 class SupportsTerminal(Protocol):
-    """A recorder whose protocol marks the answer's end itself. SDKs hang up there, before the body ends."""
+    """A recorder whose protocol marks the answer's end. SDKs disconnect there, before the body ends."""
 
     @property
     def done(self) -> bool:
@@ -428,33 +414,33 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Framing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stored answer is to be framed for one caller."""
+    """How to frame a stored answer for one caller."""
 
     streamed: bool
     """The caller asked for a stream."""
     required: frozenset[str]
-    """The caller's ``Mode.required``: nothing that it did not ask for is framed, nothing is invented."""
+    """The caller's ``Mode.required``: only requested members are framed, none is invented."""
     exact: bool
-    """True: replay the body as stored. False (semantic): a fresh response id and ``created``, inner links kept."""
+    """True: replay the body as stored. False (semantic): a new response id and ``created``, inner links kept."""
     fresh_id: str
-    """Random text for a fresh id."""
+    """Random text for a new id."""
     now: float
     """The time that a fresh ``created`` says."""
     route: str = ""
-    """The path of the ``[[route]]`` that holds for the request, as ``Policy.route`` has it; "" where none does."""
+    """The path of the request's ``[[route]]``, as in ``Policy.route``; "" if none matches."""
 
 
 @runtime_checkable
 class SupportsAnswers(Protocol):
-    """A key extractor that knows its protocol's answers: admission, usage, streams to answers and back."""
+    """A key extractor that knows its protocol's answers: what may be stored, usage, streams to answers and back."""
 
     def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
-        """Return a recorder for one answer with status 200, or why no answer with such a head is ever stored.
+        """Return a recorder for one answer with status 200, or why no answer with such a head is stored.
 
-        ``policy`` holds what the route admits.
+        ``policy`` is the route's policy.
         """
         ...
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Frame a stored answer for this caller, or None where it lacks what the caller's mode needs."""
+        """Frame a stored answer for this caller; None if it lacks a member that the caller's mode requires."""
         ...

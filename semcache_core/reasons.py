@@ -20,8 +20,8 @@ from typing import Literal, NewType
 __all__ = ["REASONS", "Code", "CoreCode", "Kind", "OwnCode", "Reason"]
 
 Kind = Literal["hit", "miss", "bypass", "unstored"]
-"""``hit``: answered from the cache. ``miss``: looked up, upstream is asked. ``bypass``: recognised and not for the
-cache. ``unstored``: the answer from upstream is not kept.
+"""``hit``: answered from the cache. ``miss``: looked up, then upstream is called. ``bypass``: recognised, but not for
+the cache. ``unstored``: the answer from upstream is not stored.
 """
 
 CoreCode = Literal[
@@ -121,9 +121,9 @@ CoreCode = Literal[
     "trailers",
     "ttl",
 ]
-"""The codes of the core, those that key extractors share among them."""
+"""The codes of the core, including those that key extractors share."""
 OwnCode = NewType("OwnCode", str)
-"""A code that a plugin lists itself."""
+"""A code that a plugin lists."""
 Code = CoreCode | OwnCode
 """A code of the core or of a plugin."""
 

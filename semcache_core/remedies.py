@@ -1,7 +1,7 @@
-"""The command that installs what is missing, for errors and notices: one that works where semcache was installed from.
+"""The command that installs a missing distribution, for errors and notices: from the same place as the core.
 
-Whoever installed the core from a checkout of the repository finds the other distributions there, and an index may not
-have them. pip notes where a distribution came from; this module reads that note.
+If the core was installed from a checkout of the repository, the other distributions are there, and an index may not
+have them. pip records where a distribution came from; this module reads that record.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Checkout:
     editable: bool
 
     def found(self, requirement: str) -> list[str]:
-        """Return what pip takes instead of a requirement: folders of the checkout, or nothing if it has none."""
+        """Return pip arguments in place of a requirement: folders of the checkout, or nothing if it has none."""
         # Without -e, pip would replace an editable core by a copy.
         option = ["-e"] if self.editable else []
         return [word for folder in self._with_needs(requirement, seen=set()) for word in (*option, folder)]
@@ -57,7 +57,7 @@ class _Checkout:
             return
         seen.add(requirement)
         for needed in _requirements(folder, extras):
-            if _split(needed)[0] != _CORE:  # which is installed: it asks
+            if _split(needed)[0] != _CORE:  # the core is installed
                 yield from self._with_needs(needed, seen=seen)
         yield f"{folder}{extras}"
 
@@ -79,7 +79,7 @@ def _checkout() -> _Checkout | None:
 
 
 def _requirements(folder: Path, extras: str) -> list[str]:
-    """Return what a distribution requires, with these extras."""
+    """Return the requirements of a distribution with these extras."""
     try:
         project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     except (OSError, ValueError, KeyError):

@@ -1,8 +1,7 @@
 """The options of the core, table by table: names, defaults, meanings. The configuration reference is made from these.
 
-In a file, what is typed ``Seconds`` or ``Duration`` may be written ``90``, ``"90s"``, ``"15m"``, ``"1h"`` or ``"7d"``,
-and a ``Duration`` also ``"never"``; what is typed ``Bytes`` may be written ``"4 MiB"``. Plugins may use the same
-types.
+In a file, an option of type ``Seconds`` or ``Duration`` may be ``90``, ``"90s"``, ``"15m"``, ``"1h"`` or ``"7d"``, a
+``Duration`` also ``"never"``, and one of type ``Bytes`` may be ``"4 MiB"``. Plugins may use the same types.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the secret itself. Call it where the secret is used, not where it is passed on."""
+        """Return the secret. Call it where the secret is used, not where it is passed on."""
         return self._value
 
     def __repr__(self) -> str:
@@ -66,7 +65,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[semcache]``: what every request starts from; a ``[[route]]`` may override what says so."""
+    """``[semcache]``: the defaults of every request; a ``[[route]]`` may override the options that say so."""
 
     namespace: Annotated[
         str, Meta(min_length=1, description="Separates caches that share a store; part of every partition.")
@@ -114,7 +113,7 @@ class CacheOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class JwtOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[http.jwt]``: claims of a verified token say who asks, in place of the default identity."""
+    """``[http.jwt]``: claims of a verified token identify the caller, in place of the default identity."""
 
     claims: Annotated[
         tuple[str, ...],
@@ -226,7 +225,7 @@ class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
+    """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path applies.
 
     What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route are
     in a table of its name: ``json = { text = "$.question" }``.
@@ -270,10 +269,10 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for one route, every override applied: resolved once, at open."""
+    """The rules of one route, with every override applied: resolved once, at open."""
 
     route: str = ""
-    """The path of the route; "" where no route holds."""
+    """The path of the route; "" for the default policy."""
     mode: Literal["on", "observe", "off"] = "on"
     """See ``[semcache] mode``."""
     match: Literal["semantic", "exact"] = "semantic"

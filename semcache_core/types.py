@@ -30,12 +30,12 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entity(msgspec.Struct, eq=False):
-    """Base of what has a state: equal to itself alone, and its ``repr`` shows nothing of a request."""
+    """Base of stateful objects: equal only to itself, and its ``repr`` shows nothing of a request."""
 
     __repr__ = object.__repr__
 
 
-# -- what stores and embedders see ------------------------------------------------------------------------------------
+# -- for stores and embedders -----------------------------------------------------------------------------------------
 
 
 class Space(Struct, frozen=True):
@@ -57,11 +57,11 @@ class Point(Struct, frozen=True):
     vector: Vector
     """The embedding of the entry's text."""
     keep_until: float | None
-    """When the store may forget it; None: never."""
+    """When the store may drop it; None: never."""
 
 
 class Match(Struct, frozen=True):
-    """One neighbour: an entry id and its cosine similarity to what was searched."""
+    """One neighbour: an entry id and its cosine similarity to the query vector."""
 
     id: bytes
     """The entry id."""
@@ -70,7 +70,7 @@ class Match(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
+    """An entry of a response store, and the latest invalidation of its tags (None: none, or the store keeps none)."""
 
     data: bytes
     """The bytes that were stored."""
@@ -80,13 +80,13 @@ class Stored(Struct, frozen=True):
     """The tag digests it was stored with; filled by a scan only."""
 
 
-# -- what key extractors see and say ----------------------------------------------------------------------------------
+# -- for key extractors -----------------------------------------------------------------------------------------------
 
 
 class Request(Struct, frozen=True):
     """An HTTP request as a key extractor sees it.
 
-    ``path`` and ``query`` are raw, exactly as they were forwarded; ``body`` is whole and its content coding undone.
+    ``path`` and ``query`` are raw, exactly as forwarded; ``body`` is complete and its content coding is removed.
     """
 
     method: str
@@ -102,7 +102,7 @@ class Request(Struct, frozen=True):
 
 
 class Bypass(Struct, frozen=True):
-    """The protocol is ours, this request is not for the cache: forward it untouched.
+    """The request belongs to the protocol but not to the cache: forward it unchanged.
 
     ``reason`` is a code of ``semcache_core.reasons``, or one that the extractor's component lists (``OwnCode``).
     """
@@ -112,19 +112,19 @@ class Bypass(Struct, frozen=True):
 
 
 class Traits(Struct, frozen=True):
-    """Which of HTTP's rules hold for a protocol. ``LLM`` and ``API`` are the two usual sets."""
+    """Which HTTP rules apply to a protocol. ``LLM`` and ``API`` are the two usual sets."""
 
     negotiated: bool
     """``Accept``, ``Accept-Language`` and ``Content-Type`` of a request may change the answer, so they split keys."""
     cookies_identify: bool
-    """Cookies always say who asks. False: only where no other header does, because infrastructure sets them too."""
+    """Cookies always identify the caller. False: only if no other header does: infrastructure sets cookies too."""
     keeps_headers: bool
-    """An entry keeps all headers of its answer but those of one connection, caller or exchange. False: it keeps the
-    content type, the content language and what ``http.keep_headers`` names.
+    """An entry keeps all headers of its answer except those of one connection, caller or exchange. False: it keeps the
+    content type, the content language and the headers in ``http.keep_headers``.
     """
     http_caching: bool
-    """An answer's own headers say whether and how long it may be stored: ``Cache-Control``, ``Expires``, ``Age``, and
-    ``Set-Cookie``, which keeps it out. False: only an application's ``no-store`` and ``private`` count.
+    """An answer's headers decide whether and how long it may be stored: ``Cache-Control``, ``Expires``, ``Age``, and
+    ``Set-Cookie``, which forbids it. False: only an application's ``no-store`` and ``private`` count.
     """
     private_hits: bool
     """Hits carry ``Cache-Control: private, no-store``: no cache between semcache and the caller may keep them."""
@@ -137,52 +137,52 @@ API = Traits(negotiated=True, cookies_identify=True, keeps_headers=True, http_ca
 
 
 class Mode(Struct, frozen=True):
-    """How a caller wants its answer delivered. Nothing in it changes what the answer says."""
+    """How a caller wants its answer delivered. It does not change the content of the answer."""
 
     streamed: bool = False
     """The caller asked for a stream."""
     required: frozenset[str] = frozenset()
-    """The members an entry must hold to answer this caller, for example ``usage``: see ``Answer.offers``."""
+    """The members an entry must have to answer this caller, for example ``usage``: see ``Answer.offers``."""
     flight: bytes = b""
-    """What single-flight separates besides the exact digest: stream mode, service tier."""
+    """What separates flights besides the exact digest: stream mode, service tier."""
 
 
 class Key(Struct, frozen=True):
-    """What an extractor makes of a request. The core alone turns it into digests.
+    """An extractor's result for a request. Only the core turns it into digests.
 
     ``template`` is the canonical request without the ignored fields and without the slot's text; the slot's place is
-    marked out of band. Equal templates, slots and exact-only members mean the same request; equal templates and end
-    users mean that texts may be compared. Where the template ends in a JSON object, the core can say which member split
-    two keys; a control byte that no JSON text holds (``\\x00`` for a text taken out) is the out-of-band mark there.
+    marked out of band. Equal templates, slots and exact-only members mean the same request; with equal templates and
+    end users, texts may be compared. If the template ends in a JSON object, the core can name the member that split two
+    keys; there the out-of-band mark is a control byte that JSON text cannot contain (``\\x00`` for a text taken out).
     """
 
     template: bytes
     """The canonical request without the slot's text."""
     slot: tuple[str, ...] = ()
-    """The texts that were taken out, in order; empty where there is none."""
+    """The texts that were taken out, in order; may be empty."""
     end_user: bytes = b""
     """Canonical end-user fields: part of the scope and of the flight, not of the exact digest."""
     exact_only: Code | None = None
-    """Reason code why only an equal request may be answered; None: near texts may be, too."""
+    """Reason code why only an equal request may match; None: similar texts may match too."""
     exact_only_members: bytes = b""
     """Canonical members that only the exact digest holds: near texts are compared whatever it holds."""
     mode: Mode = Mode()
-    """How the answer is to be delivered: part of the flight, and of no digest."""
+    """How to deliver the answer: part of the flight, not of any digest."""
 
 
-# -- what verifiers say -----------------------------------------------------------------------------------------------
+# -- for verifiers ----------------------------------------------------------------------------------------------------
 
 
 class Accept(Struct, frozen=True):
-    """The entry's question and the caller's are the same question, as far as this verifier can tell."""
+    """By this verifier, the entry's question and the caller's are the same."""
 
 
 class Reject(Struct, frozen=True):
     """They differ. ``reason`` is a short reason code, for example ``numbers``, which the verifier's
     component lists.
 
-    ``certain``: the difference can be pointed at (another number, another name), so it settles this candidate and casts
-    no doubt on the next one. Otherwise the next must be nearer than the threshold asks.
+    ``certain``: the difference is definite (another number, another name), so it says nothing about the next candidate.
+    Otherwise the next one must be clearly nearer than the threshold.
     """
 
     reason: str
@@ -192,7 +192,7 @@ class Reject(Struct, frozen=True):
 
 
 class Penalty(Struct, frozen=True):
-    """They may differ: take ``amount`` off the similarity before it is held against the threshold."""
+    """They may differ: subtract ``amount`` from the similarity before comparing it with the threshold."""
 
     amount: float
     """What is taken off the similarity, 0 to 1."""
@@ -208,7 +208,7 @@ T = TypeVar("T")
 
 
 class once(Generic[T]):
-    """A property that is worked out at its first use: ``functools.cached_property`` without its lock (Python 3.11)."""
+    """A property computed at its first use: ``functools.cached_property`` without its lock (Python 3.11)."""
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self._function = function
@@ -224,16 +224,16 @@ class once(Generic[T]):
     def __get__(self, instance: object | None, owner: object) -> once[T] | T:
         if instance is None:
             return self
-        # From now on the instance's own dictionary answers: this is asked once.
+        # From now on the attribute is found in the instance's dictionary: this runs once.
         value = instance.__dict__[self._name] = self._function(instance)
         return value
 
 
-# -- what the engine works on -----------------------------------------------------------------------------------------
+# -- for the engine ---------------------------------------------------------------------------------------------------
 
 
 class Nearby(msgspec.Struct, frozen=True):
-    """The half of a query that matters once the exact look-up has failed."""
+    """The half of a query that is needed after an exact miss."""
 
     scope: bytes
     """See ``Query.scope``."""
@@ -250,14 +250,14 @@ class Nearby(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a request's own answer is kept: all that an exact look-up needs. Digests, and no text."""
+    """Where a request's exact answer is stored: all that an exact lookup needs. Digests, no text."""
 
     namespace: str
     """The namespace that the request is asked in."""
     partition: bytes
-    """Who asks, and where."""
+    """The digest of the caller and the place."""
     exact: bytes
-    """The canonical request."""
+    """The digest of the canonical request."""
     entry_id: bytes
     """The keyed hash of both."""
 
@@ -265,18 +265,18 @@ class Address(msgspec.Struct, frozen=True):
 class Query(Address, frozen=True, dict=True):
     """A request reduced to digests and the text to compare. It shows no caller's data to another.
 
-    An exact hit needs no more than its address, so the rest is worked out when it is first asked for.
+    An exact hit needs only the address, so the rest is computed at its first use.
     """
 
     nearby_of: Callable[[], Nearby]
     """Computes the rest; called once."""
 
     def __repr__(self) -> str:
-        return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
+        return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts contain the prompt: never in a log.
 
     @once
     def nearby(self) -> Nearby:
-        """What matters after an exact miss, computed once."""
+        """The part that is needed after an exact miss, computed once."""
         return self.nearby_of()
 
     @property
@@ -291,17 +291,17 @@ class Query(Address, frozen=True, dict=True):
 
     @property
     def flight(self) -> bytes:
-        """What single-flight shares: partition, exact, stream mode, service tier and end-user fields."""
+        """The single-flight key: partition, exact, stream mode, service tier and end-user fields."""
         return self.nearby.flight
 
     @property
     def text(self) -> str:
-        """The slot's text as it is embedded and compared: NFC, white space folded. Never part of a key."""
+        """The slot's text to embed and compare: NFC, white space folded. Never part of a key."""
         return self.nearby.text
 
     @property
     def exact_only(self) -> Code | None:
-        """Reason code why only an equal request may be answered; None: near texts may be, too."""
+        """Reason code why only an equal request may match; None: similar texts may match too."""
         return self.nearby.exact_only
 
     @property
@@ -317,7 +317,7 @@ RECORD_VERSION = 1
 
 
 class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
-    """One stored answer, as the response store keeps it (see ``semcache_core.engine.record_codec``)."""
+    """One stored answer, as written to the response store (see ``semcache_core.engine.record_codec``)."""
 
     partition: bytes
     """Who asked, and where; held against the query on every read."""
@@ -328,25 +328,25 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     text: str
     """The slot's text; empty for an exact-only entry."""
     kind: str
-    """How ``payload`` is to be read: ``str``, ``bytes``, ``json``, or ``http``."""
+    """The type of ``payload``: ``str``, ``bytes``, ``json``, or ``http``."""
     payload: bytes
     """The answer."""
     born_at: float
-    """Just before the upstream was called."""
+    """The time just before the upstream was called."""
     expires_at: float | None
-    """Fixed from birth; None: never."""
+    """Fixed at birth; None: never."""
     exact_only: bool = False
     """It may answer equal requests only."""
     tokens: int = 0
-    """Tokens that the upstream counted for this answer: what a hit saves."""
+    """Tokens that the upstream counted for this answer, saved by a hit."""
     cost: float = 0.0
-    """Seconds that the upstream took: what a hit saves."""
+    """Seconds that the upstream took, saved by a hit."""
     fields: bytes = b""
     """See ``Query.fields``."""
     must_revalidate: bool = False
-    """The answer itself forbids that it is served stale."""
+    """The answer's headers forbid serving it stale."""
     age_at_birth: int = 0
-    """Seconds that the answer had lain in caches behind the upstream (its ``Age``)."""
+    """Seconds that the answer had spent in caches behind the upstream (its ``Age``)."""
 
     def age(self, now: float) -> float:
         """Return the answer's age at ``now``, in seconds (RFC 9111, 4.2.3)."""
@@ -354,31 +354,31 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
         return (lived if lived > 0.0 else 0.0) + self.age_at_birth
 
 
-# -- what a plugin is asked about -------------------------------------------------------------------------------------
+# -- for ``semcache_may_store`` ---------------------------------------------------------------------------------------
 
 
 class EntryView(Struct, frozen=True):
     """An answer that is about to be stored, as ``semcache_may_store`` sees it."""
 
     text: str
-    """The text that was asked, as it is compared; empty where the request has none."""
+    """The request's text, as compared; empty if it has none."""
     kind: str
-    """What ``value`` is: ``str``, ``bytes``, ``json``, or ``http``."""
+    """The type of ``value``: ``str``, ``bytes``, ``json``, or ``http``."""
     value: Any
-    """The answer: what the function returned; for ``http`` a ``semcache_core.protocols.Answer``, body and headers."""
+    """The answer: the function's result; for ``http`` a ``semcache_core.protocols.Answer``, body and headers."""
     tokens: int
-    """Tokens that the upstream counted for it; 0 where it counts none."""
+    """Tokens that the upstream counted for it; 0 if it counts none."""
     tags: tuple[str, ...]
-    """The tags that it is to carry."""
+    """The tags that it will have."""
 
-    __repr__ = object.__repr__  # It holds the prompt and the answer: never in a log.
+    __repr__ = object.__repr__  # It contains the prompt and the answer: never in a log.
 
 
-# -- what observers hear ----------------------------------------------------------------------------------------------
+# -- for observers ----------------------------------------------------------------------------------------------------
 
 
 class Decision(Struct, frozen=True):
-    """What was decided for one request, and why. One a request; no prompt, no answer, no credential."""
+    """The decision for one request, and why. One per request; no prompt, no answer, no credential."""
 
     outcome: Outcome
     """What was decided."""
@@ -403,22 +403,22 @@ class Decision(Struct, frozen=True):
     saved_seconds: float = 0.0
     """Seconds that upstream took, less those of the look-up."""
     observed: bool = False
-    """True where ``mode = "observe"`` asked upstream although this decision was a hit."""
+    """True if ``mode = "observe"`` called upstream although this decision was a hit."""
 
 
 class Fault(Struct, frozen=True):
-    """Something behind the cache failed and the request went on without it."""
+    """A component behind the cache failed and the request continued without it."""
 
     stage: str
     """Where: ``embed``, ``search``, ``read``, ``write``, ``verify``, ``extract``, ``observe`` ..."""
     error: str
-    """The exception's type name; its text could hold a prompt."""
+    """The exception's type name; its text could contain a prompt."""
     at: float = 0.0
     """When it happened."""
 
 
 class Notice(Struct, frozen=True):
-    """Something an operator should know and nobody's request depends on, for example a file set aside."""
+    """Something the operator should know, on which no request depends, for example a file set aside."""
 
     code: str
     """What it is about: a short code, or the class of the component that says it."""

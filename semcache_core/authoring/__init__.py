@@ -1,1 +1,1 @@
-"""Public helpers for authors of plugins: canonical JSON, JSON paths, rules of routes, framings, recorders, a thread."""
+"""Public helpers for plugin authors: canonical JSON, JSON paths, route rules, framings, recorders, a worker thread."""

@@ -1,6 +1,6 @@
-"""Recorders of answers that are one whole body: they collect it, decode it, and let the protocol judge what it says.
+"""Recorders for answers with one whole body: they collect and decode it; the protocol decides whether to store it.
 
-Each is a ``semcache_core.protocols.Recorder``. The core bounds what a recorder is fed (``max_body``).
+Each is a ``semcache_core.protocols.Recorder``. The core bounds the size of the body (``max_body``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def content_type(head: AnswerHead) -> bytes:
-    """Return the media type without its parameters, in lower case; empty where the answer has none."""
+    """Return the media type without its parameters, in lower case; empty if the answer has none."""
     for name, value in head.headers:
         if name == b"content-type":
             return _media_type(value)
@@ -39,7 +39,7 @@ def _media_type(value: bytes) -> bytes:
 
 
 class BodyRecorder(Entity):
-    """Collects a whole body and returns what ``judge(body)`` makes of it at its end."""
+    """Collects a whole body and returns the result of ``judge(body)`` at its end."""
 
     judge: Callable[[bytes], Answer | Refused]
     _pieces: list[bytes] = []
@@ -49,12 +49,12 @@ class BodyRecorder(Entity):
         self._pieces.append(chunk)
 
     def finish(self) -> Answer | Refused:
-        """Return the judgement of the whole body."""
+        """Return the answer to store, or why the body is refused."""
         return self.judge(b"".join(self._pieces))
 
 
 class JsonRecorder(Entity):
-    """Collects a whole JSON body and returns what ``judge(content, body)`` makes of it, decoded and as it came.
+    """Collects a whole JSON body and returns the result of ``judge(content, body)``: decoded, and as received.
 
     A body that is no JSON is ``malformed-answer``; it is never judged. ``if_empty`` is what becomes of an empty one.
     """
@@ -68,7 +68,7 @@ class JsonRecorder(Entity):
         self._pieces.append(chunk)
 
     def finish(self) -> Answer | Refused:
-        """Return the judgement of the whole body, or why it has none."""
+        """Return the answer to store, or why the body is refused."""
         body = b"".join(self._pieces)
         if not body or body.isspace():
             return self.if_empty

@@ -1,8 +1,8 @@
-"""The canonical form of a JSON body: equal bytes exactly where an upstream would see the same request.
+"""The canonical form of a JSON body: equal bytes exactly if an upstream would see the same request.
 
-Strings count by code point, numbers by literal, lists by order; null is not absent. Which objects are sorted is up to
-the caller (``seal`` keeps an object's order inside a sorted one). A body that two parsers may read differently is
-``Ambiguous``: it has no canonical form and is never looked up or stored.
+Strings compare by code point, numbers by literal, lists by order; null differs from absent. The caller decides which
+objects are sorted (``seal`` keeps an object's order inside a sorted one). A body that two parsers may read differently
+is ``Ambiguous``: it has no canonical form and is never looked up or stored.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _EXACT = 2**53
 _INFINITE = (float("inf"), float("-inf"))
 
 SLOT = msgspec.Raw(b"\x00")
-"""Stands for a text that was taken out. No JSON text holds this byte, so no request can say it."""
+"""Replaces a text that was taken out. JSON text cannot contain this byte, so a request cannot forge it."""
 HASHED = b"\x01"
 """The mark before the hash that replaces a value; out of band as well."""
 
 
 class Ambiguous(Exception):
-    """Two parsers may read this body differently. ``reason`` is a reason code; the text holds nothing of the body."""
+    """Two parsers may read this body differently. ``reason`` is a reason code; the message does not quote the body."""
 
     def __init__(self, reason: Code) -> None:
         super().__init__(reason)
@@ -53,14 +53,14 @@ def _literal(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-# A float becomes its own literal: encoders write a Raw out as it is, so 1.0 stays 1.0 and 1e2 stays 1e2.
+# A float is kept as its literal: encoders write a Raw unchanged, so 1.0 stays 1.0 and 1e2 stays 1e2.
 _decode = msgspec.json.Decoder(float_hook=_literal).decode
 
 in_order = msgspec.json.Encoder().encode
 """Encode a decoded value compactly, names in their order."""
 
 sorted_names = msgspec.json.Encoder(order="sorted").encode
-"""Encode a decoded value compactly, names sorted at every depth except inside what was sealed."""
+"""Encode a decoded value compactly, names sorted at every depth except inside sealed values."""
 
 
 def parse(body: bytes) -> Any:
@@ -81,15 +81,15 @@ def parse(body: bytes) -> Any:
 
 
 def _is_faithful(value: Any, body: bytes) -> bool:
-    """Say whether encoding the value gives the very bytes that came in, as it does for nearly every SDK.
+    """Say whether encoding the value gives the received bytes, as it does for nearly every SDK.
 
-    If so, the decoder lost nothing: it keeps the last of two equal names, and reads -0 as 0.
+    If so, decoding lost nothing: the decoder keeps only the last of two equal names, and reads -0 as 0.
     """
     try:
         plain = in_order(value)
     except OverflowError:
         return False  # An integer beyond 64 bits, in some releases; the exact parser keeps it as a literal.
-    # White space between the members is lost rightly. Escaped letters never come back, so there it is not worth a try.
+    # White space between members may be lost. Escaped letters are never encoded the same, so they are not tried.
     return plain == body or (b"\\u" not in body and plain == msgspec.json.format(body, indent=-1))
 
 
@@ -119,7 +119,7 @@ def _no_constant(_: str) -> NoReturn:
     raise Ambiguous("ambiguous-json")
 
 
-# Strings were validated by the first decoder, which refuses lone surrogates and invalid UTF-8; this one would not.
+# The first decoder has validated strings: it refuses lone surrogates and invalid UTF-8, this one does not.
 _exact = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_literal, parse_int=_integer, parse_constant=_no_constant
 ).decode
@@ -135,12 +135,12 @@ def _parse_exactly(body: bytes) -> Any:
 
 
 def seal(value: Any) -> msgspec.Raw:
-    """Fix a value's bytes with its names in order, so that sorting what holds it leaves it alone."""
+    """Fix a value's bytes with its names in order, so that sorting its container does not change it."""
     return msgspec.Raw(in_order(value))
 
 
 def by_value(value: Any) -> Any:
-    """Return the form in which a number compares by value (1, 1.0 and 1e0 are one); anything else as it is.
+    """Return a number in the form that compares by value (1, 1.0 and 1e0 are equal); other values unchanged.
 
     ``value`` comes from ``parse``: a Raw in it is always the literal of a number.
     """
@@ -162,7 +162,7 @@ def folded(names: Iterable[str]) -> Mapping[str, str]:
 def check_names(names: Collection[str], known: Mapping[str, str]) -> None:
     """Raise Ambiguous (``ambiguous-case``) if a name differs only in case from a known one, or from another one.
 
-    Case folding, not lower-casing: U+212A (the Kelvin sign) folds to ``k``, and some parsers take it for one.
+    Case folding, not lower-casing: U+212A (the Kelvin sign) folds to ``k``, and some parsers treat it as ``k``.
     """
     seen = set()
     for name in names:

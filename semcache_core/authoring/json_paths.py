@@ -46,10 +46,10 @@ def parse_path(text: str) -> Path:
 
 
 def spots(root: list[Any], path: Path) -> list[tuple[Any, Any]]:
-    """Return where ``path`` leads: (container, name or index) pairs, none where it leads nowhere.
+    """Return the places that ``path`` matches: (container, name or index) pairs.
 
-    ``root`` is a list that holds the decoded body alone, so that ``$`` itself has a place. Raises Ambiguous where a
-    name on the way differs only in case from the one that is meant.
+    ``root`` is a list that contains only the decoded body, so that ``$`` itself has a container. Raises Ambiguous if a
+    name on the path differs only in case from the one in ``path``.
     """
     found: list[tuple[Any, Any]] = [(root, 0)]
     for step in path:

@@ -1,4 +1,4 @@
-"""Newline-delimited JSON taken apart by line, never by network chunk (one JSON value a line), and made again. Pure."""
+"""Newline-delimited JSON: splits a stream by line, not by network chunk, and frames values as lines. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["LineStream", "framed"]
 
 
 class LineStream:
-    """Collects chunks that end anywhere and gives back the lines that are complete. Blank lines are dropped.
+    """Collects chunks with arbitrary ends and returns the complete lines. Blank lines are dropped.
 
     Lines may end in LF or CRLF. It holds one unfinished line at most; the caller bounds how much that can be.
     """
@@ -20,7 +20,7 @@ class LineStream:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next chunk and return the lines that it completes, without their ends."""
         self._buffer += chunk
-        # Only the new bytes are searched: a line in a thousand chunks is read once.
+        # Only the new bytes are searched: a line in a thousand chunks is scanned once.
         if self._buffer.find(b"\n", self._at) < 0:
             self._at = len(self._buffer)
             return []
@@ -29,7 +29,7 @@ class LineStream:
         return [bytes(line) for line in map(bytearray.strip, complete) if line]
 
     def end(self) -> bytes | None:
-        """Return the line that the end of the stream completes: one whose line feed was left out, or None."""
+        """Return the last line, if the stream ended without its line feed, or None."""
         return bytes(self._buffer.strip()) or None
 
 

@@ -1,4 +1,4 @@
-"""What the configuration says about keys: what each route wants, members to ignore, spans to rewrite in the key's copy.
+"""The configuration's rules for keys: per-route values, ignored members, spans to rewrite in the key's copy.
 
 A body to work on is the only item of a list, ``root``, so that the path ``$`` has a place, too.
 """
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RouteTable(Generic[T]):
-    """What holds on each route, by its path. ``otherwise`` holds where no route does."""
+    """A value for each route, by its path; ``otherwise`` applies if no route matches."""
 
     def __init__(self, routes: Iterable[tuple[str, T]], *, otherwise: T) -> None:
         self._by_name = dict(routes)
@@ -30,19 +30,19 @@ class RouteTable(Generic[T]):
         self._otherwise = otherwise
 
     def of(self, path: bytes) -> T:
-        """Return what holds for a request's raw path: what the longest route path that it ends in says."""
+        """Return the value for a request's raw path: that of the longest route path that is a suffix of it."""
         for suffix, wanted in self._by_suffix:
             if path.endswith(suffix):
                 return wanted
         return self._otherwise
 
     def named(self, route: str) -> T:
-        """Return what holds on the route with this path, as ``Policy.route`` has it; "" is no route."""
+        """Return the value of the route with this path, as in ``Policy.route``; "" is no route."""
         return self._by_name.get(route, self._otherwise)
 
 
 class Rewrites:
-    """The ``[[normalise]]`` rules. Raises ConfigError for what it cannot read."""
+    """The ``[[normalise]]`` rules. Raises ConfigError for a rule that it cannot read."""
 
     def __init__(self, rules: Sequence[Normalise] = ()) -> None:
         self._rewrites = tuple(_read_rewrite(rule) for rule in rules)
@@ -59,7 +59,7 @@ class Rewrites:
 
 
 def drop(root: list[Any], paths: Sequence[Path]) -> None:
-    """Take ignored members out of a decoded body. Raises Ambiguous."""
+    """Remove ignored members from a decoded body. Raises Ambiguous."""
     for path in paths:
         for container, key in reversed(spots(root, path)):
             if type(container) is dict:
@@ -67,7 +67,7 @@ def drop(root: list[Any], paths: Sequence[Path]) -> None:
 
 
 def parse_paths(texts: Sequence[str], *, place: str) -> tuple[Path, ...]:
-    """Return the steps of each JSON path. Raises ConfigError, which names the ``place`` that the paths come from."""
+    """Return the steps of each JSON path. Raises ConfigError, which names the ``place`` of the paths."""
     paths = []
     for at, text in enumerate(texts):
         try:

@@ -1,4 +1,4 @@
-"""Server-sent events taken apart by event, never by network chunk (WHATWG HTML 9.2.5, 9.2.6), and made again. Pure."""
+"""Server-sent events (WHATWG HTML 9.2.5, 9.2.6): splits a stream by event, not by chunk, and frames events. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: its name (empty where the stream gives none) and its data lines, joined by line feeds."""
+    """One event: its name (empty if the stream gives none) and its data lines, joined by line feeds."""
 
     data: bytes
     name: bytes = b""
 
 
 class EventStream:
-    """Collects chunks that end anywhere and gives back the events that are complete. Comments and pings are dropped.
+    """Collects chunks with arbitrary ends and returns the complete events. Comments and pings are dropped.
 
     Lines may end in CR, LF or CRLF. It holds one unfinished event at most; the caller bounds how much that can be.
     """
@@ -37,7 +37,7 @@ class EventStream:
             return []
         events: list[Event] = []
         start = 0
-        # Two bytes may belong to a separator that an earlier chunk began.
+        # Up to two bytes may belong to a separator that began in an earlier chunk.
         at = self._buffer.find(b"\n\n", max(0, self._at - 1))
         while at >= 0:
             event = _parse(bytes(self._buffer[start:at]))
@@ -51,7 +51,7 @@ class EventStream:
         return events
 
     def end(self) -> Event | None:
-        """Return the event that the end of the stream completes: one whose last blank line was left out, or None."""
+        """Return the last event, if the stream ended without its blank line, or None."""
         return _parse(bytes(self._buffer))
 
     def _normalised(self, chunk: bytes) -> bytes:
@@ -85,6 +85,6 @@ def _parse(block: bytes) -> Event | None:
 
 
 def framed(data: bytes, *, name: bytes = b"") -> bytes:
-    """Return one event as bytes. Data that holds line feeds becomes several data lines, as the format wants."""
+    """Return one event as bytes. Data with line feeds becomes several data lines, as the format requires."""
     head = b"event: " + name + b"\n" if name else b""
     return head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"

@@ -1,4 +1,4 @@
-"""A thread of its own for a library that blocks: calls run there one after another, results come back to the loop.
+"""A dedicated thread for a blocking library: calls run one after another, results return to the loop.
 
 ``loop.run_in_executor`` does the same; this takes half its time (0.1 to 0.25 ms less a call, most of it locks taken
 while the loop waits for the interpreter), which is much compared with the 4 ms of an embedding.
@@ -24,14 +24,14 @@ _LARGEST_BATCH = 256
 
 
 class RunEachAlone(Exception):
-    """Raised by ``run_together``: one call of a batch is at fault, and nothing of the batch was kept.
+    """Raised by ``run_together``: one call of a batch failed, and no effect of the batch was kept.
 
     The worker then runs each call in a batch of its own, so that only the faulty one fails.
     """
 
 
 class _Job(Generic[T]):
-    """One call, and what becomes of its result on the loop that asked."""
+    """One call, and the delivery of its result on the caller's loop."""
 
     __slots__ = ("batched", "done", "skippable", "then", "work")
 
@@ -47,33 +47,33 @@ class _Job(Generic[T]):
         self.work, self.done, self.batched, self.skippable, self.then = work, done, batched, skippable, then
 
     def deliver(self, result: T) -> None:
-        """Apply the result and wake the caller. A caller that was cancelled does not undo what was done."""
+        """Apply the result and wake the caller. A cancelled caller does not undo the call."""
         if self.then is not None:
             try:
                 self.then(result)
-            except Exception as error:  # noqa: BLE001  the results of its neighbours must arrive; the caller gets it
+            except Exception as error:  # noqa: BLE001  the other results must still arrive; the caller gets the error
                 self.fail(error)
         if not self.done.done():
             self.done.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Raise ``error`` where the result is awaited."""
+        """Raise ``error`` in the caller that awaits the result."""
         if self.done.done():
             return
         if isinstance(error, StopIteration):  # A future refuses it, and its caller would wait for ever.
             error = RuntimeError(f"the call raised {error!r}")
         self.done.set_exception(error)
-        # Marks it as seen: nobody has to wait for a submitted call, so its failure is no unhandled error.
+        # Marks it as retrieved: a submitted call need not be awaited, so its failure is not an unhandled error.
         self.done.exception()
 
 
 class Worker:
-    """One thread that runs calls in the order in which they were given. It starts at once.
+    """One thread that runs calls in the order of their submission. It starts immediately.
 
-    Any event loop may give calls: each result goes back to the loop that asked. ``run_together`` takes calls that were
-    submitted with ``batched=True`` and wait together, runs all of them, and returns their results in order: one commit
-    for many writes. ``join_at_exit``: the interpreter's exit waits for the call that is running, for libraries that
-    abort the process where they are taken down in the midst of work; otherwise an exit ends the thread at once.
+    Any event loop may submit calls: each result returns to the submitting loop. ``run_together`` receives queued calls
+    submitted with ``batched=True``, runs all of them, and returns their results in order: one commit for many writes.
+    ``join_at_exit``: the interpreter's exit waits for the running call, for libraries that abort the process if
+    interrupted; otherwise an exit ends the thread at once.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Worker:
         self._run_together = run_together
         self._ended: asyncio.Future[None] | None = None
         self._ending = self._exiting = False
-        # A daemon: what nobody closed must not keep the interpreter alive.
+        # A daemon: a worker that was never stopped must not keep the interpreter alive.
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
         self._join_at_exit = join_at_exit
@@ -95,9 +95,9 @@ class Worker:
             atexit.register(self._end_at_exit)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work()`` returns on the thread, or raise what it raises.
+        """Run ``work()`` on the thread and return its result or raise its exception.
 
-        A call that is cancelled before the thread comes to it never runs.
+        A call that is cancelled before it starts never runs.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(_Job(work, done, skippable=True))
@@ -108,21 +108,21 @@ class Worker:
     ) -> asyncio.Future[T]:
         """Give the thread a call that runs even if its result is not awaited; return the future of its result.
 
-        ``then`` gets the result on the loop, in the order in which the thread ran the calls. ``batched``: the call may
-        run together with the batched calls next to it.
+        ``then`` receives the result on the loop, in the order in which the thread ran the calls. ``batched``: the call
+        may run together with adjacent batched calls.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(_Job(work, done, batched=batched, then=then))
         return done
 
     def end(self) -> None:
-        """Let the thread end after the calls it was given; does not wait. No call may follow."""
+        """Let the thread end after the submitted calls; does not wait. No call may follow."""
         if not self._ending:
             self._ending = True
             self._queue.put(None)
 
     async def stop(self) -> None:
-        """Let the thread end after the calls it was given, and wait for that. Stopping twice is harmless."""
+        """Let the thread end after the submitted calls, and wait for it. May be called twice."""
         if self._ended is None:
             self._ended = asyncio.get_running_loop().create_future()
             self.end()
@@ -139,7 +139,7 @@ class Worker:
                 self._do_together(self._batch(job, waiting), self._run_together)
             else:
                 self._do(job)
-            # A finished job may hold much: not until the next one comes.
+            # A finished job may hold much memory: release it before waiting for the next one.
             del job
         if self._ended is not None:
             _on_loop(self._ended, partial(_settle, self._ended))
@@ -150,7 +150,7 @@ class Worker:
         return waiting.popleft() if waiting else self._queue.get()
 
     def _batch(self, first: _Job[Any], waiting: deque[_Job[Any] | None]) -> list[_Job[Any]]:
-        """Return ``first`` and the batched calls of the same loop that come right after it."""
+        """Return ``first`` and the batched calls of the same loop that directly follow it."""
         with contextlib.suppress(Empty):
             while len(waiting) < _LARGEST_BATCH:
                 waiting.append(self._queue.get_nowait())
@@ -166,12 +166,12 @@ class Worker:
     def _do(self, job: _Job[Any]) -> None:
         try:
             settled = partial(job.deliver, job.work())
-        except BaseException as error:  # noqa: BLE001  it belongs to the caller, who waits on another thread
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller, which waits on another thread
             settled = partial(job.fail, error)
         try:
             _on_loop(job.done, settled)
         finally:
-            # An error's traceback holds this frame: without this the two would keep each other.
+            # An error's traceback refers to this frame: without this they would form a reference cycle.
             del settled
 
     def _do_together(
@@ -197,7 +197,7 @@ class Worker:
 
 
 def _on_loop(done: asyncio.Future[Any], call: Callable[[], None]) -> None:
-    # The loop may have been closed meanwhile; then nobody waits.
+    # The loop may have been closed meanwhile; then there is no waiter.
     with contextlib.suppress(RuntimeError):
         done.get_loop().call_soon_threadsafe(call)
 

@@ -1,1 +1,1 @@
-"""What comes with the core: stores and key extractors, registered through the same hooks as anybody's."""
+"""The core's own stores and key extractors, registered through the same hooks as every plugin's."""

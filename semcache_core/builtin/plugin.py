@@ -1,4 +1,4 @@
-"""What semcache-core itself offers, through the same entry point and hooks as every other distribution."""
+"""The components of semcache-core, offered through the same entry point and hooks as any plugin's."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def semcache_response_stores() -> list[Component]:
 
 @hookimpl
 def semcache_key_extractors() -> list[Component]:
-    """Offer JSON APIs of every kind."""
+    """Offer the extractor for JSON APIs."""
     return [Component("json", "semcache_core.builtin.json:JsonBody", "JSON APIs on the paths of routes")]
 
 
 @hookimpl
 def semcache_commands() -> list[Component]:
-    """Offer the commands that need nothing but the core."""
+    """Offer the commands that need only the core."""
     return [
         Component("plugins", "semcache_core.cli.plugins:plugins", "list what is installed, and what does not work"),
         Component("check", "semcache_core.cli.check:check", "say what a configuration would run, with every default"),

@@ -1,4 +1,4 @@
-"""``semcache check``: what a configuration would run, with every default and where each value comes from."""
+"""``semcache check``: the settings and components of a configuration, with defaults and the origin of each value."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _rows(config: Config, path: str, options: msgspec.Struct) -> Iterator[tuple[
 
 
 async def _open_each(out: Console, config: Config, made: list[Made]) -> list[str]:
-    """Open and close one component after another; return why some cannot be opened."""
+    """Open and close each component in turn; return the errors of those that cannot be opened."""
     problems: list[str] = []
     for each in made:
         name, where = f"{NOUNS[each.kind]} {each.choice.use!r}", config.where(each.choice.named_at)
@@ -110,7 +110,7 @@ async def _open_each(out: Console, config: Config, made: list[Made]) -> list[str
                     _print_policies(out, config, each.component)
         except (SemcacheError, OSError) as error:
             problems.append(f"{where}: {name} cannot be opened: {error}")
-        except Exception as error:  # noqa: BLE001  a plugin's code may raise anything, and check must tell it
+        except Exception as error:  # noqa: BLE001  a plugin's code may raise anything, and check must report it
             problems.append(f"{where}: {name} cannot be opened: {type(error).__name__}: {error}")
     return problems
 

@@ -1,4 +1,4 @@
-"""A configured response store, opened alone and walked, for the commands that count, purge and explain."""
+"""Opens the configured response store alone and walks its entries, for the commands that count, purge and explain."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PAGE = 1000
 
 
 def exists(store: object) -> bool:
-    """Say whether there is a store to look at; one that cannot say is taken to be there."""
+    """Say whether the store exists; a store without ``SupportsExists`` counts as existing."""
     return store.exists() if isinstance(store, SupportsExists) else True
 
 
 async def opened_to_look(stack: AsyncExitStack, config: Config, registry: Registry) -> Runtime:
-    """Open a cache without making anything: in the place of a store that is not there yet stands an empty one."""
+    """Open a cache without creating anything: an empty store replaces one that does not exist yet."""
     chosen = assemble(config, registry)
     stores: dict[Kind, tuple[str, object]] = {
         "response_stores": ("response_store", chosen.response_store),
@@ -40,14 +40,14 @@ async def opened_to_look(stack: AsyncExitStack, config: Config, registry: Regist
             empty = registry.load(kind, "semcache-core/memory")
             instances[name] = empty(empty.Options())
     runtime = await open_cache(stack, config, registry=registry, clock=time.time, instances=instances)
-    # A command that looks changes nothing: no entry is deleted or mended because it was met.
+    # A reading command changes nothing: it does not delete or repair the entries it finds.
     await runtime.engine.maintenance.close()
     return runtime
 
 
 @asynccontextmanager
 async def opened_alone(component: Any, kind: Kind) -> AsyncIterator[Any]:
-    """Open a component alone, and say on standard error what it has to tell, for example of a file set aside."""
+    """Open a component alone; print its notices on standard error, for example that a file was set aside."""
     async with component as opened:
         ready = usable(component, opened, kind)
         if isinstance(ready, SupportsNotices):
@@ -68,11 +68,11 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def is_dead(self) -> bool:
-        """Whether it was invalidated: born at or before the newest stamp of its tags."""
+        """Whether it was invalidated: born at or before the latest invalidation of its tags."""
         return self.invalidated_at is not None and self.record.born_at <= self.invalidated_at
 
     def has_expired(self, now: float) -> bool:
-        """Whether its life is over; it may still be kept to be served stale."""
+        """Whether it has expired; it may still be kept to be served stale."""
         return self.record.expires_at is not None and self.record.expires_at <= now
 
 
@@ -88,6 +88,6 @@ async def walk(store: ResponseStore, name: str) -> AsyncIterator[Entry]:
             try:
                 record = record_codec.decode(stored.data)
             except (record_codec.Undecodable, record_codec.NewerVersion):
-                continue  # A note of a rejected answer, or an entry of another version: not for this program.
+                continue  # The mark of a rejected answer, or an entry of another version: skip it.
             yield Entry(id, record, len(stored.data), stored.invalidated_at, stored.tags)
         after = page[-1][0]

@@ -1,4 +1,4 @@
-"""``semcache explain``: why a request would hit or miss, and what the nearest entry has that it has not."""
+"""``semcache explain``: why a request would hit or miss, and how the nearest entry differs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from semcache_core.types import Bypass
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: one request."""
+    """The request in the file."""
 
     path: Annotated[str, Meta(pattern="^/")]
     method: str = "POST"
@@ -89,7 +89,7 @@ def _asked(request: Path | None, prompt: str | None, context: str | None) -> Ask
 
 
 def read(path: Path) -> Asked:
-    """Return the request that a file holds. Raises Misused."""
+    """Return the request in a file. Raises Misused."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Asked)
     except msgspec.MsgspecError as error:
@@ -97,7 +97,7 @@ def read(path: Path) -> Asked:
 
 
 def call_of(asked: Asked) -> tuple[RequestHead, bytes]:
-    """Return the request as a driver would have it: head and body."""
+    """Return the request as a driver receives it: head and body."""
     path, _, query = asked.path.partition("?")
     headers = {name.lower(): value for name, value in asked.headers.items()}
     headers.setdefault("host", "127.0.0.1:8080")
@@ -140,7 +140,7 @@ def _call(runtime: Runtime, asked: Call) -> Question:
 
 
 def _request(runtime: Runtime, asked: Asked, place: Deployment, reasons: Mapping[str, Reason]) -> Question | list[Row]:
-    """Return the question that a request asks, or what there is to say where it asks none."""
+    """Return the question of a request, or rows that say why it has none."""
     try:
         call, body = call_of(asked)
     except UnicodeEncodeError as error:

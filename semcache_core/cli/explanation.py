@@ -1,4 +1,4 @@
-"""What the cache makes of one question, step by step, in the order in which it decides."""
+"""Explains the decision for one question, step by step, in the order of the engine."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ Row = tuple[str, str]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """One question as the engine gets it, and how to speak of it."""
+    """One question as the engine receives it, and how to describe it."""
 
     query: Query
     policy: Policy
     directives: Directives
     asked_by: str
-    """What takes the question: the extractor that claims a request, or the library."""
+    """The extractor that claims the request, or the library."""
     partition: str
-    """What makes two partitions two."""
+    """What distinguishes two partitions."""
 
-    __repr__ = object.__repr__  # It holds the prompt.
+    __repr__ = object.__repr__  # It contains the prompt.
 
 
 class Explanation:
-    """Asks the engine about one question, and says what it did."""
+    """Passes one question to the engine and describes the result."""
 
     def __init__(self, runtime: Runtime, question: Question, reasons: Mapping[str, Reason]) -> None:
         self._engine, self._config = runtime.engine, runtime.config
@@ -50,7 +50,7 @@ class Explanation:
         self._reasons = reasons
 
     async def rows(self) -> list[Row]:
-        """Return what there is to say."""
+        """Return the rows of the explanation."""
         policy, query = self._policy, self._query
         trail: list[Considered] = []
         found = await self._engine.find(query, policy=policy, directives=self._question.directives, trail=trail)
@@ -83,7 +83,7 @@ class Explanation:
         return max(self._policy.threshold, self._question.directives.threshold or 0.0)
 
     async def _nearest(self, trail: Sequence[Considered], reason: str) -> list[Row]:
-        """Tell of every entry that the search considered, the nearest first."""
+        """Describe every entry that the search considered, nearest first."""
         if reason == "empty-scope":
             return [("nearest", "no entry has this scope: nothing was asked under these settings before")]
         if not trail:
@@ -97,7 +97,7 @@ class Explanation:
         return [("" if place else "nearest", line) for place, line in enumerate(said)]
 
     async def _texts(self, ranked: Sequence[Considered]) -> list[str]:
-        """Return the entries' texts, as far as they can be read: the search reads only what is near enough."""
+        """Return the entries' texts, if readable: the search itself reads only entries that are near enough."""
         try:
             stored = await self._engine.parts.responses.get([each.entry_id for each in ranked], now=time.time())
             return ["(gone)" if one is None else _quoted(record_codec.decode(one.data).text) for one in stored]
@@ -118,7 +118,7 @@ class Explanation:
         return "not near enough after the reject of a nearer one, or not of this scope"
 
     async def _elsewhere(self) -> list[Row]:
-        """Tell of the entry of another scope that differs least."""
+        """Describe the entry of another scope that differs least."""
         responses = self._engine.parts.responses
         if not (isinstance(responses, SupportsScan) and isinstance(responses, SupportsInvalidation)):
             return [("elsewhere", "not known: this response store cannot be walked")]
@@ -127,7 +127,7 @@ class Explanation:
             if entry.record.scope == self._query.scope and entry.record.partition == self._query.partition:
                 continue
             differing = self._differences(entry)
-            # The fewest differences; among equals the same text, then the youngest.
+            # The fewest differences; then the same text; then the youngest.
             rank = (len(differing), entry.record.text != self._query.text, -entry.record.born_at)
             if best is None or rank < best[0]:
                 best = (rank, entry, differing)
@@ -139,7 +139,7 @@ class Explanation:
         return [("elsewhere", f"entry {entry.id.hex()[:12]}, {age} old, differs in: {named}")]
 
     def _differences(self, entry: Entry) -> list[str]:
-        """Name what keeps an entry from answering: who asks, headers, members, the context."""
+        """Name what prevents an entry from answering: the caller, headers, members, the context."""
         record, query = entry.record, self._query
         differing = [self._question.partition] if record.partition != query.partition else []
         own, other = dict(members_of(query.fields)), dict(members_of(record.fields))

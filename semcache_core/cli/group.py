@@ -1,4 +1,4 @@
-"""The program itself: its commands come from the hook ``semcache_commands`` and are imported when they are run."""
+"""The program: its commands come from the hook ``semcache_commands`` and are imported when run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REGISTRY = "semcache_core.runtime.registry"
 
 
 class Failed(click.ClickException):
-    """Something that was asked for failed: one line, no traceback, exit status 1."""
+    """A command failed: one line, no traceback, exit status 1."""
 
     def show(self, file: Any = None) -> None:
         """Write the message to standard error."""
@@ -24,7 +24,7 @@ class Failed(click.ClickException):
 
 
 class Misused(Failed):
-    """What was asked for, or the configuration, is wrong: exit status 2."""
+    """The arguments or the configuration are wrong: exit status 2."""
 
     exit_code = 2
 
@@ -33,11 +33,11 @@ class Program(click.Group):
     """A group whose commands are the installed ones; listing them imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return every command's name, written ``distribution/name`` where two distributions offer it."""
+        """Return every command's name, as ``distribution/name`` if two distributions offer it."""
         return [_name(ctx, offer) for offer in _registry(ctx).offers("commands")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command. Raises Misused where there is none, or where it does not work."""
+        """Import and return a command. Raises Misused if it does not exist or cannot be imported."""
         try:
             command = _registry(ctx).load("commands", cmd_name)
         except SemcacheError as error:
@@ -53,7 +53,7 @@ class Program(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for; what goes wrong on purpose ends in one line."""
+        """Run the command; expected errors are printed as one line."""
         try:
             return super().invoke(ctx)
         except (ConfigError, PluginError) as error:
@@ -63,7 +63,7 @@ class Program(click.Group):
 
 
 def _registry(ctx: click.Context) -> Registry:
-    """Return what is installed, found out once a run."""
+    """Return the registry of installed plugins, read once per run."""
     if _REGISTRY not in ctx.meta:
         ctx.meta[_REGISTRY] = Registry.installed()
     registry: Registry = ctx.meta[_REGISTRY]
@@ -91,9 +91,9 @@ def program() -> None:
 
 
 class _Lines(logging.Handler):
-    """What the cache and its plugins say, for example while a model loads: a line each on standard error."""
+    """Prints log records of the cache and its plugins as lines on standard error, for example while a model loads."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Not click.echo, which writes to the stream below the one that a spinner has put in place of standard error:
-        # the line would go on where the spinner's ends.
+        # Not click.echo: a spinner replaces standard error, and click.echo writes to the stream below it, so the line
+        # would continue the spinner's.
         sys.stderr.write(f"semcache: {record.getMessage()}\n")

@@ -1,4 +1,4 @@
-"""What the commands print: tables that line up, values as they would be written in a configuration."""
+"""The output of the commands: aligned tables, and values in the form of a configuration file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDE = 200
 
 
 def console() -> Console:
-    """Return a console for standard output; where that is no terminal, lines are long instead of broken."""
+    """Return a console for standard output; if that is not a terminal, lines are not wrapped."""
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
@@ -35,26 +35,26 @@ def table(*columns: str) -> Table:
 
 
 def add_rows(made: Table, rows: Sequence[Sequence[str]]) -> Table:
-    """Add rows of plain text: square brackets in it are no markup."""
+    """Add rows of plain text: square brackets are not markup."""
     for row in rows:
         made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made
 
 
 def meaning(reasons: Mapping[str, Reason], code: str) -> str:
-    """Return what a reason code means and what to do about it, nothing for an unknown one."""
+    """Return the meaning and remedy of a reason code; empty for an unknown one."""
     reason = reasons.get(code)
     return "" if reason is None else f"{reason.sentence} To do: {reason.remedy}"
 
 
 def reason_rows(reasons: Mapping[str, Reason], code: str) -> list[tuple[str, str]]:
-    """Return the same as two rows, none for an unknown code."""
+    """Return the meaning and remedy as two rows; none for an unknown code."""
     reason = reasons.get(code)
     return [] if reason is None else [("that is", reason.sentence), ("to do", reason.remedy)]
 
 
 def value_text(value: object, kind: inspect.Type | None = None) -> str:
-    """Return a value as it would be written in a file; a secret is masked, and what is absent is "(none)"."""
+    """Return a value in the form of a configuration file; a secret is masked, an absent value is "(none)"."""
     if isinstance(value, Secret) or (kind is not None and value is not None and holds_secret(kind)):
         return str(Secret(""))
     if value is None and kind is not None and takes_never(kind):
@@ -71,7 +71,7 @@ def value_text(value: object, kind: inspect.Type | None = None) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(value_text(item) for item in value)}]"
     if isinstance(value, str | bool):
-        # A password inside a URL, where an option is no Secret.
+        # A password in a URL whose option is not a Secret.
         return re.sub(r"(://[^/@\s:]*:)[^/@\s]+@", rf"\1{Secret('')}@", json.dumps(value, ensure_ascii=False))
     return str(value)
 
@@ -88,7 +88,7 @@ def duration_text(seconds: float) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return ``"4 MiB"``, or the plain number where no unit divides it."""
+    """Return ``"4 MiB"``, or the plain number if no unit divides it."""
     for factor, unit in _SIZES:
         if size >= factor and size % factor == 0:
             return f'"{size // factor} {unit}"'

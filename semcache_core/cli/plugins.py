@@ -1,4 +1,4 @@
-"""``semcache plugins``: what is installed, by kind, and what does not work."""
+"""``semcache plugins``: the installed components, by kind, and the broken plugins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plugins(file: Path | None) -> None:
 
 
 def _used(file: Path, registry: Registry) -> list[Offer]:
-    """Return what the configuration uses, defaults included; what is wrong with it is for `check` to say."""
+    """Return the components that the configuration uses, with defaults; its mistakes are reported by `check`."""
     assembly = Assembly(load(file), registry)
     assembly.make_all()
     return [made.offer for made in assembly.made]

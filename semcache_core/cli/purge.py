@@ -1,4 +1,4 @@
-"""``semcache purge``: forget entries, by tag, by namespace, by age, or all of them."""
+"""``semcache purge``: delete entries by tag, by namespace, by age, or all of them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from semcache_core.runtime.registry import Registry
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries are meant. ``tag`` is a digest that they must carry (None: every entry)."""
+    """Which entries to purge. ``tag`` is a digest that they must have (None: every entry)."""
 
     tag: bytes | None
     before: float | None
 
     def __call__(self, entry: Entry) -> bool:
-        """Say whether an entry is meant."""
+        """Say whether an entry is selected."""
         tagged = self.tag is None or self.tag in entry.tags
         return tagged and (self.before is None or entry.record.born_at <= self.before)
 
@@ -69,7 +69,7 @@ def purge(
 def select(
     config: Config, *, tag: str | None, namespace: str | None, before: str | None, everything: bool
 ) -> Selection:
-    """Return the entries that the options mean."""
+    """Return the selection that the options describe."""
     own = namespace if namespace is not None else config.cache.namespace
     digest = None if everything else namespace_tag(own) if tag is None else tag_digest(own, tag)
     return Selection(tag=digest, before=None if before is None else moment(before, now=time.time()))
@@ -101,7 +101,7 @@ async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
 
 async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
     if not exists(assemble(config, Registry.installed()).response_store):
-        return 0, 0  # Whoever may be about to write would have made it.
+        return 0, 0  # A process about to write would have created it.
     async with AsyncExitStack() as stack:
         opened = await _opened(stack, config)
         held, ids = 0, []
@@ -111,18 +111,18 @@ async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
             if selection(entry):
                 ids.append(entry.id)
         if selection.tag is not None:
-            # The stamp reaches what other processes are about to write, and what they hold in memory.
+            # The invalidation also covers entries that other processes are about to write or hold in memory.
             await opened.engine.invalidate((selection.tag,), before=selection.before)
         await _delete(opened, ids)
         return held, len(ids)
 
 
 async def _opened(stack: AsyncExitStack, config: Config) -> Runtime:
-    """Open the cache, without its embedder where that is what fails: an answer must go, model or no model."""
+    """Open the cache, without its embedder if that fails: an answer must be purged even without the model."""
     try:
         return await _entered(stack, config)
     except (ConfigError, DependencyError) as error:
-        # Whatever else failed fails once more.
+        # Any other failure occurs again.
         opened = await _entered(stack, config, embedder=None)
         click.echo(f"semcache: {error}; vectors are left behind, useless, until they are met or expire", err=True)
         return opened
@@ -140,7 +140,7 @@ async def _delete(opened: Runtime, ids: Sequence[bytes]) -> None:
     try:
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
-            # The vector first: one without its answer is a miss, an answer without its vector would still be found.
+            # The vector first: a vector without an answer is a miss, an answer without its vector would still be found.
             if parts.embedder is not None:
                 await parts.vectors.delete(page)
             await parts.responses.delete(page)

@@ -1,4 +1,4 @@
-"""Where the program starts: it looks whether its extra is installed before it imports anything that needs it."""
+"""The program's entry point: checks that its extra is installed before importing anything that needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``semcache stats``: what the configured store holds, or what a running proxy has counted."""
+"""``semcache stats``: the contents of the configured store, or the counters of a running proxy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HINTS = {
 
 
 class Held(msgspec.Struct):
-    """What a store holds."""
+    """The counts of a store."""
 
     entries: int = 0
     exact_only: int = 0
@@ -112,7 +112,7 @@ def _asked(url: str) -> Any:
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool]]:
-    """Yield title, name and value of every count, and whether the name is a reason code."""
+    """Yield title, name and value of every counter, and whether the name is a reason code."""
     for name, value in values.items():
         title = name.replace("_", " ")
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Configuration: a TOML file and the environment over it, or a mapping, made into one frozen ``Config``."""
+"""Configuration: a TOML file overridden by the environment, or a mapping, as one frozen ``Config``."""
 
 from semcache_core.config.load import load
 from semcache_core.config.model import Choice, Config

@@ -1,4 +1,4 @@
-"""From what a file holds to the frozen structs of the options, field by field, so that no mistake hides another."""
+"""Converts tables to the frozen option structs, field by field, so that no mistake hides another."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LONGEST_SHOWN = 60
 
 
 class Variable(str):
-    """The text of an environment variable: it may stand for a number or for true and false."""
+    """The text of an environment variable: it may spell a number or a boolean."""
 
     __slots__ = ()
 
 
 def to_struct(kind: type[S], table: object, *, path: str, problems: Problems) -> S | None:
-    """Return ``table`` as a ``kind``. What is wrong goes to ``problems``, with key paths below ``path``; then None."""
+    """Return ``table`` as a ``kind``; on mistakes add each to ``problems``, with its key path, and return None."""
     if not isinstance(table, Mapping):
         problems.add(path, f"expected a table, got {_shown(table)}")
         return None
@@ -62,7 +62,7 @@ def to_struct(kind: type[S], table: object, *, path: str, problems: Problems) ->
 
 
 def to_value(annotation: Any, value: object, *, path: str, problems: Problems) -> Any:
-    """Return ``value`` as what ``annotation`` says. Raises _Wrong when it cannot be; ``problems`` knows why."""
+    """Return ``value`` as the type ``annotation``. Raises _Wrong if that fails; the reason is in ``problems``."""
     kind = inspect.type_info(annotation)
     nested = _nested(kind, value, path, problems)
     if nested is not None:
@@ -84,7 +84,7 @@ def to_value(annotation: Any, value: object, *, path: str, problems: Problems) -
 
 
 class _Wrong(Exception):
-    """The value is wrong; the problem is noted already."""
+    """The value is wrong; the problem has been noted."""
 
 
 def _nested(kind: inspect.Type, value: object, path: str, problems: Problems) -> object | None:
@@ -160,7 +160,7 @@ def _secret_from(kind: type, value: object) -> object:
 
 def _mistake(kind: inspect.Type, value: object) -> str:
     if holds_secret(kind):
-        # What a deployment left blank: a key that hides nothing, a token that everybody sends.
+        # A blank in the deployment: a key that protects nothing, a token that matches an empty header.
         if _text(value) == "":
             return "is empty; set it, or leave the option out"
         return f"expected {expected(kind)}, got {_shown(Secret(''))}"

@@ -1,4 +1,4 @@
-"""Says in words what an option takes: for error messages and for the generated reference."""
+"""Describes the values of an option in words, for error messages and the generated reference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def expected(kind: inspect.Type) -> str:
 
 
 def unit_of(kind: inspect.Type) -> str | None:
-    """Return ``seconds`` or ``bytes`` where the option may be written with a unit."""
+    """Return ``seconds`` or ``bytes`` if the option accepts a unit."""
     if isinstance(kind, inspect.Metadata):
         unit = (kind.extra or {}).get("unit")
         return str(unit) if unit is not None else unit_of(kind.type)
@@ -37,14 +37,14 @@ def unit_of(kind: inspect.Type) -> str | None:
 
 
 def without_metadata(kind: inspect.Type) -> inspect.Type:
-    """Return the type itself, its description and unit taken off."""
+    """Return the type without its description and unit."""
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
     return kind
 
 
 def parts(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """Yield the alternatives of a type, None left out; itself where it has none."""
+    """Yield the alternatives of a union, without None; any other type yields itself."""
     bare = without_metadata(kind)
     if isinstance(bare, inspect.UnionType):
         for part in bare.types:
@@ -54,7 +54,7 @@ def parts(kind: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def holds_secret(kind: inspect.Type) -> bool:
-    """Say whether a value of this type is, or holds, a secret."""
+    """Say whether a value of this type is or contains a secret."""
     for part in parts(kind):
         match part:
             case inspect.CustomType(cls=cls):
@@ -67,7 +67,7 @@ def holds_secret(kind: inspect.Type) -> bool:
 
 
 def literals(kind: inspect.Type) -> tuple[str, ...]:
-    """Return the words the option may be, where it is one of a few."""
+    """Return the allowed words of an option that is an enumeration."""
     found = (part for part in parts(kind) if isinstance(part, inspect.LiteralType))
     return tuple(str(value) for part in found for value in part.values)
 
@@ -113,7 +113,7 @@ def _numbers(kind: inspect.Type) -> inspect.Type | None:
 
 
 def takes_never(kind: inspect.Type) -> bool:
-    """Say whether "never" is one of the durations, and not merely None what an absent override is."""
+    """Say whether the duration may be "never": otherwise None only means that an override is absent."""
     while isinstance(kind, inspect.Metadata):
         if kind.extra is not None and "unit" in kind.extra:
             inner = without_metadata(kind)

@@ -1,4 +1,4 @@
-"""What stands in a configuration and does nothing: told at the start, since nobody would notice."""
+"""Options that are set but have no effect: reported at startup, because nothing else would show it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from semcache_core.config.model import Config
 
 _OF_COMPARING = ("threshold", "preset", "min_words", "max_words", "volatile")
-"""What counts only where texts are compared."""
+"""Options that matter only if texts are compared."""
 
 
 def without_effect(config: Config) -> Iterator[str]:
@@ -18,7 +18,7 @@ def without_effect(config: Config) -> Iterator[str]:
     if cache.min_words > cache.max_words:
         yield f"{config.where('semcache.min_words')}: is more than max_words, so every text matches exactly only"
     if not config.compares:
-        # Not the tables [embedder] and [verifiers]: they may wait for the day on which texts are compared again.
+        # Not the tables [embedder] and [verifiers]: an operator may keep them while texts are not compared.
         set_anyway = [path for name in _OF_COMPARING if (path := f"semcache.{name}") in given]
         if set_anyway:
             yield f'{config.label}: no effect, because match = "exact" everywhere: {", ".join(set_anyway)}'

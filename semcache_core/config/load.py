@@ -1,4 +1,4 @@
-"""From the sources to a ``Config``: every table validated, all mistakes raised together."""
+"""Builds a ``Config`` from its sources: every table is validated, all mistakes are raised together."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 DEFAULT_STORE = "sqlite"
 DEFAULT_VERIFIERS = ("text-guard",)
-"""In use where it is installed; without a verifier only equal requests match."""
+"""Used if it is installed; without a verifier only equal requests match."""
 ROUTE_OPTIONS = frozenset(field.encode_name for field in msgspec.structs.fields(RouteOptions))
-# Only for a friendlier message, where one of these is written to the core: whose option it is.
+# Only for a better error message when one of these is set as a core option: it names the owner.
 EXTRACTORS_OWN = {
     **dict.fromkeys(("text", "ignore", "methods"), "json"),
     **dict.fromkeys(("tool_calls", "finish_reasons", "usage_on_hit"), "openai-chat"),
@@ -38,9 +38,9 @@ def load(
 ) -> Config:
     """Return the configuration of a TOML file or of a mapping of the same form.
 
-    With no ``source``: the file that ``SEMCACHE_CONFIG`` names, else ``semcache.toml`` in the working directory, else
-    all defaults. Over a file, variables ``SEMCACHE_<TABLE>__<KEY>`` set scalars; a mapping ignores the environment.
-    ``environ`` is the process's own unless it is given. Raises ConfigError with every mistake, each with its key path.
+    Without ``source``: the file named by ``SEMCACHE_CONFIG``, else ``semcache.toml`` in the working directory, else
+    all defaults. Variables ``SEMCACHE_<TABLE>__<KEY>`` override scalars of a file; a mapping ignores the environment.
+    ``environ`` defaults to that of the process. Raises ConfigError with every mistake, each with its key path.
     """
     sources = read(source, os.environ if environ is None else environ)
     return _Loader(sources).config()
@@ -88,7 +88,7 @@ class _Loader:
         )
 
     def _core(self, name: str, kind: type[S]) -> S:
-        # After a mistake the defaults stand in, only until all mistakes are known.
+        # After a mistake use the defaults, only to find the remaining mistakes.
         table = self._without_extractors_own(name, self._table(name), under="[key_extractors] ")
         return to_struct(kind, table, path=name, problems=self.problems) or kind()
 
@@ -96,7 +96,7 @@ class _Loader:
         return self.tables.get(name, {})
 
     def _single(self, name: str) -> Choice | None:
-        """Read ``[embedder]`` and its like; None where the table is absent."""
+        """Read a table such as ``[embedder]``; None if it is absent."""
         table = self._table(name)
         if name not in self.tables:
             return None
@@ -117,7 +117,7 @@ class _Loader:
         return Choice(use=use, path=name, named_at=f"{name}.use", options=options)
 
     def _several(self, name: str, default: tuple[str, ...]) -> tuple[Choice, ...]:
-        """Read ``[verifiers]``: a list of names, and a table of options for any of them."""
+        """Read ``[verifiers]``: a list of names, and an options table for any of them."""
         table = self._table_of_several(name)
         use = self._names(table, f"{name}.use", default)
         options = {key: value for key, value in table.items() if key != "use"}
@@ -125,12 +125,12 @@ class _Loader:
         return tuple(self._one_of_several(name, "use", each, options) for each in use)
 
     def _extractors(self) -> ExtractorChoices:
-        """Read ``[key_extractors]``: ``use`` replaces the installed ones, ``add`` comes on top of either."""
+        """Read ``[key_extractors]``: ``use`` replaces the installed ones; ``add`` adds to either."""
         table = self._table_of_several("key_extractors")
         use, add = (self._names(table, f"key_extractors.{key}", ()) for key in ("use", "add"))
         options = {key: value for key, value in table.items() if key not in ("use", "add")}
         implied = "use" not in table
-        if not implied:  # Otherwise the registry knows who is in, and assembly looks.
+        if not implied:  # Otherwise the registry has the list, and assembly reads it.
             self._check_owners("key_extractors", options, (*use, *add))
         for name in [name for name, own in options.items() if not _is_table(own)]:
             self.problems.add(f"key_extractors.{name}", "expected a table of its options")
@@ -173,7 +173,7 @@ class _Loader:
         return Choice(use=use, path=path, named_at=f"{table}.{named_in}", options=own)
 
     def _routes(self) -> tuple[tuple[RouteOptions, ...], tuple[OwnTable, ...]]:
-        """Read each ``[[route]]``: the core's options, and a table for each key extractor that it speaks to."""
+        """Read each ``[[route]]``: the core's options, and a table for each key extractor that it configures."""
         routes, own_tables = [], []
         for place, table in enumerate(self._tables("route")):
             path = f"route[{place}]"
@@ -190,7 +190,7 @@ class _Loader:
         return tuple(routes), tuple(own_tables)
 
     def _without_extractors_own(self, path: str, table: Any, *, under: str = "") -> Any:
-        """Return ``table`` without what is an option of a key extractor; say where that belongs."""
+        """Return ``table`` without the options of a key extractor; note where they belong."""
         own = [key for key in table if key in EXTRACTORS_OWN] if _is_table(table) else []
         for key in own:
             name = EXTRACTORS_OWN[key]
@@ -241,7 +241,7 @@ class _Loader:
 def _no_table(name: str) -> str:
     for table, kind in CORE_TABLES.items():
         if any(option.encode_name == name for option in msgspec.structs.fields(kind)):
-            # Where a TOML file begins without a heading.
+            # The keys of a TOML file before its first heading.
             return f"is an option of [{table}]: write it below that line"
     return f"unknown table{did_you_mean(name, TABLES) or f'; tables: {listed(TABLES)}'}"
 
@@ -251,12 +251,12 @@ def _is_table(value: object) -> bool:
 
 
 def _is_own(key: object, value: object) -> bool:
-    """Say whether a member of a route is a table for a key extractor: who that may be, only the registry knows."""
+    """Say whether a member of a route is a table for a key extractor; only the registry knows which one exists."""
     return isinstance(value, Mapping) and isinstance(key, str) and key not in ROUTE_OPTIONS
 
 
 def _as_toml(value: object) -> str:
-    """Return a value as it may be written in a file; what JSON and TOML write alike is all that is needed here."""
+    """Return a value as TOML; only values that JSON and TOML write alike occur here."""
     try:
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
@@ -268,7 +268,7 @@ def _default_store(table: str) -> Choice:
 
 
 def _name(value: object) -> str | None:
-    """Return a component's name, which may have come from a variable; None for what is no name."""
+    """Return a component's name, which may come from a variable; None if it is not a name."""
     if isinstance(value, Secret):
         return value.reveal()
     return str(value) if isinstance(value, str) else None

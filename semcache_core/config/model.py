@@ -1,4 +1,4 @@
-"""The configuration as a value: frozen, validated, with the origin of everything in it."""
+"""The configuration as a value: frozen, validated, with the origin of each option."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """A component that was chosen by name, and its options as they stand in the configuration, not yet validated.
+    """A component chosen by name, and its options as configured, not yet validated.
 
     ``path`` is the key path of its options, for example ``vector_store`` or ``key_extractors.json``; ``named_at`` is
     the key path of its name.
@@ -27,21 +27,21 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return f"<Choice {self.path}: {self.use!r}>"  # Options may be passwords that stand in a file in plain.
+        return f"<Choice {self.path}: {self.use!r}>"  # Options may be plain-text passwords.
 
 
 class ExtractorChoices(msgspec.Struct, frozen=True, kw_only=True):
-    """``[key_extractors]``: which are chosen by name, and whether the installed ones are in as well."""
+    """``[key_extractors]``: the ones chosen by name, and whether the installed ones are used as well."""
 
     named: tuple[Choice, ...]
-    """Those of ``use``, then those of ``add``."""
+    """The ones of ``use``, then the ones of ``add``."""
     implied: bool
-    """True without ``use``: every installed one is in whose claims overlap with nobody's."""
+    """True without ``use``: every installed extractor is used whose claims overlap with no other's."""
     options: Mapping[str, Any]
-    """The tables of options as they stand in the configuration, by name."""
+    """The options tables as configured, by name."""
 
     def implied_choice(self, name: str) -> Choice:
-        """Return the choice of an installed extractor that nobody named, with the options that it was given."""
+        """Return the choice of an installed extractor that is not named, with its configured options."""
         return Choice(
             use=name,
             path=f"key_extractors.{name}",
@@ -68,19 +68,19 @@ class OwnTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """What holds where: for every route, and for the rest."""
+    """The policy of each route, and the default policy."""
 
     base: Policy
     routes: tuple[tuple[bytes, Policy], ...]
     """Path suffix and policy, longest suffix first."""
 
     def of(self, path: bytes) -> Policy:
-        """Return what holds for the raw path ``path``: the policy of the longest route path that it ends in."""
+        """Return the policy for the raw path ``path``: that of the longest route path that is a suffix of it."""
         return next((policy for suffix, policy in self.routes if path.endswith(suffix)), self.base)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole configuration. The options of components are validated when they are made (``runtime.assembly``)."""
+    """A whole configuration. Component options are validated when the component is made (``runtime.assembly``)."""
 
     label: str
     """Names the source: a file's name, ``configuration`` for a mapping, ``defaults``."""
@@ -93,19 +93,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     response_store: Choice
     key_extractors: ExtractorChoices
     verifiers: tuple[Choice, ...]
-    """Unless ``verifiers.use`` is given: the default, which need not be installed."""
+    """Without ``verifiers.use``: the default, which need not be installed."""
     routes: tuple[RouteOptions, ...]
     own_tables: tuple[OwnTable, ...]
-    """What the routes say to key extractors."""
+    """The routes' options for key extractors."""
     normalise: tuple[Normalise, ...]
     given: frozenset[str]
     """The key paths that were set; everything else is a default."""
     origins: Mapping[str, str]
-    """Where a value comes from that does not stand in the source itself: ``$NAME`` of an environment variable."""
+    """The origin of each value that is not in the source itself: ``$NAME`` of an environment variable."""
     hidden: frozenset[str]
-    """The key paths whose value may be a secret because a variable holds it."""
+    """The key paths whose value may be a secret because it comes from a variable."""
     notices: tuple[str, ...] = ()
-    """What the sources hold and nothing reads."""
+    """Messages about settings that nothing reads."""
 
     def __repr__(self) -> str:
         return f"<Config {self.label}>"
@@ -117,7 +117,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.label if path in self.given else "default"
 
     def hides(self, path: str) -> bool:
-        """Say whether the value at a key path, or a part of it, is not to be shown."""
+        """Say whether the value at a key path, or a part of it, must not be shown."""
         return any(each == path or each.startswith((f"{path}.", f"{path}[")) for each in self.hidden)
 
     def where(self, path: str) -> str:
@@ -127,12 +127,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lets_callers_compare(self) -> bool:
-        """Whether ``mode=semantic`` of a caller counts, also where ``match = "exact"``."""
+        """Whether a caller's ``mode=semantic`` is honoured, also on routes with ``match = "exact"``."""
         return "mode" in self.http.allow_directives
 
     @property
     def compares(self) -> bool:
-        """Whether texts are compared anywhere: for some route, or for a caller who asks for it."""
+        """Whether texts are compared anywhere: on some route, or at a caller's request."""
         matches = (self.cache.match, *(route.match for route in self.routes))
         return "semantic" in matches or self.lets_callers_compare
 
@@ -145,10 +145,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def policy(self, route: RouteOptions | None, embedder: Embedder | None) -> Policy:
-        """Return what holds for ``route`` (None: where no route applies), every override applied.
+        """Return the policy of ``route`` (None: the default), with every override applied.
 
-        ``embedder`` is the open embedder; without one only equal requests match. Raises ConfigError where nothing says
-        which similarity is near enough.
+        ``embedder`` is the open embedder; without one only equal requests match. Raises ConfigError if neither the
+        configuration nor the embedder gives a threshold.
         """
         values = {
             name: value

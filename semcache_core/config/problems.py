@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: every problem with its key path, raised together."""
+"""Collects the problems of a configuration, each with its key path, and raises them together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from semcache_core.errors import ConfigError
 
 
 class Problems:
-    """Collects problems, so that one start shows all of them.
+    """Collects problems, so that one startup shows all of them.
 
     ``place_of`` says where the value at a key path comes from: a file's name, or a variable's.
     """
@@ -21,21 +21,21 @@ class Problems:
         return bool(self._lines)
 
     def add(self, path: str, message: str) -> None:
-        """Note what is wrong at the key path ``path``, for example ``vector_store.dsn``."""
+        """Note a problem at the key path ``path``, for example ``vector_store.dsn``."""
         place = self._place_of(path)
         self._lines.append(f"{place}: {path}: {message}" if path else f"{place}: {message}")
 
     def note(self, message: str) -> None:
-        """Note a problem whose message names its place already; once, however many components meet it."""
+        """Note a problem whose message already names its place; once, however many components report it."""
         if message not in self._lines:
             self._lines.append(message)
 
     def messages(self) -> tuple[str, ...]:
-        """Return every problem, in the order in which they were met."""
+        """Return every problem in the order in which it was noted."""
         return tuple(self._lines)
 
     def raise_any(self) -> None:
-        """Raise one ConfigError that shows every problem; do nothing where there is none."""
+        """Raise one ConfigError that shows every problem; do nothing if there is none."""
         if len(self._lines) == 1:
             raise ConfigError(self._lines[0])
         if self._lines:

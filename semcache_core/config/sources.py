@@ -1,4 +1,4 @@
-"""Where a configuration comes from: a mapping, or one file with the environment over it, or the environment alone."""
+"""The sources of a configuration: a mapping, a file overridden by the environment, or the environment alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE_VARIABLE = "SEMCACHE_CONFIG"
 PREFIX = "SEMCACHE_"
 DEBUG_TOKEN_VARIABLE = "SEMCACHE_DEBUG_TOKEN"  # noqa: S105  the variable's name, not a token
 OTHER_VARIABLES = (FILE_VARIABLE, DEBUG_TOKEN_VARIABLE)
-"""Variables that mean something and set no option."""
+"""Variables that semcache reads but that set no option."""
 
 CORE_TABLES: dict[str, type[msgspec.Struct]] = {"semcache": CacheOptions, "http": HttpOptions, "limits": LimitOptions}
 COMPONENT_TABLES = ("embedder", "vector_store", "response_store")
@@ -33,7 +33,7 @@ TABLES = (*CORE_TABLES, *COMPONENT_TABLES, *LIST_TABLES)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The raw configuration: its tables, and where each value comes from.
+    """The raw configuration: its tables, and the origin of each value.
 
     ``label`` names the whole: a file's name, ``configuration``, or ``defaults``. ``origins`` maps the key paths whose
     value comes from a variable to its ``$NAME``.
@@ -43,9 +43,9 @@ class Sources:
     tables: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
-    """The key paths whose value is not to be shown."""
+    """The key paths whose value must not be shown."""
     notices: list[str] = field(default_factory=list)
-    """What was found and counts for nothing."""
+    """Messages about settings that have no effect."""
 
     def place_of(self, path: str) -> str:
         """Return where the value at ``path`` was set."""
@@ -53,9 +53,9 @@ class Sources:
 
 
 def read(source: str | PathLike[str] | Mapping[str, Any] | None, environ: Mapping[str, str]) -> Sources:
-    """Return what is configured. Raises ConfigError: no such file, no TOML, two files, variables missing or unknown."""
+    """Return the raw configuration. Raises ConfigError: no file, not TOML, two files, missing or unknown variables."""
     if isinstance(source, Mapping):
-        # Nothing of the environment counts here: a test or a framework's settings mean what they say.
+        # The environment is ignored here: the settings of a test or a framework are complete.
         return _resolved(Sources("configuration", dict(source)), None)
     path = _file(source, environ)
     tables = {} if path is None else _parsed(path)
@@ -76,7 +76,7 @@ def _file(source: str | PathLike[str] | None, environ: Mapping[str, str]) -> Pat
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        # Editors on Windows put a byte order mark in front.
+        # Editors on Windows prepend a byte order mark.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
@@ -91,12 +91,12 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
-    """Put a Secret in the place of every ``{ env = "NAME" }``."""
+    """Replace every ``{ env = "NAME" }`` by a Secret."""
     problems = Problems(sources.place_of)
 
     def resolve(value: Any, path: str) -> Any:
         match value:
-            # A table of the configuration itself is none, whatever stands in it.
+            # A table of the configuration itself is never such a reference, whatever it contains.
             case {"env": str(name), **rest} if not rest and "." in path:
                 return _secret(name, path)
             case Mapping():
@@ -126,7 +126,7 @@ def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
 
 
 def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
-    """Put the scalars of ``SEMCACHE_<TABLE>__<KEY>`` over what the file says."""
+    """Override scalars of the file by ``SEMCACHE_<TABLE>__<KEY>``."""
     problems = Problems(sources.place_of)
     tables = dict(sources.tables)
     for variable, table, key in _variables(environ):
@@ -134,7 +134,7 @@ def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
         if wrong is not None:
             problems.note(f"environment variable {variable}: {wrong}")
             continue
-        # A component's own options may be secrets, and only its plugin knows which.
+        # A component's options may be secrets, and only its plugin knows which.
         text = environ[variable]
         secret = table in COMPONENT_TABLES and key != "use"
         below = tables.get(table, {})
@@ -151,7 +151,7 @@ def _overlaid(sources: Sources, environ: Mapping[str, str]) -> Sources:
 
 
 def _meaningless(environ: Mapping[str, str], *, named: Collection[str]) -> Iterator[str]:
-    """Tell of variables that look like settings of the cache and are none. ``named``: those that the file refers to."""
+    """Yield a message for each variable that looks like a setting but is none. ``named``: those the file refers to."""
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and "__" not in variable and variable not in (*named, *OTHER_VARIABLES):
             meant = _meant(variable)
@@ -160,7 +160,7 @@ def _meaningless(environ: Mapping[str, str], *, named: Collection[str]) -> Itera
 
 
 def _meant(variable: str) -> str | None:
-    """Return the variable that was probably meant: the table left out, one underscore for two, or a slip."""
+    """Return the variable that was probably meant: the table is missing, one underscore for two, or a typo."""
     said = variable.removeprefix(PREFIX).lower()
     paths = [
         (table, option.encode_name) for table, kind in CORE_TABLES.items() for option in msgspec.structs.fields(kind)
@@ -184,7 +184,7 @@ def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _refusal(table: str, key: str) -> str | None:
-    """Say why a variable sets nothing; None where it is in order."""
+    """Return why a variable sets nothing; None if it is valid."""
     if table in COMPONENT_TABLES:
         return None
     if table not in CORE_TABLES:

@@ -1,4 +1,4 @@
-"""Deadlines and breakers around whatever may hang or die behind the cache."""
+"""Deadlines and circuit breakers around every call to a component that may hang or fail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 _FAILURES_BEFORE_OPEN = 5
 _LONGEST_PAUSE = 10.0
-"""Seconds; a longer first pause is kept as it is."""
+"""Seconds; a longer configured first pause is not shortened."""
 
 
 class BreakerOpen(DependencyError):
-    """The dependency failed a moment ago and is left alone for now."""
+    """The dependency failed recently and is not called until its pause is over."""
 
 
 class Resumed:
@@ -34,7 +34,7 @@ class Resumed:
             try:
                 try:
                     sent = yield yielded
-                except BaseException as error:  # noqa: BLE001  whatever is thrown in, a cancellation above all, is the coroutine's to see
+                except BaseException as error:  # noqa: BLE001  the coroutine must see every thrown exception
                     yielded = self._coroutine.throw(error)
                 else:
                     yielded = self._coroutine.send(sent)
@@ -45,8 +45,7 @@ class Resumed:
 async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
     """Return what the coroutine returns; raise TimeoutError if that takes longer than ``seconds``.
 
-    The timer is armed only if the coroutine suspends: a call that is answered from memory pays nothing for its
-    deadline.
+    The timer is armed only if the coroutine suspends: a call answered from memory pays nothing for its deadline.
     """
     try:
         yielded = coroutine.send(None)
@@ -63,7 +62,7 @@ async def _rest_within(coroutine: Coroutine[Any, Any, T], yielded: Any, seconds:
 
 
 class Breaker:
-    """Leaves a failing dependency alone for a while, then lets one probe through. Pure: time is passed in.
+    """Blocks calls to a failing dependency for a while, then lets one probe through. Pure: time is passed in.
 
     A timeout opens it at once, so a dead dependency costs one deadline; other failures do after five in a row. Each
     probe that fails doubles the pause, from ``open_for`` up to 10 s.
@@ -73,15 +72,15 @@ class Breaker:
 
     def __init__(self, *, open_for: float) -> None:
         self.is_untroubled = True
-        """True while nothing failed since the last success: calls pass and need not be told of."""
+        """True while nothing failed since the last success: calls pass and need not be reported."""
         self._first_pause = self._pause = open_for
         self._open_until: float | None = None
         self._failures = 0
         self._probing = False
 
     def lets_through(self, now: float) -> bool:
-        """Say whether a call may be made; after the pause exactly one may, until ``succeeded``, ``failed`` or
-        ``abandoned`` is called.
+        """Say whether a call may be made; after the pause one probe may run until ``succeeded``, ``failed`` or
+        ``abandoned``.
         """
         if self._open_until is None:
             return True
@@ -91,7 +90,7 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """Tell that a call came back."""
+        """Note that a call returned."""
         self._failures = 0
         self._pause = self._first_pause
         self._open_until = None
@@ -99,7 +98,7 @@ class Breaker:
         self.is_untroubled = True
 
     def failed(self, now: float, *, timed_out: bool = False) -> None:
-        """Tell that a call failed."""
+        """Note that a call failed."""
         self._failures += 1
         self.is_untroubled = False
         if self._probing:
@@ -109,14 +108,14 @@ class Breaker:
         self._probing = False
 
     def abandoned(self) -> None:
-        """Tell that a call ended without saying anything about the dependency: its caller left."""
+        """Note that a call ended without a result that says anything about the dependency: its caller left."""
         self._probing = False
 
 
 class Guard:
-    """One thing behind the cache: every call to it has a deadline and passes its breaker.
+    """Guards one dependency: every call to it has a deadline and passes its breaker.
 
-    Every failure leaves as a DependencyError, whatever the plugin raised; ``on_fault`` hears of it first.
+    Every exception of the plugin becomes a DependencyError; ``on_fault`` is called first.
     """
 
     __slots__ = ("_breaker", "_clock", "_deadline", "_on_fault", "stage")
@@ -137,7 +136,7 @@ class Guard:
         self._breaker = Breaker(open_for=open_for)
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await the coroutine under the deadline. Raises DependencyError, never anything else of the plugin's."""
+        """Await the coroutine under the deadline. Raises DependencyError in place of the plugin's own exceptions."""
         breaker = self._breaker
         if not breaker.is_untroubled and not breaker.lets_through(self._clock()):
             coroutine.close()
@@ -156,7 +155,7 @@ class Guard:
         except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
             breaker.succeeded()
             raise
-        except Exception as error:  # the edge to plugin code: whatever it raises is a fault of that dependency
+        except Exception as error:  # the edge to plugin code: any exception is a fault of that dependency
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):

@@ -1,4 +1,4 @@
-"""What an open cache is made of: the components, opened and checked, as the engine uses them."""
+"""The components of an open cache, opened and checked, as the engine uses them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from semcache_core.types import EntryView, Query
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenComponents:
-    """The opened components of one cache; the extra powers of each were looked for once, when this was made."""
+    """The opened components of one cache, with the optional protocols that each implements, looked up once."""
 
     embedder: Embedder | None
     vectors: VectorStore
@@ -36,7 +36,7 @@ class OpenComponents:
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
     tellers: Sequence[SupportsNotices]
-    """Stores that may have something to tell while they run, too."""
+    """Components that may have notices for the operator."""
     verifiers: Sequence[Verifier] = ()
     vetoes: Sequence[Callable[[Query, EntryView], object]] = field(default=())
     """Implementations of ``semcache_may_store``."""
@@ -51,7 +51,7 @@ class OpenComponents:
         verifiers: Sequence[Verifier] = (),
         vetoes: Sequence[Callable[[Query, EntryView], object]] = (),
     ) -> OpenComponents:
-        """Look for the extra powers of opened components and return them all."""
+        """Return the components with the optional protocols that each implements."""
         stamped = responses if isinstance(responses, SupportsInvalidation) else InvalidationByEntries(responses)
         return cls(
             embedder=embedder,
@@ -70,7 +70,7 @@ class OpenComponents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """Deadline and breaker of all that is behind the cache. Writes have their own: a full disk stops no reads."""
+    """The guard of each dependency. Writes have a guard of their own: a full disk does not stop reads."""
 
     responses: Guard
     vectors: Guard
@@ -83,7 +83,7 @@ class Guards:
     def of(
         cls, limits: LimitOptions, *, clock: Callable[[], float], on_fault: Callable[[str, BaseException], None]
     ) -> Guards:
-        """Return one for each stage, as ``limits`` says."""
+        """Return one guard for each stage, with the deadlines of ``limits``."""
         deadlines = {
             "responses": limits.response_deadline,
             "vectors": limits.vector_deadline,

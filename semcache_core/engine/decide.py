@@ -1,7 +1,7 @@
-"""The decision, drawn as a value: what an entry is to a request. Pure: no clock, no I/O.
+"""The decision as a value: whether an entry may answer a request. Pure: no clock, no I/O.
 
 The order is fixed: directives, exact, veto, embedding, search, threshold, verifiers, veto, freshness, serve. The engine
-walks it and asks this module at each step; every step that ends it names a reason code.
+follows it and asks this module at each step; every step that ends the lookup gives a reason code.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from semcache_core.settings import Duration, Policy
 from semcache_core.types import Accept, Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
 
 AFTER_REJECT = 0.02
-"""After a reject another candidate may serve only at the threshold and this much more."""
+"""After a reject, the next candidate must exceed the threshold by this much."""
 JUDGED_ABOVE = 0.03
-"""Costly verifiers are asked from the threshold up to this much above it."""
+"""Costly verifiers run from the threshold up to this much above it."""
 
 
 class Directives(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     """mode=off: the cache is not consulted, nothing is stored."""
     exact_only: bool = False
     semantic: bool = False
-    """mode=semantic: near texts may answer although the route says ``match = "exact"``; the operator allowed it."""
+    """mode=semantic: similar texts may answer although the route says ``match = "exact"``; the operator allowed it."""
     threshold: float | None = None
     """May only tighten the route's."""
     ttl: Duration | msgspec.UnsetType = msgspec.UNSET
@@ -48,7 +48,7 @@ class Directives(Struct, frozen=True, kw_only=True):
 
 
 def check_threshold(threshold: float) -> None:
-    """Raise ValueError for what no similarity could reach, or every one would."""
+    """Raise ValueError for a threshold that no similarity, or every similarity, could reach."""
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
 
@@ -65,7 +65,7 @@ class Found(Struct, frozen=True, kw_only=True):
     record: Record | None = None
     now: float = 0.0
     vector: Vector | None = None
-    """The query's own embedding where it was computed, so that a miss embeds once."""
+    """The query's embedding if it was computed, so that a miss embeds once."""
     fallback: Record | None = None
     """On a miss: an expired entry that may still replace a failing upstream (stale-if-error)."""
 
@@ -83,11 +83,11 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class CandidateBar:
-    """The bar that each next candidate has to reach, and why the last one did not.
+    """The similarity that the next candidate must reach, and why the last one was rejected.
 
-    After one candidate was turned down the next must be clearly nearer than the threshold: where one neighbour was
-    wrong, the next is suspect. A reject that is certain is no such sign: in templated traffic the right entry stands
-    among dozens that differ from it in nothing but a number, and each of those is known to be another question.
+    After a reject the next candidate must be clearly nearer than the threshold: where one neighbour was wrong, the
+    next one is suspect. A certain reject does not raise the bar: in templated traffic the right entry is one of dozens
+    that differ only in a number, and each of those is known to be another question.
     """
 
     __slots__ = ("_bar", "_threshold", "reason")
@@ -101,7 +101,7 @@ class CandidateBar:
         return similarity >= self._bar
 
     def is_doubtful(self, similarity: float) -> bool:
-        """Say whether a costly verifier is worth asking."""
+        """Say whether a costly verifier should run."""
         return similarity < self._threshold + JUDGED_ABOVE
 
     def turned_down(self, reason: Code) -> None:
@@ -110,11 +110,11 @@ class CandidateBar:
         self._bar = self._threshold + AFTER_REJECT
 
     def passed_over(self, reason: Code) -> None:
-        """Note that a candidate was not fit to serve, which says nothing about the next one."""
+        """Note that a candidate may not be served, which says nothing about the next one."""
         self.reason = reason
 
     def weigh(self, verdict: Verdict, similarity: float) -> float:
-        """Return the similarity that is left after ``verdict``; below 0: turned down."""
+        """Return the similarity after ``verdict``; below 0 means rejected."""
         if isinstance(verdict, Accept):
             return similarity
         if isinstance(verdict, Penalty):
@@ -124,24 +124,24 @@ class CandidateBar:
         if isinstance(verdict, Reject) and verdict.certain:
             self.passed_over(OwnCode(verdict.reason))
             return -1.0
-        # Whatever is no verdict at all rejects too: a judge that says None has not accepted.
+        # Any other value rejects too: a verifier that returns None has not accepted.
         self.turned_down(OwnCode(verdict.reason) if isinstance(verdict, (Penalty, Reject)) else "verifier-error")
         return -1.0
 
 
 def is_dead(record: Record, *, invalidated_at: float | None) -> bool:
-    """Say whether the record was invalidated: ``stamp`` is the newest one of its tags."""
+    """Say whether the record was invalidated; ``invalidated_at`` is the latest invalidation of its tags."""
     return invalidated_at is not None and record.born_at <= invalidated_at
 
 
 def serves(
     record: Record, *, now: float, invalidated_at: float | None, policy: Policy, directives: Directives, source: Source
 ) -> Found:
-    """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why.
+    """Say whether ``record``, which matches the request, may still be served: a hit, a stale hit, or a miss and why.
 
-    It is fresh until ``expires_at``, and stale for a window after that, in which it may serve who accepts it, unless
-    the answer itself forbids it. Stamped at or after its birth (``stamp``: the newest one of its tags) it is dead: it
-    was invalidated, and is never served again, not even stale.
+    It is fresh until ``expires_at`` and stale for a window after that, in which a caller that accepts staleness gets
+    it, unless the answer itself forbids that. A record invalidated at or after its birth (``invalidated_at``: the
+    latest invalidation of its tags) is dead: it is never served again, not even stale.
     """
     if invalidated_at is not None and is_dead(record, invalidated_at=invalidated_at):
         return Found(outcome="miss", reason="invalidated")

@@ -1,4 +1,4 @@
-"""The way to an embedding: a small cache, no text embedded twice at once, batches without a timer."""
+"""Embeddings: a small cache, no text embedded twice at once, batches without a timer."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LARGEST_BATCH = 64
 
 _Asked = tuple[bytes, str]
 _Waiting = dict[_Asked, asyncio.Future[Vector] | None]
-"""Texts, and what those who wait for them wait on; None where nobody waits besides the one who embeds."""
+"""Each text and the future its waiters await; None if only the embedding caller needs it."""
 
 
 class Embeddings:
     """Embeds texts through one embedder.
 
-    An idle embedder starts at once; what arrives meanwhile forms the next batch. Where the embedder is not
-    batch-invariant a batch is one text. The cache is keyed by partition: whether somebody else's text was embedded
-    before must not show in how long this caller waits.
+    An idle embedder starts at once; texts that arrive meanwhile form the next batch. If the embedder is not
+    batch-invariant, a batch is one text. The cache is keyed by partition: a caller's waiting time must not reveal that
+    another partition embedded the same text before.
     """
 
     def __init__(self, embedder: Embedder, dependency: Guard, *, capacity: int) -> None:
@@ -56,11 +56,11 @@ class Embeddings:
         future = waiting.get(asked)
         if future is None:
             future = waiting[asked] = asyncio.get_running_loop().create_future()
-        # Shielded: somebody else may wait for the same text.
+        # Shielded: another caller may wait for the same text.
         return await asyncio.shield(future)
 
     async def close(self) -> None:
-        """Stop embedding; whoever still waits gets EmbedderUnavailable."""
+        """Stop embedding; remaining waiters get EmbedderUnavailable."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait((self._worker,))
@@ -69,12 +69,12 @@ class Embeddings:
         self._asked.clear()
 
     async def _embed_at_once(self, asked: _Asked) -> Vector:
-        """Embed in the caller's own task: a task and a future between would cost several turns of the loop."""
+        """Embed in the caller's own task: a separate task and future would cost several loop iterations."""
         batch = self._embedding = {asked: None}
         try:
             vectors = await self._embed(batch)
         except asyncio.CancelledError:
-            # This caller left; whoever else waits for the text still wants it.
+            # This caller left; the text's other waiters still need it.
             if batch[asked] is not None:
                 self._asked[asked] = batch[asked]
             raise
@@ -103,10 +103,10 @@ class Embeddings:
     async def _embed_each(self, batch: _Waiting) -> None:
         try:
             await self._embed(batch)
-        except Exception as error:  # noqa: BLE001  handed to everybody who waits for this batch
+        except Exception as error:  # noqa: BLE001  passed to every waiter of this batch
             for asked, future in batch.items():
                 if len(batch) > 1:
-                    # One bad text must not take its batch mates down.
+                    # One bad text must not fail the rest of its batch.
                     await self._embed_each({asked: future})
                 else:
                     _settle(future, error)
@@ -126,7 +126,7 @@ class Embeddings:
                 f"{type(self._embedder).__name__} returned shape {vectors.shape} for {len(texts)} texts of "
                 f"{self._dimensions} dimensions"
             )
-        # One sum is finite exactly if every component of what should be unit vectors is.
+        # For unit vectors the sum is finite exactly if every component is.
         if not math.isfinite(np.add.reduce(vectors, axis=None)):
             raise EmbedderUnavailable("the embedder returned a vector that is not finite")
         return vectors
@@ -141,4 +141,4 @@ class Embeddings:
 def _settle(future: asyncio.Future[Vector] | None, error: BaseException) -> None:
     if future is not None and not future.done():
         future.set_exception(error)
-        future.exception()  # Read here, so that nobody is told of an exception that nobody waits for.
+        future.exception()  # Retrieved here, or asyncio logs an exception that no waiter retrieved.

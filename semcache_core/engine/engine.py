@@ -1,7 +1,7 @@
-"""The engine: looks answers up, writes them, makes them dead. It knows queries and records, not HTTP or Python values.
+"""The engine: finds, writes and invalidates answers. It knows queries and records, not HTTP or Python values.
 
-It walks the decision in its fixed order and fails open: whatever breaks behind it ends as a miss with a reason code.
-What must fail closed (a record of another partition, an undecodable one, a verifier that raises) is a miss as well.
+It follows the fixed order of ``decide`` and fails open: a failing component is a miss with a reason code. What must
+fail closed (a record of another partition, an undecodable record, a verifier that raises) is a miss as well.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ class Engine:
         self._forgotten: dict[bytes, float] = {}
 
     async def close(self) -> None:
-        """Write what waits, within the drain time, and end every task."""
+        """Write the queued answers, within the drain time, and end every task."""
         await self._writes.drain(self.limits.drain)
         await self.maintenance.close()
         if self._embeddings is not None:
             await self._embeddings.close()
 
-    # -- looking up -----------------------------------------------------------------------------------------------
+    # -- lookup ---------------------------------------------------------------------------------------------------
 
     def find_nowait(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN, now: float) -> Found:
-        """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
+        """Return the exact answer if it can be read without waiting.
 
-        Otherwise a bypass, or a miss: ``find`` goes on from there. It is ``unread`` where the store has to be waited
-        for. Never raises for anything that fails behind the cache.
+        Otherwise return a bypass, or a miss from which ``find`` continues; the miss is ``unread`` if the store must be
+        awaited. A failing component never raises here.
         """
         if policy.mode == "off" or directives.off:
             return _OFF
@@ -107,19 +107,19 @@ class Engine:
         try:
             stored = self._get_nowait(address.entry_id, now=now)
             return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be read is a miss
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: an entry that cannot be read is a miss
             self.observatory.fault("responses", error)
             return _UNAVAILABLE
 
     async def _read(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN) -> Found:
-        """Return what ``find_nowait`` would if the store could be read without waiting, after the miss ``unread``."""
+        """Read the store after the miss ``unread``: the result of ``find_nowait``, with waiting."""
         now = self.clock()
         try:
             (stored,) = await self._behind.responses.call(self.parts.responses.get((address.entry_id,), now=now))
             return _ABSENT if stored is None else self._weighed(address, stored, now, policy, directives)
         except DependencyError:
             return _UNAVAILABLE
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: what answers nonsense cannot be read
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: a nonsensical result is a failed read
             self.observatory.fault("responses", error)
             return _UNAVAILABLE
 
@@ -133,11 +133,11 @@ class Engine:
         known: Found | None = None,
         trail: list[Considered] | None = None,
     ) -> Found:
-        """Return what answers a request: its own answer, or one that was given to the same question in other words.
+        """Return the answer to a request: the exact one, or one to the same question in other words.
 
-        ``read`` reads the request, where ``address`` is not a query already: only a miss needs that. ``known``: what
-        ``find_nowait`` has just returned. ``trail`` takes each entry that the search considers, in order. Never raises
-        for anything that fails behind the cache; raises what ``read`` does.
+        ``read`` reads the whole query, if ``address`` is not one already: only a miss needs it. ``known``: the result
+        of ``find_nowait``. ``trail`` receives each entry that the search considers, in order. A failing component never
+        raises here; exceptions of ``read`` propagate.
         """
         found = known or self.find_nowait(address, policy=policy, directives=directives, now=self.clock())
         spent = 0.0
@@ -167,9 +167,9 @@ class Engine:
         spent: float,
         trail: list[Considered] | None,
     ) -> Found:
-        """Look for an answer given to the same question in other words; ``missed`` is the exact look-up's miss.
+        """Look for an answer to the same question in other words; ``missed`` is the miss of the exact lookup.
 
-        ``spent``: seconds that the look-up took so far; the deadline is that of the whole.
+        ``spent``: seconds that the lookup took so far; the deadline covers the whole lookup.
         """
         semantic = cast("SemanticSearch", self._semantic)
         try:
@@ -186,12 +186,12 @@ class Engine:
         return found
 
     async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
-        """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
+        """Return the query's exact answer if it may replace a failing upstream now; an invalidated one may not."""
         found = await self.find(query, policy=policy, directives=_EXACT)
         return found.record or found.fallback
 
     def _weighed(self, address: Address, stored: Stored, now: float, policy: Policy, directives: Directives) -> Found:
-        """Say whether what is stored under the address's id is its answer, and may still be served."""
+        """Say whether the entry stored under the address's id is its answer and may still be served."""
         try:
             record = record_codec.decode(stored.data)
         except (record_codec.NewerVersion, record_codec.Undecodable) as error:
@@ -215,7 +215,7 @@ class Engine:
             return False
         try:
             return not self.parts.scopes.has_scope(store_scope) and not self._writes.has_queued_in(store_scope)
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: if the store cannot say, search
             self.observatory.fault("vectors", error)
             return False
 
@@ -231,9 +231,7 @@ class Engine:
         vector: Vector | None = None,
         refreshes: bool = False,
     ) -> Refused | None:
-        """Store ``record`` as the answer of ``query``, off the caller's path; return why it may not be stored, None
-        where it may.
-        """
+        """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None."""
         job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
@@ -250,10 +248,10 @@ class Engine:
         vector: Vector | None = None,
         refreshes: bool = False,
     ) -> Job | Refused:
-        """Return the write of ``record`` as the answer of ``query``, or why it may not be stored.
+        """Return the write of ``record`` as the answer to ``query``, or why it may not be stored.
 
-        ``refreshes``: it was asked for although there was an answer, so an older one that is still in the air may not
-        replace it.
+        ``refreshes``: the request asked upstream although an answer existed, so an older answer that is still under way
+        may not replace this one.
         """
         all_tags = self._tags(query, tags)
         if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
@@ -288,7 +286,7 @@ class Engine:
         return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
 
     def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
-        """Say whether something was made dead, or asked for anew, after this answer was asked for."""
+        """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
         if self._invalidated and any(record.born_at <= self._invalidated.get(tag, float("-inf")) for tag in tags):
             return True
         return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
@@ -298,23 +296,23 @@ class Engine:
             value = value_of(record.kind, record.payload)
             entry = EntryView(text=query.text, kind=record.kind, value=value, tokens=record.tokens, tags=tuple(tags))
             return all(may_store(query, entry) is not False for may_store in self.parts.vetoes)
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: what could not be judged is not stored
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: if a hook fails, do not store
             self.observatory.fault("may-store", error)
             return False
 
-    # -- forgetting -----------------------------------------------------------------------------------------------
+    # -- invalidation ---------------------------------------------------------------------------------------------
 
     async def forget(self, entry_id: bytes) -> None:
-        """Delete one entry; no answer that was asked for before takes its place. Raises DependencyError."""
+        """Delete one entry; an answer requested before now does not take its place. Raises DependencyError."""
         self.flights.detach_all()
         _remember(self._forgotten, entry_id, self.clock())
         await self.maintenance.forget(entry_id)
 
     async def reject(self, query: Query, entry_id: bytes) -> None:
-        """Let the entry never again answer this text. Raises DependencyError.
+        """Make the entry never answer this text again. Raises DependencyError.
 
-        An entry that was made for this very text is deleted: its answer is wrong for everybody it could serve. That is
-        so, too, where the text was written otherwise (white space): an equal request would be answered with it unasked.
+        An entry made for this very text is deleted: its answer is wrong for every caller it could serve. So is one
+        whose text differs only in white space: an equal request would get it without verification.
         """
         if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
             await self.forget(entry_id)
@@ -336,8 +334,9 @@ class Engine:
             return False
 
     async def invalidate(self, tags: Sequence[bytes], *, before: float | None = None) -> None:
-        """Make everything dead that carries one of ``tags`` and was born at or before ``before`` (now). Raises
-        DependencyError.
+        """Invalidate every entry with one of ``tags`` that was born at or before ``before`` (default: now).
+
+        Raises DependencyError.
         """
         at = self.clock() if before is None else before
         self.flights.detach_all()
@@ -347,7 +346,7 @@ class Engine:
         await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
 
     async def invalidate_partition(self, partition: bytes) -> None:
-        """Make everything in a partition dead: the upstream turned its credential away. Never raises."""
+        """Invalidate a whole partition: the upstream rejected its credential. Never raises."""
         try:
             await self.invalidate((partition_tag(partition),))
         except DependencyError:
@@ -358,7 +357,7 @@ class Engine:
         self.maintenance.spawn(work)
 
     def adopt(self, task: asyncio.Future[Any]) -> None:
-        """Keep hold of a task that outlives the request it began in."""
+        """Keep a reference to a task that outlives the request that started it."""
         self.maintenance.adopt(task)
 
 

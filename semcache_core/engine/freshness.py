@@ -1,6 +1,6 @@
-"""How long an answer lives. Pure: time and chance are passed in.
+"""How long an answer is fresh. Pure: time and randomness are passed in.
 
-An entry's expiry is fixed at birth and never slides; ``decide.serves`` says what the entry may still do at a moment.
+An entry's expiry is fixed at birth and never slides; ``decide.serves`` says whether it may be served at a given time.
 The names follow RFC 9111 and RFC 5861 (stale-while-revalidate, stale-if-error).
 """
 
@@ -32,7 +32,7 @@ def parse_duration(value: object) -> Duration:
 
 
 def check_tags(tags: object) -> None:
-    """Raise TypeError for what is no list of str: of one str each letter would be a tag, which nobody invalidates."""
+    """Raise TypeError unless ``tags`` is a list of str: in a plain str each letter would become a useless tag."""
     if isinstance(tags, str | bytes) or not isinstance(tags, Collection):
         raise TypeError(f"tags= takes a list of str, not {tags!r}")
     if not all(isinstance(tag, str) for tag in tags):
@@ -40,12 +40,10 @@ def check_tags(tags: object) -> None:
 
 
 def expiry(born_at: float, ttl: Duration, *, jitter: float, draw: float) -> float | None:
-    """Return when an entry born at ``born_at`` expires. ``draw`` in [0, 1) is the chance that shortens it, never more
-    than by the share ``jitter``.
-    """
+    """Return when an entry born at ``born_at`` expires; ``draw`` in [0, 1) takes off up to the share ``jitter``."""
     return None if ttl is None else born_at + ttl * (1.0 - jitter * draw)
 
 
 def keep_until(expires_at: float | None, *, stale_window: float) -> float | None:
-    """Return when a store may forget the entry: its expiry and the longest window in which it may be served stale."""
+    """Return when a store may drop the entry: its expiry plus the longest window in which it may be served stale."""
     return None if expires_at is None else expires_at + stale_window

@@ -1,4 +1,4 @@
-"""Stamps for response stores that keep none: each stamp becomes an entry of its own, read in a second trip."""
+"""Tag invalidation for response stores without it: each invalidation is an entry, read in a second trip."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _decode = msgspec.msgpack.Decoder(tuple[list[bytes], bytes]).decode
 
 
 class InvalidationByEntries:
-    """Gives a plain response store the ``SupportsStamps`` power.
+    """Adds ``SupportsInvalidation`` to a plain response store.
 
-    The tags of an entry stand in front of its data; a stamp is an entry under the tag itself. An entry whose stamps
-    cannot be read is not returned: unreadable stamps are a miss.
+    An entry's tags are stored in front of its data; an invalidation is an entry under the tag itself. If the
+    invalidations of an entry cannot be read, the entry is not returned: a miss.
     """
 
     def __init__(self, store: ResponseStore) -> None:
@@ -31,10 +31,10 @@ class InvalidationByEntries:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing to close: the store is closed by who opened it."""
+        """Close nothing: the owner of the store closes it."""
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
-        """Return what is stored under each id with its newest stamp. Raises StoreUnavailable."""
+        """Return the entry under each id with its latest invalidation. Raises StoreUnavailable."""
         found = [None if held is None else _open(held.data) for held in await self._store.get(ids, now=now)]
         tags = sorted({tag for held in found if held is not None for tag in held[0]})
         if not tags:
@@ -53,11 +53,11 @@ class InvalidationByEntries:
         await self._store.set(id, _encode((list(tags), data)), keep_until=keep_until, tags=tags)
 
     async def delete(self, ids: Sequence[bytes]) -> None:
-        """Forget the entries. Raises StoreUnavailable."""
+        """Delete the entries. Raises StoreUnavailable."""
         await self._store.delete(ids)
 
     async def invalidate(self, tags: Sequence[bytes], *, before: float) -> None:
-        """Write the stamps, newer ones kept. Raises StoreUnavailable."""
+        """Record the invalidation of each tag; a later one is kept. Raises StoreUnavailable."""
         written = await self._store.get(tags, now=before)
         for tag, held in zip(tags, written, strict=True):
             newest = before if held is None else max(before, _STAMP.unpack(held.data)[0])

@@ -1,4 +1,4 @@
-"""What happens off every caller's path: background tasks, deleting, mending and sweeping."""
+"""Work off the caller's path: background tasks, deletes, repairs and the periodic sweep."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ _SWEEP_EVERY = 60.0
 class Maintenance:
     """Owns the background tasks of a cache."""
 
-    def __init__(self, parts: OpenComponents, dependencies: Guards, writes: Writes, observatory: Observatory) -> None:
-        self._parts, self._dependencies, self._writes, self._observatory = parts, dependencies, writes, observatory
+    def __init__(self, parts: OpenComponents, guards: Guards, writes: Writes, observatory: Observatory) -> None:
+        self._parts, self._guards, self._writes, self._observatory = parts, guards, writes, observatory
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` in the background until the cache closes; what it raises is a fault."""
+        """Run ``work`` in the background until the cache closes; an exception counts as a fault."""
         if self._closed:
             work.close()
             return
         self.adopt(self.task_of(work))
 
     def task_of(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
-        """Return a task of the running loop that does ``work``; what it raises is a fault."""
+        """Return a task of the running loop that runs ``work``; an exception counts as a fault."""
         task = asyncio.create_task(self._guarded(work))
         task.add_done_callback(lambda _: work.close())  # For a task that is cancelled before it begins.
         return task
 
     def adopt(self, task: asyncio.Future[Any]) -> None:
-        """Keep hold of a task that outlives the request it began in."""
+        """Keep a reference to a task that outlives the request that started it."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End every background task, and begin no other one."""
+        """End every background task and start no more."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
@@ -55,27 +55,26 @@ class Maintenance:
     async def forget(self, entry_id: bytes) -> None:
         """Delete one entry: the vector first, then the response. Raises DependencyError if the response may be there.
 
-        A vector that cannot be deleted is no harm: without its response it is a miss, and pruned when it is met.
+        A vector that cannot be deleted does no harm: without its response it is a miss, and the search that finds it
+        prunes it.
         """
         self._writes.forget(entry_id)
         await self._writes.landed((entry_id,))
-        with contextlib.suppress(DependencyError):  # Told where it was raised.
+        with contextlib.suppress(DependencyError):  # Reported where it was raised.
             await self._forget_vectors((entry_id,))
-        # Deleting is writing: a store that cannot be written to is read all the same.
-        await self._dependencies.write_responses.call(self._parts.responses.delete((entry_id,)))
+        # A delete is a write: a store that cannot be written to can still be read.
+        await self._guards.write_responses.call(self._parts.responses.delete((entry_id,)))
 
     def prune(self, ids: Sequence[bytes]) -> None:
-        """Delete vectors without a response: an entry was evicted, or its writer died between the two."""
+        """Delete vectors without a response: the entry was evicted, or its writer died between the two writes."""
         self.spawn(self._forget_vectors(ids))
 
     def bury(self, ids: Sequence[bytes], *, now: float) -> None:
-        """Delete entries that were met dead: nobody else does before they expire, and until then they take the places
-        of living ones among the nearest.
-        """
+        """Delete invalidated entries that a search found: until they expire they would displace valid candidates."""
         self.spawn(self._buried(ids, now=now))
 
     def unreadable(self, entry_id: bytes, error: record_codec.NewerVersion | record_codec.Undecodable) -> Code:
-        """Take note of an entry that does not decode and return the reason code of the miss."""
+        """Handle an entry that does not decode and return the reason code of the miss."""
         if isinstance(error, record_codec.NewerVersion):
             return "newer-version"
         self._observatory.fault("decode", error)
@@ -83,27 +82,27 @@ class Maintenance:
         return "undecodable"
 
     def fault(self, stage: str, error: BaseException) -> None:
-        """Count and tell a failure behind the cache."""
+        """Count and report a failure behind the cache."""
         self._observatory.fault(stage, error)
 
     async def sweep(self, *, clock: Callable[[], float]) -> None:
-        """Delete what has expired and tell what stores have to tell, about once a minute, until cancelled."""
+        """Delete expired entries and pass on the stores' notices, about once a minute, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
             for teller in self._parts.tellers:
                 try:
                     self._observatory.told_by(teller)
-                except Exception as error:  # noqa: BLE001  the edge to plugin code: it is asked again in a minute
+                except Exception as error:  # noqa: BLE001  the edge to plugin code: retried in a minute
                     self._observatory.fault("notices", error)
             for store in self._parts.sweepers:
                 try:
                     await store.sweep(now=clock())
-                except Exception as error:  # noqa: BLE001  the edge to plugin code: it is tried again in a minute
+                except Exception as error:  # noqa: BLE001  the edge to plugin code: retried in a minute
                     self._observatory.fault("sweep", error)
 
     async def _buried(self, ids: Sequence[bytes], *, now: float) -> None:
-        # Read anew: one may have been asked for again meanwhile, and its new answer lives.
-        stored = await self._dependencies.responses.call(self._parts.responses.get(ids, now=now))
+        # Read again: an entry may have been refreshed meanwhile, and the new answer is valid.
+        stored = await self._guards.responses.call(self._parts.responses.get(ids, now=now))
         for id, entry in zip(ids, stored, strict=True):
             if (
                 entry is not None
@@ -113,12 +112,12 @@ class Maintenance:
                 await self.forget(id)
 
     async def _forget_vectors(self, ids: Sequence[bytes]) -> None:
-        await self._dependencies.write_vectors.call(self._parts.vectors.delete(ids))
+        await self._guards.write_vectors.call(self._parts.vectors.delete(ids))
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except DependencyError:
             return  # Counted where it was raised.
-        except Exception as error:  # noqa: BLE001  the edge of the request: nobody waits for this task
+        except Exception as error:  # noqa: BLE001  the edge of the request: no caller awaits this task
             self._observatory.fault("background", error)

@@ -1,4 +1,4 @@
-"""What happened, counted and told: statistics in process, and events to whoever implements ``semcache_observe``."""
+"""Statistics in process, and events for every implementation of ``semcache_observe``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from semcache_core.types import Address, Decision, Event, Fault, Notice, Query
 _COARSE = (0, 50, 60, 70)
 _TEXTS_WATCHED = 4096
 _TOLD_AGAIN = 60.0
-"""Seconds before the operator's log is told of another failure of the same stage."""
+"""Seconds before the operator's log reports another failure of the same stage."""
 _log = logging.getLogger("semcache")
 
 
@@ -73,7 +73,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def with_misses(self, reason: str, count: int) -> Self:
-        """Return the counters with ``count`` more misses of a reason that nothing else counts."""
+        """Return the counters with ``count`` more misses of a reason that is counted nowhere else."""
         if not count:
             return self
         reasons = {**self.miss_reasons, reason: count}
@@ -91,9 +91,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Splits:
-    """Finds out which member splits keys: equal text, another scope, and the members that differ.
+    """Finds the member that splits keys: equal text, different scope, and the members that differ.
 
-    It remembers a bounded number of texts by digest; it is asked on misses only.
+    It keeps a bounded number of text digests; only misses are noted.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Splits:
         self._seen: OrderedDict[int, bytes] = OrderedDict()
 
     def watch(self, query: Query) -> None:
-        """Note that the query's text was asked with the query's members."""
+        """Note the query's text and members."""
         nearby = query.nearby
         fields = nearby.fields
         if not fields:
@@ -117,19 +117,19 @@ class Splits:
 
 
 class Observatory:
-    """Counts every event and passes it on. Observers never block and never raise upward."""
+    """Counts every event and passes it on. An observer's exception never reaches a request."""
 
     def __init__(self, observers: Sequence[Callable[[Event], object]], *, clock: Callable[[], float]) -> None:
         self._observers = tuple(observers)
         self.is_heard = bool(self._observers)
-        """Whether anybody listens: otherwise an event need not be made."""
+        """Whether there are observers: without any, no event is created."""
         self._clock = clock
         self._silent_until: dict[str, float] = {}
         self.splits = Splits()
         self.reset()
 
     def reset(self) -> None:
-        """Start counting anew."""
+        """Reset the counters."""
         self._hits: dict[str, int] = {"exact": 0, "semantic": 0}
         self._reasons: Counter[str] = Counter()
         self._bypasses: Counter[str] = Counter()
@@ -142,7 +142,7 @@ class Observatory:
     def conclude(
         self, found: Found, address: Address, *, policy: Policy, started: float, observed: bool = False
     ) -> None:
-        """Count and tell the decision of one request. ``started`` is when it came in, by the cache's clock."""
+        """Count and report the decision for one request, which arrived at ``started`` by the cache's clock."""
         elapsed = self._clock() - started
         record, source = found.record, found.source
         if record is None or source is None:
@@ -152,7 +152,7 @@ class Observatory:
         else:
             self._hits[source] += 1
         if found.similarity is not None and source != "exact":
-            # In hundredths. A similarity is a float32, so 0.93 may have come out a little lower.
+            # In hundredths. A similarity is a float32, so 0.93 may be stored as slightly less.
             self._similarities[min(100, int(found.similarity * 100 + 1e-4))] += 1
         if record is not None:
             if found.outcome == "stale":
@@ -180,7 +180,7 @@ class Observatory:
             )
 
     def bypassed(self, reason: Code, *, policy: Policy, started: float, namespace: str) -> None:
-        """Count and tell that a request was recognised and refused."""
+        """Count and report a request that an extractor claimed but that bypasses the cache."""
         self._bypasses[reason] += 1
         if self.is_heard:
             now = self._clock()
@@ -200,7 +200,7 @@ class Observatory:
         self._unstored[reason] += 1
 
     def fault(self, stage: str, error: BaseException) -> None:
-        """Count and tell a failure behind the cache, by its type's name: its text could hold a prompt."""
+        """Count and report a failure behind the cache by the name of its type: its text could contain a prompt."""
         self._errors[stage] += 1
         now = self._clock()
         if now >= self._silent_until.get(stage, now):
@@ -210,12 +210,12 @@ class Observatory:
             self.tell(Fault(stage=stage, error=type(error).__name__, at=now))
 
     def notice(self, code: str, message: str) -> None:
-        """Tell observers and the operator's log what nobody's request depends on."""
+        """Report a notice, on which no request depends, to observers and the operator's log."""
         _log.warning("%s", message)
         self.tell(Notice(code=code, message=message))
 
     def told_by(self, component: SupportsNotices) -> None:
-        """Pass on what a component has to tell the operator."""
+        """Report a component's notices."""
         for message in component.notices():
             self.notice(type(component).__name__, message)
 
@@ -228,7 +228,7 @@ class Observatory:
                 self._observer_errors += 1
 
     def stats(self) -> Stats:
-        """Return the counters as they stand."""
+        """Return a snapshot of the counters."""
         return Stats(
             hits=dict(self._hits),
             stale=self._stale,
@@ -246,7 +246,7 @@ class Observatory:
 
 
 def _in_buckets(hundredths: Sequence[int]) -> dict[str, int]:
-    """Sum up what was counted for each hundredth, without the empty buckets."""
+    """Sum the counts per hundredth into buckets, without the empty ones."""
     ends = [*_COARSE, *range(80, 101), 101]
     counts = {f"{start / 100:.2f}": sum(hundredths[start:end]) for start, end in pairwise(ends)}
     return {start: count for start, count in counts.items() if count}

@@ -44,27 +44,25 @@ def pack(value: object) -> tuple[str, bytes]:
 
 
 def unpack(kind: str, payload: bytes) -> object:
-    """Return the value that was packed: a fresh one each time, so that no two callers share a mutable."""
+    """Return the packed value: a new object each time, so that no two callers share a mutable."""
     if kind == "str":
         return payload.decode()
     return payload if kind == "bytes" else _decode(payload)
 
 
 def offender(value: object) -> object:
-    """Return the part of ``value`` because of which it cannot be packed: a member deep inside, or the value itself."""
+    """Return the part of ``value`` that cannot be packed: a nested member, or the value itself."""
     parts = value if type(value) is list else [*value, *value.values()] if type(value) is dict else ()
     return next((offender(part) for part in parts if not _is_plain(part, 0)), value)
 
 
 def value_of(kind: str, payload: bytes) -> object:
-    """Return what a payload holds: the value that was packed, or the answer of an HTTP protocol."""
+    """Return the content of a payload: the packed value, or the answer of an HTTP protocol."""
     return _decode_answer(payload) if kind == "http" else unpack(kind, payload)
 
 
 def _is_plain(value: object, depth: int) -> bool:
-    """Say whether JSON keeps ``value`` as it is: exact types only, since a subclass or a tuple would come back as
-    another.
-    """
+    """Say whether JSON preserves ``value``: exact types only, since a subclass or a tuple would change its type."""
     kind = type(value)
     if kind in _SCALARS:
         return True

@@ -1,4 +1,4 @@
-"""Credentials that the upstream has lately accepted: what ``identity = "shared"`` asks before it answers."""
+"""Credentials that the upstream recently accepted; ``identity = "shared"`` requires one for a hit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ _PROOF_LASTS = 3600.0
 
 
 class Proofs:
-    """Which credentials the upstream has lately accepted, and where: under ``identity = "shared"`` only these are
-    answered, and only there.
+    """Keeps which credentials the upstream recently accepted, and where.
+
+    Under ``identity = "shared"`` only these get a cached answer, and only there.
     """
 
     def __init__(self) -> None:
         self._until: OrderedDict[bytes, float] = OrderedDict()
 
     def note(self, proof: bytes, *, now: float) -> None:
-        """Note that the upstream has just answered a credential with 2xx; ``proof`` names both it and the place."""
+        """Note that the upstream answered a credential with 2xx; ``proof`` identifies the credential and the place."""
         self._until.pop(proof, None)
         if len(self._until) >= _PROOFS_KEPT:
             self._until.popitem(last=False)
         self._until[proof] = now + _PROOF_LASTS
 
     def withdraw(self, proof: bytes) -> None:
-        """Note that the upstream has turned this credential away there."""
+        """Note that the upstream rejected this credential there."""
         self._until.pop(proof, None)
 
     def hold(self, proof: bytes, *, now: float) -> bool:

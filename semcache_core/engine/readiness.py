@@ -1,4 +1,4 @@
-"""Whether what a cache needs can be reached right now."""
+"""Whether the components of a cache can be reached right now."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from semcache_core.settings import LimitOptions
 
 OK = "ok"
 _KEPT = 1.0
-"""Seconds that an answer is good for: a page that anybody may ask must not become load on the stores."""
+"""Seconds for which a result is reused: an open health page must not put load on the stores."""
 _NOWHERE = b"\x00semcache-ready"
 
 Probe = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Readiness:
-    """Asks each component whether it is ready. What cannot say so itself is read once, of something that is not there.
+    """Asks each component whether it is ready. A store without a readiness check is read once, for a missing id.
 
-    An embedder that cannot say so is ready once it is open: to embed could cost money.
+    An embedder without one is ready once it is open: embedding could cost money.
     """
 
     def __init__(self, parts: OpenComponents, *, limits: LimitOptions, clock: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class Readiness:
         self._probes["response_store"] = (read, limits.response_deadline)
 
     async def states(self) -> Mapping[str, str]:
-        """Return ``ok``, or the type of what went wrong, for each component. Never raises for a component's failure."""
+        """Return ``ok``, or the type of the failure, for each component. Never raises for a component's failure."""
         async with self._lock:
             now = self._clock()
             if not self._asked_at <= now < self._asked_at + _KEPT:
@@ -53,7 +53,7 @@ class Readiness:
 async def _state(probe: Probe, deadline: float) -> str:
     try:
         await within(probe(), deadline)
-    except Exception as error:  # noqa: BLE001  the edge to plugin code; its text could hold a password
+    except Exception as error:  # noqa: BLE001  the edge to plugin code; the message could contain a password
         return type(error).__name__
     return OK
 
@@ -69,4 +69,4 @@ def _search(vectors: VectorStore, embedder: Embedder, clock: Callable[[], float]
 
 
 async def _nothing() -> None:
-    """The probe of what is ready once it is open."""
+    """Do nothing: the probe of a component that is ready once it is open."""

@@ -1,7 +1,7 @@
-"""How a record is written to a response store: a MessagePack array whose first element is the version.
+"""The stored form of a record: a MessagePack array whose first element is the version.
 
-An entry that does not decode is a miss and is deleted; one of a newer version is a miss and stays, because another
-process that can read it may share the store.
+An entry that does not decode is a miss and is deleted; one of a newer version is a miss and is kept, because another
+process that shares the store may be able to read it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _decode_version = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
 class Undecodable(Exception):
-    """The bytes are no record of any version up to ours."""
+    """The bytes are not a record of this version or an earlier one."""
 
 
 class NewerVersion(Exception):

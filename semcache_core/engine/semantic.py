@@ -20,39 +20,39 @@ from semcache_core.settings import Policy
 from semcache_core.types import Match, Query, Record, Stored, Struct, Vector, Verdict
 
 NEIGHBOURS = 5
-"""How many candidates a search returns: a verifier may turn the first ones down."""
+"""How many candidates a search returns: a verifier may reject the first ones."""
 FLOOR = 0.0
-"""Where a search ends. Below every threshold, so that a miss knows how near the nearest entry was; what is below the
-threshold is neither read nor served.
+"""The lowest similarity that a search returns: below every threshold, so that a miss can report the nearest entry.
+Entries below the threshold are neither read nor served.
 """
 MOST_WAITING = 64
-"""How many of a scope's waiting writes are compared, the newest ones: more wait only where a store is in trouble."""
+"""How many of a scope's queued writes are compared, newest first: more are queued only while a store fails."""
 
 _similarity = attrgetter("similarity")
 _LARGEST_COSINE = 1.01
-"""A similarity beyond it is no cosine, even of vectors kept in half precision."""
+"""A similarity above it is not a cosine, even of vectors stored in half precision."""
 
 
 class Considered(Struct, frozen=True, kw_only=True):
-    """One entry that a search found, and what came of it."""
+    """One entry that a search found, and whether it answers."""
 
     entry_id: bytes
     similarity: float
     reason: Code | None
-    """Why it does not answer; None: it does."""
+    """Why it does not answer; None if it does."""
     verdicts: tuple[tuple[str, Verdict], ...] = ()
-    """What each verifier said that was asked, by the verifier's name."""
+    """The verdict of each verifier that ran, with the verifier's name."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """One question as it is compared: what is asked, under which rules, and when."""
+    """One question to compare: the query, its rules, and the time."""
 
     query: Query
     policy: Policy
     directives: Directives
     now: float
     trail: list[Considered] | None = None
-    """Where each entry that is considered is noted, in order; None: nobody asks."""
+    """Receives each entry that the search considers, in order; None: not wanted."""
 
     @property
     def threshold(self) -> float:
@@ -71,21 +71,21 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class SemanticSearch:
-    """Finds the entry that was made for the same question in other words, if there is one."""
+    """Finds an entry for the same question in other words."""
 
     def __init__(
         self,
         parts: OpenComponents,
-        dependencies: Guards,
+        guards: Guards,
         embeddings: Embeddings,
         writes: Writes,
         maintenance: Maintenance,
     ) -> None:
-        self._parts, self._dependencies = parts, dependencies
+        self._parts, self._guards = parts, guards
         self._embeddings, self._writes, self._maintenance = embeddings, writes, maintenance
 
     async def find(self, asked: Asked) -> Found:
-        """Return the nearest entry that may answer, or why none may. Never raises for what fails behind the cache."""
+        """Return the nearest entry that may answer, or why none may. A failing component never raises here."""
         query = asked.query
         try:
             vector = await self._embeddings.of(query.partition, query.nearby.text)
@@ -103,20 +103,20 @@ class SemanticSearch:
         return msgspec.structs.replace(found, vector=vector) if found.outcome == "miss" else found
 
     async def _ranked(self, asked: Asked, vector: Vector) -> Sequence[Match]:
-        """Search the store and the answers that wait to be written: in their own process these are visible."""
+        """Search the store and the queued writes, which are visible in their own process."""
         scope = asked.query.nearby.store_scope
-        found = await self._dependencies.vectors.call(
+        found = await self._guards.vectors.call(
             self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now)
         )
         waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:
             found = await self._among(waiting[-MOST_WAITING:], found, vector=vector)
-        # A store that takes percentages or NaN for similarities finds nothing, instead of everything.
+        # If a store returns percentages or NaN, the search finds nothing instead of everything.
         cosines = [match for match in found if FLOOR <= match.similarity <= _LARGEST_COSINE]
         return sorted(cosines, key=_similarity, reverse=True)[:NEIGHBOURS] if len(cosines) > 1 else cosines
 
     async def _among(self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector) -> Sequence[Match]:
-        """Return what was found and what waits to be written, in which an entry may be found in both."""
+        """Merge the matches of the store with those of the queued writes; an entry may be in both."""
         matches = {match.id: match for match in found}
         for job in waiting:
             other = await self._writes.vector_of(job)
@@ -130,30 +130,30 @@ class SemanticSearch:
             return Found(outcome="miss", reason="below-threshold")
         threshold = asked.threshold
         near = [match for match in ranked if match.similarity >= threshold]
-        ladder = CandidateBar(threshold)
-        # Behind a network all candidates are read in one trip; here one at a time, as the first one mostly answers.
+        bar = CandidateBar(threshold)
+        # All candidates are read in one trip if the store is remote; here one at a time, as the first mostly answers.
         trips = [near] if near and self._parts.get_nowait is None else [[match] for match in near]
         found = None
         for at, trip in enumerate(trips):
-            if at and not ladder.reaches(trip[0].similarity):
+            if at and not bar.reaches(trip[0].similarity):
                 break
-            found = await self._first_fit(asked, await self._candidates(asked, trip), ladder)
+            found = await self._first_fit(asked, await self._candidates(asked, trip), bar)
             if found is not None:
                 break
         if asked.trail is not None:
             _note_rest(asked.trail, ranked)
         if found is not None:
             return found
-        return Found(outcome="miss", reason=ladder.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
+        return Found(outcome="miss", reason=bar.reason, similarity=ranked[0].similarity, entry_id=ranked[0].id)
 
-    async def _first_fit(self, asked: Asked, candidates: Sequence[Candidate], ladder: CandidateBar) -> Found | None:
+    async def _first_fit(self, asked: Asked, candidates: Sequence[Candidate], bar: CandidateBar) -> Found | None:
         for candidate in candidates:
-            if not ladder.reaches(candidate.similarity):
+            if not bar.reaches(candidate.similarity):
                 break
             answer: Found | None = None
             verdicts: list[tuple[str, Verdict]] = []
             if candidate.vetoed:
-                ladder.turned_down("vetoed")
+                bar.turned_down("vetoed")
             else:
                 found = serves(
                     candidate.record,
@@ -164,24 +164,24 @@ class SemanticSearch:
                     source="semantic",
                 )
                 if found.record is None:
-                    ladder.passed_over(found.reason)
-                elif await self._is_verified(asked.query.nearby.text, candidate, ladder, verdicts):
+                    bar.passed_over(found.reason)
+                elif await self._is_verified(asked.query.nearby.text, candidate, bar, verdicts):
                     answer = msgspec.structs.replace(
                         found, entry_id=candidate.entry_id, similarity=candidate.similarity
                     )
             if asked.trail is not None:
-                asked.trail.append(_considered(candidate, None if answer is not None else ladder.reason, verdicts))
+                asked.trail.append(_considered(candidate, None if answer is not None else bar.reason, verdicts))
             if answer is not None:
                 return answer
         return None
 
     async def _candidates(self, asked: Asked, ranked: Sequence[Match]) -> list[Candidate]:
-        """Read the candidates and this text's vetoes of them, in one trip; what is not of this scope is left out."""
+        """Read the candidates and this text's rejections of them in one trip; entries of another scope are left out."""
         query, ids = asked.query, [match.id for match in ranked]
         vetoes = [veto_id(query, id) for id in ids]
-        # Before the read: a write that ends while it runs may be too late for it, and is no longer waiting after it.
+        # Before the read: a write that ends during it may be missing from both the result and the queue afterwards.
         waiting = [self._writes.queued(id) for id in ids]
-        stored = await self._dependencies.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
+        stored = await self._guards.responses.call(self._parts.responses.get((*ids, *vetoes), now=asked.now))
         candidates, orphans, dead = [], [], []
         for match, job, entry, veto in zip(ranked, waiting, stored[: len(ids)], stored[len(ids) :], strict=True):
             job = self._writes.queued(match.id) or job
@@ -198,7 +198,7 @@ class SemanticSearch:
                 invalidated_at = entry.invalidated_at if job is None and entry is not None else None
                 is_invalidated = invalidated_at is not None and is_dead(record, invalidated_at=invalidated_at)
                 if is_invalidated and match.id != query.entry_id:
-                    dead.append(match.id)  # The caller's own entry gets a new answer in its place.
+                    dead.append(match.id)  # The caller's own entry is replaced by the new answer.
                 candidates.append(
                     Candidate(
                         entry_id=match.id,
@@ -222,22 +222,22 @@ class SemanticSearch:
             return None
 
     async def _is_verified(
-        self, text: str, candidate: Candidate, ladder: CandidateBar, verdicts: list[tuple[str, Verdict]]
+        self, text: str, candidate: Candidate, bar: CandidateBar, verdicts: list[tuple[str, Verdict]]
     ) -> bool:
-        """Ask every verifier in turn, and note what each says; one that fails or takes too long rejects."""
+        """Run the verifiers in order and note each verdict; one that fails or times out rejects."""
         similarity = candidate.similarity
         for verifier in self._parts.verifiers:
-            if verifier.costly and not ladder.is_doubtful(similarity):
+            if verifier.costly and not bar.is_doubtful(similarity):
                 continue
             call = verifier.verify(text, candidate.record.text)
             try:
-                verdict = await (self._dependencies.judges.call(call) if verifier.costly else call)
+                verdict = await (self._guards.judges.call(call) if verifier.costly else call)
             except Exception as error:  # noqa: BLE001  the edge to plugin code: an error is a reject
                 self._maintenance.fault("verify", error)
-                ladder.turned_down("verifier-error")
+                bar.turned_down("verifier-error")
                 return False
             verdicts.append((type(verifier).__name__, verdict))
-            similarity = ladder.weigh(verdict, similarity)
+            similarity = bar.weigh(verdict, similarity)
             if similarity < 0:
                 return False
         return True
@@ -250,7 +250,7 @@ def _considered(candidate: Candidate, reason: Code | None, verdicts: Sequence[tu
 
 
 def _note_rest(trail: list[Considered], ranked: Sequence[Match]) -> None:
-    """Note what was not read, or was of another scope: too far, or too far after a reject."""
+    """Note the matches that were not read or are of another scope: too far, or too far after a reject."""
     noted = {each.entry_id for each in trail}
     trail += [
         Considered(entry_id=match.id, similarity=match.similarity, reason="below-threshold")

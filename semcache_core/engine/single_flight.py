@@ -1,12 +1,12 @@
 """Single-flight: equal requests that arrive together share one upstream call.
 
-A flight is a log of items that its leader publishes and its waiters read from the first one, each at its own pace, so a
-late joiner misses nothing and a slow reader holds nobody up. The rules:
+A flight is a log of items. Its leader publishes them; each waiter reads them from the first one at its own pace, so a
+late waiter misses nothing and a slow one delays no other. The rules:
 
-* the leader of a failed flight takes nobody down: the next waiter leads once, and if that fails too, all go alone;
-* a waiter that sees nothing for its patience goes alone;
-* a complete answer that could not be stored marks its key *hit-for-miss*: for a while equal requests pass at once;
-* after a stamp, flights begun before it are not joined any more.
+* if the leader fails, the next waiter leads once; if that fails too, each waiter calls upstream alone;
+* a waiter that sees no item within its patience calls upstream alone;
+* a complete answer that may not be stored marks its key *hit-for-miss*: for a while equal requests do not wait;
+* after an invalidation, flights that began before it cannot be joined.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ T = TypeVar("T")
 _FIRST_FAILURE = 1
 _MARKS_KEPT = 10_000
 _ORPHANS_KEPT = 10.0
-"""Seconds for which a flight stands ready for the waiters of a failed one: they board again at once, or never."""
+"""Seconds for which an orphaned flight is kept for the waiters of a failed one: they rejoin at once, or never."""
 
 
 class FlightFailed(Exception):
-    """The flight brought no answer. ``alone``: do not board again, ask upstream yourself."""
+    """The flight ended without an answer. ``alone``: do not rejoin, call upstream directly."""
 
     def __init__(self, *, alone: bool) -> None:
         super().__init__("go alone" if alone else "board again")
@@ -34,16 +34,16 @@ class FlightFailed(Exception):
 
 
 class Flight(Entity, Generic[T]):
-    """One upstream call and everybody who waits for it."""
+    """One upstream call and its waiters."""
 
     _flights: Flights[T] | None
     _key: bytes
     failures: int = 0
     has_leader: bool = False
     waiting: int = 0
-    """How many wait for it."""
+    """How many waiters it has."""
     open: bool = True
-    """Somebody could still come to wait."""
+    """More waiters may join."""
     _items: list[T] = []
     _news: asyncio.Future[None] | None = None
     _alone: asyncio.Future[None] | None = None
@@ -55,21 +55,21 @@ class Flight(Entity, Generic[T]):
     # -- the leader's side ----------------------------------------------------------------------------------------
 
     def publish(self, item: T) -> None:
-        """Hand an item to everybody who waits, now or later."""
+        """Give an item to every waiter, present and future."""
         if self._joinable or self.waiting:
             self._items.append(item)
             if self._news is not None:
                 self._wake()
 
     def stop_joining(self) -> None:
-        """Let nobody else join: the answer grew too large to keep, or may be told to its own caller only."""
+        """Accept no more waiters: the answer is too large to keep, or is private to its caller."""
         self._joinable = self.open = False
         self._leave_table()
         if not self.waiting:
             self._items.clear()
 
     def complete(self, *, refused: bool = False) -> None:
-        """End well. ``refused``: the answer was complete but may not be stored, so equal requests need not wait."""
+        """End with a complete answer. ``refused``: it may not be stored, so equal requests need not wait."""
         if self._ended:
             return
         self._ended, self.open = True, False
@@ -80,7 +80,7 @@ class Flight(Entity, Generic[T]):
             self._wake()
 
     def fail(self, *, alone: bool = False) -> None:
-        """End without an answer. Harmless after ``land``. ``alone``: nobody should try to share this one again."""
+        """End without an answer; no effect after ``complete``. ``alone``: waiters should not rejoin."""
         if self._ended:
             return
         self._ended, self.open = True, False
@@ -93,7 +93,7 @@ class Flight(Entity, Generic[T]):
         self._wake()
 
     def joined(self) -> asyncio.Future[None]:
-        """Return a future that is done once somebody waits. Not to be cancelled."""
+        """Return a future that is done once there is a waiter. Must not be cancelled."""
         if self._joined is None:
             self._joined = asyncio.get_running_loop().create_future()
             if self.waiting:
@@ -101,21 +101,21 @@ class Flight(Entity, Generic[T]):
         return self._joined
 
     async def alone(self) -> None:
-        """Return once nobody waits any more."""
+        """Return once there are no waiters."""
         while self.waiting:
             if self._alone is None:
                 self._alone = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._alone)
-            # Whoever was the last one may have handed over to somebody who joined in the same moment.
+            # Another waiter may have joined in the same loop iteration in which the last one left.
             await asyncio.sleep(0)
 
     # -- a waiter's side ------------------------------------------------------------------------------------------
 
     async def items(self, *, patience: float) -> AsyncGenerator[T, None]:
-        """Yield every item from the first one, as it comes.
+        """Yield every item from the first one, as it is published.
 
-        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds at first: who has had a
-        part of the answer cannot ask for it anew, so it waits as long as its leader does.
+        Raises FlightFailed if the leader failed, or if no first item came within ``patience`` seconds. A waiter that
+        has part of the answer cannot request it again, so it waits as long as the leader does.
         """
         self.waiting += 1
         if self._joined is not None:
@@ -164,7 +164,7 @@ class Flight(Entity, Generic[T]):
 
 
 class Flights(Generic[T]):
-    """All flights in the air, by key."""
+    """All open flights by key."""
 
     def __init__(self, *, clock: Callable[[], float], hit_for_miss: float) -> None:
         self._clock = clock
@@ -174,7 +174,7 @@ class Flights(Generic[T]):
         self._orphaned: dict[bytes, float] = {}
 
     def join(self, key: bytes) -> tuple[Flight[T], bool]:
-        """Return the flight of ``key`` and whether the caller leads it; who does not lead reads its ``items``."""
+        """Return the flight of ``key`` and whether the caller leads it; a caller that does not lead reads ``items``."""
         if self._marks and self._is_hit_for_miss(key):
             return self.alone_flight(), True
         flight = self._flying.get(key)
@@ -185,25 +185,25 @@ class Flights(Generic[T]):
         return flight, is_leader
 
     def refresh(self, key: bytes) -> Flight[T] | None:
-        """Return a flight to lead in place of a stale answer; None where one is in the air, or none may be stored."""
+        """Return a flight that refreshes a stale answer; None if one is under way, or the answer may not be stored."""
         if self._marks and self._is_hit_for_miss(key):
             return None
         flight, is_leader = self.join(key)
         return flight if is_leader else None
 
     def alone_flight(self) -> Flight[T]:
-        """Return a flight that nobody can join."""
+        """Return a flight that cannot be joined."""
         flight: Flight[T] = Flight(None, b"", has_leader=True)
         flight.stop_joining()
         return flight
 
     def detach_all(self) -> None:
-        """Let no flight that is in the air be joined any more: something was stamped."""
+        """Make every open flight unjoinable: something was invalidated."""
         for flight in tuple(self._flying.values()):
             flight.stop_joining()
 
     def reopen(self, key: bytes, *, failures: int) -> None:
-        """Put up a flight without a leader: the first waiter of a failed one that boards again leads it."""
+        """Add a flight without a leader: the first waiter of the failed one that rejoins leads it."""
         now = self._clock()
         self._clear_orphaned(now)
         self._flying[key] = Flight(self, key, failures=failures)
@@ -211,7 +211,7 @@ class Flights(Generic[T]):
         self._orphaned[key] = now + _ORPHANS_KEPT
 
     def _clear_orphaned(self, now: float) -> None:
-        """Take those off the table whose waiters left, or found an answer elsewhere, instead of boarding again."""
+        """Remove orphaned flights whose waiters left, or found an answer elsewhere, instead of rejoining."""
         while self._orphaned:
             key, until = next(iter(self._orphaned.items()))
             if until > now:
@@ -222,12 +222,12 @@ class Flights(Generic[T]):
                 del self._flying[key]
 
     def forget(self, key: bytes, flight: Flight[T]) -> None:
-        """Take a flight off the table, if it is still the one that stands there."""
+        """Remove a flight, if it is still the one under ``key``."""
         if self._flying.get(key) is flight:
             del self._flying[key]
 
     def mark_hit_for_miss(self, key: bytes) -> None:
-        """Let equal requests pass without waiting for a while."""
+        """For a while, let equal requests pass without waiting."""
         if len(self._marks) >= _MARKS_KEPT:
             del self._marks[next(iter(self._marks))]
         self._marks[key] = self._clock() + self._hit_for_miss

@@ -1,6 +1,6 @@
-"""Writes off the caller's path: a bounded queue whose content is already visible in its own process.
+"""Writes off the caller's path: a bounded queue whose entries are already visible in their own process.
 
-What has no vector to be made, and goes to a store that writes at once, does not wait here.
+An answer that needs no vector and goes to a store that writes without waiting is not queued.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ class Job(Entity):
 class Writes:
     """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
 
-    What waits here answers lookups already (``queued``, ``queued_in``). Past the bounds new writes are dropped and
+    Queued writes already answer lookups (``queued``, ``queued_in``). Beyond the bounds, new writes are dropped and
     counted: a slow store costs hits, never memory or a request.
     """
 
     def __init__(
         self,
         parts: OpenComponents,
-        dependencies: Guards,
+        guards: Guards,
         embeddings: Embeddings | None,
         *,
         limits: LimitOptions,
         on_fault: Callable[[str, BaseException], None],
     ) -> None:
-        self._parts, self._dependencies, self._embeddings = parts, dependencies, embeddings
+        self._parts, self._guards, self._embeddings = parts, guards, embeddings
         self._on_fault = on_fault
         self._set_nowait = None if parts.set_nowait is None else parts.set_nowait.set_nowait
         self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
         self._waiting: dict[bytes, Job] = {}
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
-        """Return the write that waits for this entry, if any."""
+        """Return the queued write of this entry, if any."""
         self._by_scope: dict[bytes, dict[bytes, Job]] = {}
         self.has_queued_in: Callable[[bytes], bool] = self._by_scope.__contains__
-        """Say whether a write waits whose text may be compared within this scope."""
+        """Say whether the queue has a write whose text may be compared within this scope."""
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
-    # -- what waits, as lookups see it ----------------------------------------------------------------------------
+    # -- the queue, as lookups see it -----------------------------------------------------------------------------
 
     def queued_in(self, store_scope: bytes) -> Sequence[Job]:
-        """Return the waiting writes whose texts may be compared within this scope."""
+        """Return the queued writes whose texts may be compared within this scope."""
         jobs = self._by_scope.get(store_scope)
         return () if jobs is None else tuple(jobs.values())
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def queue(self, job: Job) -> None:
-        """Write ``job`` in the background, or at once where that waits for nothing."""
+        """Write ``job`` in the background, or at once if the store need not be awaited."""
         entry_id = job.entry_id
         if (
             self._set_nowait is not None
@@ -81,7 +81,7 @@ class Writes:
         ):
             try:
                 self._set_nowait(entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
-            except Exception as error:  # noqa: BLE001  the edge to plugin code: what cannot be written costs a hit
+            except Exception as error:  # noqa: BLE001  the edge to plugin code: a failed write costs a hit
                 self._on_fault("write_responses", error)
             return
         if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
@@ -99,7 +99,7 @@ class Writes:
             self._by_scope.setdefault(job.store_scope, {})[job.entry_id] = job
 
     def forget(self, entry_id: bytes) -> None:
-        """Drop a write that waits: it was written, replaced or invalidated."""
+        """Drop a queued write: it was written, replaced or invalidated."""
         job = self._waiting.pop(entry_id, None)
         if job is None:
             return
@@ -110,8 +110,8 @@ class Writes:
             del self._by_scope[scope]
 
     async def write_now(self, job: Job) -> bool:
-        """Write ``job`` on the caller's path; return False if it could not be written whole."""
-        # It takes the place of a write that waits: to drop that one alone would bring an older answer back meanwhile.
+        """Write ``job`` on the caller's path; return False if any part of it could not be written."""
+        # It replaces the queued write: only dropping that one would expose an older answer meanwhile.
         self._enter(job)
         try:
             await self.landed((job.entry_id,))
@@ -121,7 +121,7 @@ class Writes:
                 self.forget(job.entry_id)
 
     async def landed(self, ids: Sequence[bytes]) -> None:
-        """Wait until no write of these entries is under way, so that what is done next has the last word."""
+        """Wait until no write of these entries is under way, so that the next operation takes effect last."""
         while under_way := {self._under_way[id] for id in ids if id in self._under_way}:
             await asyncio.wait(under_way)
 
@@ -143,7 +143,7 @@ class Writes:
             landing.set_result(None)
 
     async def drain(self, seconds: float) -> None:
-        """Wait for the queue to empty, ``seconds`` at most; what is left then is lost."""
+        """Wait up to ``seconds`` for the queue to empty; the rest is lost."""
         worker = self._worker
         if worker is None:
             return
@@ -158,7 +158,7 @@ class Writes:
             while self._waiting:
                 batch = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
                 await self.landed([job.entry_id for job in batch])
-                # Meanwhile some may have been replaced or invalidated.
+                # Some may have been replaced or invalidated meanwhile.
                 jobs = [job for job in batch if self._still_waits(job)]
                 await self._write(jobs)
                 for job in jobs:
@@ -172,7 +172,7 @@ class Writes:
 
     async def _write_response(self, job: Job) -> bool:
         try:
-            await self._dependencies.write_responses.call(
+            await self._guards.write_responses.call(
                 self._parts.responses.set(job.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
             )
         except DependencyError:
@@ -184,7 +184,7 @@ class Writes:
         if not points:
             return not jobs
         try:
-            await self._dependencies.write_vectors.call(self._parts.vectors.upsert(points))
+            await self._guards.write_vectors.call(self._parts.vectors.upsert(points))
         except DependencyError:
             return False
         return len(points) == len(jobs)
@@ -196,7 +196,7 @@ class Writes:
         return Point(id=job.entry_id, scope=job.store_scope, vector=vector, keep_until=job.keep_until)
 
     async def vector_of(self, job: Job) -> Vector | None:
-        """Return the vector of the job's text, embedding it if nobody has; None where that cannot be had."""
+        """Return the vector of the job's text, embedding it if needed; None if that fails."""
         if job.vector is None and self._embeddings is not None:
             try:
                 job.vector = await self._embeddings.of(job.partition, job.text)
@@ -205,7 +205,7 @@ class Writes:
         return job.vector
 
     def forget_invalidated(self, tags: frozenset[bytes], at: float) -> None:
-        """Drop every write that waits, carries one of ``tags`` and was born at or before ``at``."""
+        """Drop every queued write with one of ``tags`` that was born at or before ``at``."""
         for entry_id, job in tuple(self._waiting.items()):
             if job.record.born_at <= at and not tags.isdisjoint(job.tags):
                 self.forget(entry_id)

@@ -1,1 +1,1 @@
-"""Identity of a request: canonical form, digests, partitions, and the text that may be compared. Pure code."""
+"""The identity of a request: canonical form, digests, partitions, and the comparable text. Pure code."""

@@ -1,4 +1,4 @@
-"""Digests: keyed BLAKE2b over MessagePack, in which every field carries its own length, one personalisation a purpose.
+"""Digests: keyed BLAKE2b over MessagePack, where each field carries its length; one personalisation per purpose.
 
 Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag, alias and head; 32 for a store's
 scope.
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 SHORTEST_SECRET = 16
-"""Bytes of the shortest identity secret that is taken."""
+"""Bytes of the shortest identity secret that is accepted."""
 
 _MEMBERS = 64
 _NAME = 64
@@ -51,8 +51,8 @@ def _base(key: bytes, purpose: bytes, size: int) -> Any:
 class Digests:
     """The keyed hashes of one identity secret.
 
-    ``secret`` is any number of bytes from ``SHORTEST_SECRET`` on; whoever lacks it can neither guess a partition from a
-    credential nor an entry id from a request.
+    ``secret`` has at least ``SHORTEST_SECRET`` bytes; without it nobody can compute a partition from a credential or an
+    entry id from a request.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -69,20 +69,20 @@ class Digests:
         self._handle = _base(key, b"handle", 8)
 
     def partition(self, *fields: Any) -> bytes:
-        """Return who asks and where: 16 bytes over every field that tells two callers or two places apart."""
+        """Return the digest of the caller and the place: 16 bytes over every field that distinguishes two of them."""
         return _digest(self._partition, fields)
 
     def requests(self, partition: bytes) -> Any:
-        """Return a hasher of the requests of one partition: copy it, update it with packed fields, take 32 bytes.
+        """Return a hasher for the requests of one partition: copy it, update it with packed fields, take 32 bytes.
 
-        The first 16 are the entry id, the others the exact digest: one hash makes both.
+        The first 16 are the entry id, the others the exact digest.
         """
         hasher = self._request.copy()
         hasher.update(pack(partition))
         return hasher
 
     def request(self, packed: bytes) -> bytes:
-        """Return entry id and exact digest, one after the other: 32 bytes over a packed partition and packed fields."""
+        """Return entry id and exact digest, concatenated: 32 bytes over a packed partition and packed fields."""
         hasher = self._request.copy()
         hasher.update(packed)
         digest: bytes = hasher.digest()
@@ -93,39 +93,38 @@ class Digests:
         return _digest(self._scope, fields)
 
     def flight(self, *fields: Any) -> bytes:
-        """Return what single-flight shares, where that is long: 16 bytes."""
+        """Return the digest of a long single-flight key: 16 bytes."""
         return _digest(self._flight, fields)
 
     def alias(self, canonical_head: bytes, body: bytes) -> bytes:
-        """Return the short cut from raw bytes to a key: 16 bytes. ``told`` is packed, so its end is plain."""
+        """Return the alias of a key, for raw bytes: 16 bytes. ``canonical_head`` is packed, so its end is known."""
         hasher = self._alias.copy()
         hasher.update(canonical_head + body)
         digest: bytes = hasher.digest()
         return digest
 
     def head(self, canonical_head: bytes) -> bytes:
-        """Return the short cut from a raw head to who asks, and how: 16 bytes."""
+        """Return the alias of a caller, for a raw head: 16 bytes."""
         hasher = self._head.copy()
         hasher.update(canonical_head)
         digest: bytes = hasher.digest()
         return digest
 
     def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]], *, after: bytes = b"") -> bytes:
-        """Return each member's name with 8 bytes that tell two values of it apart and say nothing of either, packed;
-        ``after``: what this has returned for others.
+        """Return each member's name and an 8-byte digest of its value, packed; ``after``: the result for others.
 
-        Names are what callers make of them, and are kept with an entry: only the first ones, and only their beginnings.
+        Callers choose the names, and an entry stores them: only the first ones, and only their beginnings.
         """
         first = values[:_MEMBERS]
         made = [(name[:_NAME], _digest(self._member, (name, bytes(value)))) for name, value in first]
         return pack([*members_of(after), *made])
 
     def handle(self, partition: bytes, entry_id: bytes) -> str:
-        """Return the text of ``Semcache-Entry``: it names the entry to callers of ``partition`` and to nobody else."""
+        """Return the text of ``Semcache-Entry``: it names the entry, for callers of ``partition`` only."""
         return urlsafe_b64encode(entry_id + _digest(self._handle, (partition, entry_id))).decode()
 
     def entry_of(self, handle: str, *, partition: bytes) -> bytes | None:
-        """Return the entry id that a handle names in ``partition``; None for any other text, or another partition's."""
+        """Return the entry id that a handle names in ``partition``; None for any other text or partition."""
         if not handle.isascii() or len(handle) != 32:
             return None
         try:
@@ -137,7 +136,7 @@ class Digests:
 
 
 def members_of(packed: bytes) -> list[tuple[str, bytes]]:
-    """Return the names and digests that ``Digests.members`` has packed; none of anything else."""
+    """Return the names and digests that ``Digests.members`` packed; empty for anything else."""
     try:
         return _unpack_members(packed) if packed else []
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -157,7 +156,7 @@ def store_scope(partition: bytes, scope: bytes) -> bytes:
 
 
 def veto_id(query: Query, entry_id: bytes) -> bytes:
-    """Return the id under which "this entry never again answers this text" is stored; partition and scope are in it."""
+    """Return the id of "this entry never answers this text again"; it depends on partition and scope."""
     return _plain(b"veto", (query.nearby.store_scope, query.nearby.text, entry_id))
 
 
@@ -168,7 +167,7 @@ def tag_digest(namespace: str, tag: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def own_tags(namespace: str, partition: bytes) -> tuple[bytes, bytes]:
-    """Return the tags that an entry carries without being told to: those of its namespace and of its partition."""
+    """Return the tags that every entry carries: those of its namespace and of its partition."""
     return namespace_tag(namespace), partition_tag(partition)
 
 

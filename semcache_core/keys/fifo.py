@@ -1,4 +1,4 @@
-"""A bounded memory of what was worked out lately."""
+"""A bounded first-in, first-out cache of computed values."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ T = TypeVar("T")
 
 
 class FifoCache(Generic[T]):
-    """Remembers values by digest, the oldest forgotten first once ``capacity`` is reached."""
+    """Keeps values by digest; at ``capacity`` the oldest one is dropped."""
 
     __slots__ = ("_capacity", "_known", "get")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        # Not a plain dict: finding its first key means passing over all that were deleted before it.
+        # Not a plain dict: finding its first key skips over every key deleted before it.
         self._known: OrderedDict[bytes, T] = OrderedDict()
         self.get: Callable[[bytes], T | None] = self._known.get
-        """Return what is known under a digest, or None."""
+        """Return the value of a digest, or None."""
 
     def put(self, digest: bytes, value: T) -> None:
-        """Remember a value."""
+        """Keep a value."""
         if self._capacity <= 0:
             return
         while len(self._known) >= self._capacity:

@@ -1,6 +1,6 @@
-"""What each request header is to a key: who asks, part of what is asked, a reason to stay away, or nothing.
+"""The role of each request header: it identifies the caller, is part of the request, bypasses the cache, or is ignored.
 
-The lists are the defaults of the safe side: a name that is not listed stays in the key.
+The defaults are safe: a name that is not listed is part of the key.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ __all__ = ["Role", "Roles"]
 
 
 class Role(IntEnum):
-    """What a header is to a key."""
+    """The role of a header in a key."""
 
     IGNORED = 0
     KEYED = 1
     """Part of the request: equal values only."""
     IDENTITY = 2
-    """Says who asks: part of the partition, and enough to be somebody."""
+    """Identifies the caller: part of the partition, and an identity by itself."""
     QUALIFIER = 3
-    """Narrows who asks (organisation, project): part of the partition, not enough to be somebody."""
+    """Narrows the caller (organisation, project): part of the partition, but not an identity by itself."""
     CREDENTIAL = 4
-    """``authorization``: identity unless it holds a scheme and nothing else."""
+    """``authorization``: an identity unless it is a scheme without credentials."""
     COOKIE = 5
     HOST = 6
     BYPASS = 7
-    """A request with it is not for a cache."""
+    """A request with this header bypasses the cache."""
     MALFORMED = 8
-    """Two programs may take the name for two different headers."""
+    """Two servers may read the name as two different headers."""
     READ = 9
-    """Says how to use the cache, or how to read the body: no part of the key."""
+    """Controls the cache, or how to read the body: not part of the key."""
 
 
 _BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
 _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
 _IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
-# cf-access-* is who somebody is; every other cf-* is how the request came.
+# cf-access-* identifies the caller; every other cf-* describes the route of the request.
 _IDENTITY_PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
 _IDENTITY_PARTS = (b"api-key", b"apikey", b"token")
 _QUALIFIERS = frozenset(
@@ -64,7 +64,7 @@ _IGNORED = frozenset(
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control", b"semcache-debug"})
 _IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
 _NEGOTIATING = frozenset({b"accept", b"accept-language", b"content-type"})
-# What SDKs, browsers and proxies send: judged beforehand, so that made-up names cannot crowd them out of memory.
+# The headers of SDKs, browsers and proxies: classified in advance, so that invented names cannot displace them.
 _USUAL = b"""
     host authorization cookie accept accept-language content-type content-encoding
     api-key x-api-key openai-organization openai-project openai-beta
@@ -74,9 +74,9 @@ _USUAL = b"""
     x-stainless-os x-stainless-package-version x-stainless-raw-response x-stainless-read-timeout
     x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout
 """.split()
-# What RFC 9110 lets a name be made of, less "_"; nothing is what is left of the prefix "*".
+# The characters of a name in RFC 9110, without "_"; empty for the prefix "*".
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9a-z-]*")
-_REMEMBERED = 1024  # Names, and bytes of a name: callers choose names, so neither may grow this for ever.
+_REMEMBERED = 1024  # Limit of names, and of the bytes of a name: callers choose names, so memory must be bounded.
 
 Identity = Literal["default", "shared", "caller"] | tuple[str, ...]
 
@@ -84,12 +84,12 @@ Identity = Literal["default", "shared", "caller"] | tuple[str, ...]
 class Roles:
     """The role of every header name under one configuration.
 
-    ``identity``: ``default`` (every header that looks like a credential), ``shared`` (nobody is told apart), ``caller``
-    (the application says who asks; no header does), or the names of the headers that count instead of the default
-    ones. ``add`` are further ones. Credentials that do not count are ignored: a key that held them would tell callers
-    apart after all. ``cookies`` says that some cookies count, whatever ``identity`` is. ``ignore`` names may end in
-    ``*`` for a prefix; only a whole name takes a header out of the default identity, and none takes ``authorization``.
-    Raises ConfigError for a name that no request may have.
+    ``identity``: ``default`` (every header that looks like a credential), ``shared`` (callers are not distinguished),
+    ``caller`` (the application names the caller; no header does), or the names of the headers that replace the default.
+    ``add`` names further ones. Other credentials are ignored: in the key they would still distinguish callers.
+    ``cookies``: some cookies are identity, whatever ``identity`` is. Names in ``ignore`` may end in ``*`` for a prefix;
+    only a whole name removes a header from the default identity, and nothing removes ``authorization``. Raises
+    ConfigError for a name that no request may have.
     """
 
     def __init__(
@@ -111,9 +111,9 @@ class Roles:
             names = ", ".join(sorted(name.decode() for name in _DIRECTING & self._named))
             raise ConfigError(f"http: {names} says how to use the cache, not who asks; take it out of the identity")
         self.known: dict[bytes, Role] = {}
-        """The roles of names already met. Look here first; ``of`` fills it."""
+        """The roles of names seen so far. Look here first; ``of`` fills it."""
         self.ignored: set[bytes] = set()
-        """Those of them that count for nothing."""
+        """The names in ``known`` that are ignored."""
         for name in (*_IGNORED, *_DIRECTING, *_USUAL, *self._named, *self._ignored):
             self.of(name)
 
@@ -175,7 +175,7 @@ def _names(names: Iterable[str]) -> list[bytes]:
 def _name(name: str) -> bytes:
     name = name.strip().lower()
     if not _TOKEN.fullmatch(name):
-        # A request with such a name is never looked up, so a rule about it would silently do nothing.
+        # A request with such a name is never looked up, so a rule about it would have no effect.
         raise ConfigError(
             f"http: {name!r} cannot be a header name here: ASCII without '_', spaces or colons; write '-' for '_'"
         )

@@ -2,9 +2,9 @@
 
 digests = Digests(secret)
 keys = HttpKeys(digests, options=settings.http)
-canonical_head = keys.canonical_head(place, headers, traits=...)  # where it goes and the headers that count, as bytes
-alias = digests.alias(canonical_head, body)     # a repeat of the same bytes is known by this
-admitted = keys.admit(target, headers, now=now)  # Admitted, or Bypass: forward and say why
+canonical_head = keys.canonical_head(place, headers, traits=...)  # the place and the counted headers, as bytes
+alias = digests.alias(canonical_head, body)     # identifies a repeat of the same bytes
+admitted = keys.admit(target, headers, now=now)  # ResolvedCaller, or Bypass with its reason
 key = extractor.extract(request)               # Key, Bypass, None
 query = keys.query(key, admitted, policy=policy)
 """
@@ -28,34 +28,34 @@ __all__ = ["HttpKeys", "ResolvedCaller", "Target"]
 
 _SCOPES_KEPT = 1024
 _LONGEST_FLIGHT = 128
-"""Bytes of a flight's name that need no digest: callers choose its end-user fields, and marks are kept by it."""
+"""Bytes of the longest flight key that is kept without a digest: callers choose its end-user fields."""
 
 
 class ResolvedCaller(msgspec.Struct, frozen=True):
-    """A caller at a target: what all requests with one head have in common, reduced to digests."""
+    """A caller at a target: the common part of all requests with one head, as digests."""
 
     namespace: str
     partition: bytes
-    """Who asks and where: 16 bytes over every field that tells two callers or two places apart."""
+    """The caller and the place: 16 bytes over every field that distinguishes two of them."""
     keyed: tuple[Header, ...]
-    """The headers that belong to the request, by name."""
+    """The headers that are part of the request, by name."""
     ends: float | None
-    """When the first of the caller's credentials ends: seconds since the epoch; None: nobody knows of an end."""
+    """When the first of the caller's credentials expires: seconds since the epoch; None: no known expiry."""
     prefix: bytes
-    """What the digests of all these requests begin with, packed."""
+    """The packed prefix of the digests of all these requests."""
 
-    __repr__ = object.__repr__  # Headers that are kept may hold anything: never in a log.
+    __repr__ = object.__repr__  # Kept headers may contain secrets: never in a log.
 
 
 class _Scope(msgspec.Struct, frozen=True):
-    """What all requests of one scope have in common."""
+    """The common part of all requests of one scope."""
 
     store_scope: bytes
     fields: bytes
 
 
 class _Rest(msgspec.Struct, frozen=True):
-    """What works out the second half of a query, if it is ever asked for."""
+    """Computes the second half of a query on demand."""
 
     keys: HttpKeys
     admitted: ResolvedCaller
@@ -63,7 +63,7 @@ class _Rest(msgspec.Struct, frozen=True):
     key: Key
     policy: Policy
 
-    __repr__ = object.__repr__  # The key holds the prompt: never in a log.
+    __repr__ = object.__repr__  # The key contains the prompt: never in a log.
 
     def __call__(self) -> Nearby:
         key, admitted, policy = self.key, self.admitted, self.policy
@@ -93,7 +93,7 @@ _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _members(template: bytes) -> dict[str, msgspec.Raw]:
-    """Return the members of a template that ends in a JSON object; the out-of-band marks in it are no JSON."""
+    """Return the members of a template that ends in a JSON object; its out-of-band marks are not JSON."""
     plain = template[template.find(b"{") :].replace(_MARK, b"null")
     try:
         return _members_of(plain.replace(HASHED, b"") if HASHED in plain else plain)
@@ -105,8 +105,8 @@ class HttpKeys:
     """Makes partitions, queries and handles of HTTP requests under one configuration.
 
     ``anonymous``: a request without identity may use the cache (a proxy that listens on loopback only).
-    ``by_application``: the application says who asks, through ``who``; headers say nothing about it.
-    Raises ConfigError for an identity that nobody could have.
+    ``by_application``: the application names the caller through ``who``; headers do not.
+    Raises ConfigError for an identity that no request could have.
     """
 
     def __init__(
@@ -119,15 +119,15 @@ class HttpKeys:
         self.scopes: FifoCache[_Scope] = FifoCache(_SCOPES_KEPT)
 
     def notices(self) -> Sequence[str]:
-        """Return what an operator should know about how callers are told apart."""
+        """Return notices for the operator about how callers are distinguished."""
         return self._rule.notices()
 
     def admit(
         self, target: Target, headers: Iterable[Header], *, now: float, who: str | bytes | None = None
     ) -> ResolvedCaller | Bypass:
-        """Return who asks, and where, or why the request is not for the cache.
+        """Return the caller at its place, or why the request bypasses the cache.
 
-        Headers with lower-case names, in order. ``now``: seconds since the epoch, by which a credential may have ended.
+        Headers have lower-case names, in order. ``now``: seconds since the epoch, to find expired credentials.
         """
         caller = doubtful_path(target.path) or self._rule.classify(headers, traits=target.traits, now=now, who=who)
         if isinstance(caller, Bypass):
@@ -145,22 +145,22 @@ class HttpKeys:
         )
 
     def common(self, scope: bytes, admitted: ResolvedCaller, key: Key) -> _Scope:
-        """Work out what all requests of a scope have in common, and remember it; ``key`` is that of one of them."""
+        """Compute the common part of all requests of a scope and keep it; ``key`` is that of one of them."""
         common = _Scope(store_scope(admitted.partition, scope), self.digests.members(_named(admitted.keyed, key)))
         self.scopes.put(scope, common)
         return common
 
     def credential(self, headers: Sequence[Header], *, traits: Traits = API) -> bytes:
-        """Return a digest of whatever in the headers looks like a credential, also where it tells nobody apart.
+        """Return a digest of every header that looks like a credential, even if it does not distinguish callers.
 
-        Under ``identity = "shared"`` a credential is answered only while the upstream is known to accept it.
-        ``traits``: as in ``Target``; they say whether cookies are a credential beside a better one.
+        Under ``identity = "shared"`` a caller gets a hit only while the upstream is known to accept the credential.
+        ``traits``: as in ``Target``; they say whether cookies are a credential in addition to a better one.
         """
         caller = self._everybody.classify(headers, traits=traits, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
 
     def handle(self, address: Address, entry_id: bytes) -> bytes:
-        """Return the text of ``Semcache-Entry``: it names the entry to callers of the address's partition only."""
+        """Return the text of ``Semcache-Entry``: it names the entry, for callers of the address's partition only."""
         return self.digests.handle(address.partition, entry_id).encode()
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and where: what of a request's head makes its partition, what stays in its key, and what keeps it away."""
+"""The caller and the place: which parts of a request's head form its partition, its key, or a bypass."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     upstream: str = ""
     """Base URL that a proxy forwards to; empty in middleware."""
     traits: Traits = LLM
-    """The extractor's: they say which headers belong to the request, and whether cookies say who asks."""
+    """The extractor's traits: which headers are part of the request, and whether cookies identify the caller."""
 
 
 class Caller(msgspec.Struct, frozen=True, array_like=True):
-    """What a request's headers say: the authority, who asks, and the fields that belong to the request, by name."""
+    """The result of classifying headers: the authority, the caller, and the fields of the request, by name."""
 
     authority: bytes
     identity: tuple[Header, ...]
     keyed: tuple[Header, ...]
     ends: float | None = None
-    """When the verified token ends that names the caller: seconds since the epoch; None: never, or no such token."""
+    """When the verified token that names the caller expires: seconds since the epoch; None: never, or no token."""
 
 
 _REASONS = {
@@ -60,7 +60,7 @@ _IGNORED, _READ, _HOST, _KEYED, _COOKIE = (
     Role.HOST,
     Role.KEYED,
     Role.COOKIE,
-)  # Looked at for every header.
+)  # Checked for every header.
 _HEADER_NAME = Bypass(reason="header-name")
 _TWO_HOSTS = Bypass(reason="duplicate-host")
 _TWO_IDENTITIES = Bypass(reason="duplicate-identity")
@@ -75,15 +75,15 @@ _WHY_NOT_IGNORED = {
 }
 
 LONGEST_PATH = 1024
-"""Bytes of a path that is remembered: callers choose paths, and servers take long ones."""
+"""Bytes of the longest path that is kept: callers choose paths, and servers accept long ones."""
 
 _SCHEMES = frozenset({b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"})
 
 
 class IdentityRule:
-    """Tells callers apart by their headers, as ``[http]`` says.
+    """Identifies callers by their headers, as configured in ``[http]``.
 
-    ``anonymous``: whether a request without identity may use the cache; for a proxy that only this machine can reach.
+    ``anonymous``: a request without identity may use the cache, for a proxy that only this machine can reach.
     ``by_application``: the application names the caller (``who``), no header does.
     """
 
@@ -111,24 +111,26 @@ class IdentityRule:
         self._negotiated = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=True)
         if self._tokens is not None and self._plain.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
             raise ConfigError(f"http.jwt.header: {self._tokens.header.decode()!r} cannot hold a token; name another")
-        # Cookies that an operator chose count everywhere; the default ones only where nothing better is there.
+        # Configured cookies always count; the default ones only if there is no better credential.
         named = (*add, *(() if isinstance(identity, str) else identity))
         self._cookies_chosen = cookies or "cookie" in [name.lower() for name in named]
 
     def notices(self) -> Sequence[str]:
-        """Return what an operator should know about this rule."""
-        told = []
+        """Return notices for the operator about this rule."""
+        notices = []
         if self._replaced:
-            told.append("the default identity is replaced: credentials that are not named no longer keep callers apart")
+            notices.append(
+                "the default identity is replaced: credentials that are not named no longer keep callers apart"
+            )
         elif self._cookies:
-            told.append("http.cookies replaces the default: cookies that are not named no longer keep callers apart")
+            notices.append("http.cookies replaces the default: cookies that are not named no longer keep callers apart")
         if self._overruled:
-            told.append("http.identity and http.jwt have no effect: the application itself says who asks")
-        told += [f"http.ignore_headers: {name!r} has no effect: {why}" for name, why in self._not_ignored()]
-        return tuple(told)
+            notices.append("http.identity and http.jwt have no effect: the application itself says who asks")
+        notices += [f"http.ignore_headers: {name!r} has no effect: {why}" for name, why in self._not_ignored()]
+        return tuple(notices)
 
     def _not_ignored(self) -> Iterator[tuple[str, str]]:
-        """Yield the headers that are to be ignored and are not, and why."""
+        """Yield the headers in ``ignore_headers`` that are not ignored, and why."""
         for name in self._ignore:
             role = Role.IGNORED if name.endswith("*") else self._negotiated.of(name.strip().lower().encode("latin-1"))
             if role not in (Role.IGNORED, Role.KEYED):
@@ -137,16 +139,16 @@ class IdentityRule:
     def canonical_head(
         self, place: tuple[str | bytes | None, ...], headers: Iterable[Header], *, traits: Traits
     ) -> bytes:
-        """Return the bytes that a request's head is known by: ``place``, and the headers that are not ignored.
+        """Return the bytes that identify a request's head: ``place``, and the headers that are not ignored.
 
-        ``place`` holds every part of where the request goes that the target is made of.
+        ``place`` contains every field of the target.
         """
         ignored = (self._negotiated if traits.negotiated else self._plain).ignored
-        # A name that was not classified yet counts: ``classify`` does so, and the next alias is another one.
+        # A new name counts until ``classify`` finds its role; the next alias may then differ.
         return pack((place, [header for header in headers if header[0] not in ignored]))
 
     def ends(self, caller: Caller) -> float | None:
-        """Return when the first of the caller's credentials ends, as far as it says so itself."""
+        """Return when the first of the caller's credentials expires, if the credential says so."""
         first = caller.ends
         for header in caller.identity:
             for token in _tokens(header):
@@ -158,12 +160,12 @@ class IdentityRule:
     def classify(
         self, headers: Iterable[Header], *, traits: Traits, now: float, who: str | bytes | None = None
     ) -> Caller | Bypass:
-        """Return who asks and which headers belong to the request, or why it is not for the cache.
+        """Return the caller and the headers of the request, or why it bypasses the cache.
 
-        Names in lower case. ``now``: seconds since the epoch, for credentials that end. ``who``: what the application
-        says, where it says who asks.
+        Names are lower-case. ``now``: seconds since the epoch, for credentials that expire. ``who``: the caller, if the
+        application names it.
         """
-        heads = _sorted_out(headers, self._negotiated if traits.negotiated else self._plain)
+        heads = _classified(headers, self._negotiated if traits.negotiated else self._plain)
         if isinstance(heads, Bypass):
             return heads
         identity, has_identity = heads.identity, heads.has_identity
@@ -190,7 +192,7 @@ class IdentityRule:
         return Caller(heads.authority, _by_name(identity), _by_name(heads.keyed), ends)
 
     def _chosen(self, cookies: list[Header]) -> list[Header]:
-        """Return the cookies that count, as headers; all of them as one where none is named."""
+        """Return the counted cookies as headers; if none is configured, all cookies as one header."""
         if not self._cookies:
             return cookies
         pairs = (crumb.strip().partition(b"=") for _, value in cookies for crumb in value.split(b";"))
@@ -215,8 +217,8 @@ class _Heads(msgspec.Struct):
     has_identity: bool
 
 
-def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
-    """Sort the headers by their roles, in one pass over names whose roles are remembered."""
+def _classified(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
+    """Group the headers by role, in one pass over names whose roles are known."""
     known, role_of = roles.known, roles.of
     identity: list[Header] = []
     keyed: list[Header] = []
@@ -246,7 +248,7 @@ def _sorted_out(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
 
 
 def _tokens(header: Header) -> Sequence[bytes]:
-    """Return what of a header that counts may be a JSON Web Token: its value, or that of each of its cookies."""
+    """Return the possible JSON Web Tokens in a header: its value, or the value of each of its cookies."""
     name, value = header
     if b"eyJ" not in value:
         return ()
@@ -257,14 +259,14 @@ def _tokens(header: Header) -> Sequence[bytes]:
 
 def _is_identity(role: Role, value: bytes) -> bool:
     if role is Role.CREDENTIAL:
-        # A scheme without credentials is what an SDK sends when its key is empty.
+        # An SDK with an empty key sends a scheme without credentials.
         words = value.split(None, 1)
         return len(words) == 2 or (len(words) == 1 and words[0].lower() not in _SCHEMES)
     return role is Role.IDENTITY and bool(value.strip())
 
 
 def _by_name(headers: list[Header]) -> tuple[Header, ...]:
-    # The order of different headers means nothing, that of equal ones does: sorting is stable.
+    # The order of different headers has no meaning, the order of equal ones does: sorting is stable.
     if len(headers) > 1:
         headers.sort(key=_name)
     return tuple(headers)
@@ -278,7 +280,7 @@ _DOUBTFUL = re.compile(rb"//|/(?:\.|%2[eE]){1,2}(?:/|\Z)|%2[fF]|%5[cC]|\\")
 
 
 def doubtful_path(path: bytes) -> Bypass | None:
-    """Refuse a raw path that two servers may take for two places: dot segments, ``//``, encoded slashes."""
+    """Return a Bypass for a raw path that servers may resolve differently: dot segments, ``//``, encoded slashes."""
     return _known_path(path) if len(path) <= LONGEST_PATH else _judged_path(path)
 
 

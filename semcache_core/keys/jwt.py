@@ -1,7 +1,7 @@
-"""JSON Web Tokens of callers: when one ends, as far as it says so itself; and who it names, once it is verified.
+"""JSON Web Tokens of callers: when one expires, if it says so; and the caller it names, once it is verified.
 
-By default a token is read, never verified: that is the upstream's business. Where ``[http.jwt]`` says that claims are
-the identity, a claim counts only if the token verifies.
+By default a token is read, not verified: the upstream verifies it. If ``[http.jwt]`` makes claims the identity, a claim
+counts only if the token verifies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semcache_core.types import Bypass
 __all__ = ["ADMITTED", "Expiries", "Tokens", "Verified"]
 
 ADMITTED = float("-inf")
-"""``now`` for a request that was let in a moment ago: its credentials were in force then."""
+"""``now`` for a request that was just admitted: its credentials were valid then."""
 
 _REMEMBERED = 1024
 _NO_IDENTITY = Bypass(reason="no-identity")
@@ -32,7 +32,7 @@ _EXPIRED = Bypass(reason="expired-credential")
 _INVALID = Bypass(reason="jwt-invalid")
 _WITH_SCHEME = frozenset({b"authorization", b"proxy-authorization"})
 _SHORTEST = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""Bytes of a secret (RFC 7518, 3.2): a shorter one can be guessed, and who guesses it is anybody."""
+"""Shortest secret in bytes (RFC 7518, 3.2): a shorter one can be guessed, and then any caller forged."""
 
 
 class _Claims(msgspec.Struct):
@@ -43,13 +43,13 @@ _claims = msgspec.json.Decoder(_Claims).decode
 
 
 class Expiries:
-    """Remembers when tokens end, by their digest: no token is kept."""
+    """Keeps when tokens expire, by their digest: no token is kept."""
 
     def __init__(self) -> None:
         self._ends: dict[bytes, float | None] = {}
 
     def of(self, value: bytes) -> float | None:
-        """Return the ``exp`` of the JWT in a header value (seconds since the epoch); None: no JWT, or without end."""
+        """Return the ``exp`` of the JWT in a header value (seconds since the epoch); None: not a JWT, or no expiry."""
         digest = hashlib.blake2b(value, digest_size=16).digest()
         if digest in self._ends:
             return self._ends[digest]
@@ -70,14 +70,14 @@ def _exp(value: bytes) -> float | None:
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """Who a token names: claims and their values as JSON, in the order of the configuration, and when that ends."""
+    """A verified token: its claims and their values as JSON, in the configured order, and when it expires."""
 
     claims: tuple[tuple[bytes, bytes], ...]
     ends: float | None
 
 
 class Tokens:
-    """Verifies tokens as ``[http.jwt]`` says. Raises ConfigError where PyJWT is missing or the key does not fit."""
+    """Verifies tokens by ``[http.jwt]``. Raises ConfigError if PyJWT is missing or the key does not fit."""
 
     def __init__(self, options: JwtOptions) -> None:
         self._options = options
@@ -85,7 +85,7 @@ class Tokens:
         self._decode, self._key = _verifier(options)
 
     def of(self, values: Sequence[bytes], *, now: float) -> Verified | Bypass:
-        """Return who the values of the header name at ``now`` (seconds since the epoch), or why they name nobody."""
+        """Return the token that verifies at ``now`` (seconds since the epoch), or why none of the values does."""
         if len(values) > 1:
             return _TWO_IDENTITIES
         token = _token(values[0], bare=self.header not in _WITH_SCHEME) if values else b""
@@ -93,12 +93,12 @@ class Tokens:
             return _NO_IDENTITY
         try:
             return self._named(self._verified(token), now)
-        except Exception:  # noqa: BLE001  whatever a token makes PyJWT raise, it is not verified
+        except Exception:  # noqa: BLE001  whatever PyJWT raises, the token is not verified
             return _INVALID
 
     def _verified(self, token: bytes) -> dict[str, Any]:
         options = self._options
-        # Its own clock does not count: ``_named`` holds the times against ``now``.
+        # PyJWT would use its own clock: ``_named`` compares the times with ``now``.
         claims: dict[str, Any] = self._decode(
             token.decode("ascii"),
             self._key,
@@ -123,15 +123,15 @@ class Tokens:
 
 
 def _verifier(options: JwtOptions) -> tuple[Any, Any]:
-    """Return PyJWT's ``decode`` and the key as it takes it. Raises ConfigError."""
+    """Return PyJWT's ``decode`` and the key in the form it expects. Raises ConfigError."""
     try:
-        # Only here: it is an extra, and most configurations verify no token.
+        # Imported here: it is an extra, and most configurations verify no token.
         import jwt
     except ImportError as error:
         raise ConfigError(f"http.jwt needs PyJWT: {pip_install('semcache-core[jwt]')}") from error
     key, kinds = options.key.reveal(), {name in _SHORTEST for name in options.algorithms}
     if len(kinds) > 1:
-        # Whoever knows the public key could sign with it as a secret.
+        # Otherwise a caller could sign a token with the public key as an HMAC secret.
         raise ConfigError("http.jwt.algorithms mixes HS* with signatures of a public key; name one kind")
     made = [_prepared(jwt, name, key) for name in options.algorithms]
     return jwt.decode, made[0]
@@ -146,13 +146,13 @@ def _prepared(jwt: Any, algorithm: str, key: str) -> Any:
         remedy = pip_install("semcache-core[jwt]")
         raise ConfigError(f"http.jwt: {algorithm} needs cryptography: {remedy}") from error
     except Exception:  # noqa: BLE001  PyJWT and cryptography raise many things for a wrong key
-        # Without its cause, whose text may hold the key.
+        # Without its cause, whose text may contain the key.
         wanted = "a secret that is no PEM key" if algorithm in _SHORTEST else "a PEM public key"
         raise ConfigError(f"http.jwt.key does not fit {algorithm}, which needs {wanted}") from None
 
 
 def _token(value: bytes, *, bare: bool) -> bytes:
-    """Return the token of a header value; empty where there is none: another scheme, or ``Bearer`` and nothing else."""
+    """Return the token of a header value; empty if there is none: another scheme, or ``Bearer`` alone."""
     words = value.split()
     if words and words[0].lower() == b"bearer":
         return b" ".join(words[1:])
@@ -160,11 +160,11 @@ def _token(value: bytes, *, bare: bool) -> bytes:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """Return a time claim in seconds since the epoch. Raises ValueError for what is no time."""
+    """Return a time claim in seconds since the epoch. Raises ValueError if it is not a time."""
     if name not in claims:
         return None
     value = claims[name]
-    # NaN is neither before nor after anything: a token with it would never end.
+    # NaN is neither before nor after any time: such a token would never expire.
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(name)
     return float(value)

@@ -3,7 +3,7 @@
     keys = PythonKeys(Digests(secret), policy=policy)
     query = keys.of("What is the refund window?", {"tenant": 7})
 
-Callers of one process are one caller; who tells users apart puts the user into the context.
+Callers of one process are one caller; to distinguish users, put the user into the context.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SCALARS = (str, int, bool, type(None))
 
 
 class FunctionIdentity(msgspec.Struct, frozen=True):
-    """What names a cached function in its keys, and the threshold that belongs to it."""
+    """The names of a cached function that are part of its keys, and its threshold."""
 
     module: str
     qualname: str
@@ -43,7 +43,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class _Rest(msgspec.Struct, frozen=True):
-    """What works out the second half of a query, if it is ever asked for."""
+    """Computes the second half of a query on demand."""
 
     keys: PythonKeys
     place: _Place
@@ -51,7 +51,7 @@ class _Rest(msgspec.Struct, frozen=True):
     prompt: str
     context: bytes
 
-    __repr__ = object.__repr__  # It holds the prompt: never in a log.
+    __repr__ = object.__repr__  # It contains the prompt: never in a log.
 
     def __call__(self) -> Nearby:
         policy, digests = self.keys.policy, self.keys.digests
@@ -81,7 +81,7 @@ def _named(context: bytes) -> list[tuple[str, bytes | msgspec.Raw]]:
 class PythonKeys:
     """Makes the queries of library calls, or of one cached function (``origin``).
 
-    ``origin`` tells the callers of one cache apart: empty for the cache's own methods; module, qualified name and
+    ``origin`` distinguishes the users of one cache: empty for the cache's own methods; module, qualified name and
     version for a cached function, so that two functions with equal arguments share nothing.
     """
 
@@ -98,8 +98,8 @@ class PythonKeys:
         """Return the query of a prompt in its context.
 
         ``context`` is any JSON value; answers are shared only between equal contexts (dicts compare without order; 1,
-        1.0 and True are three values). Bypass: the text holds a lone surrogate and cannot be stored. Raises TypeError
-        for a prompt that is no str, and for a context that is not JSON.
+        1.0 and True are three values). Bypass: the text has a lone surrogate and cannot be stored. Raises TypeError
+        for a prompt that is not a str, and for a context that is not JSON.
         """
         if not isinstance(prompt, str):
             raise TypeError(f"the prompt is a {type(prompt).__name__}, not a str; other arguments go into the context")
@@ -136,7 +136,7 @@ class PythonKeys:
 def context_bytes(context: Any) -> bytes:
     """Return the canonical bytes of a JSON value: equal exactly for equal values of equal types.
 
-    Raises TypeError, naming the place, for anything that is not JSON: tuples, sets, dates, NaN, names that are no str.
+    Raises TypeError, naming the place, for anything that is not JSON: tuples, sets, dates, NaN, non-str names.
     """
     try:
         _check_json(context, "context")

@@ -1,4 +1,4 @@
-"""The text that may be worded differently: how it is folded for the embedder, and when it may only match exactly."""
+"""The comparable text: how it is folded for the embedder, and when it may only match exactly."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from semcache_core.settings import Policy
 __all__ = ["EXACT_MODE", "exact_only_reason", "fold", "split_after"]
 
 EXACT_MODE: Code = "exact-mode"
-"""Why no text at all is compared: ``match = "exact"``, or there is no embedder. Nothing is read for it, and no text is
-stored.
-"""
+"""No text is compared: ``match = "exact"``, or there is no embedder. No text is read for it or stored."""
 
-# What says nothing by itself: articles, pronouns, auxiliaries, prepositions, and the words by which somebody goes on
-# with what was said before ("yes, please cancel it"). Not question words: "who" and "when" ask different things.
+# Words without content: articles, pronouns, auxiliaries, prepositions, and words that continue an earlier turn ("yes,
+# please cancel it"). Not question words: "who" and "when" ask different things.
 _STOP = """
     a an the this that these those it its he she they them him her his their we us our you your i me my mine yours
     is am are was were be been being do does did done doing has have had having will would shall should can could may
@@ -29,7 +27,7 @@ _STOP = """
 """
 STOP_WORDS = frozenset(_STOP.split())
 
-# One word: a run of letters and digits; a character of a script without spaces counts by itself (Thai, kana, Han).
+# One word: a run of letters and digits; in a script without spaces (Thai, kana, Han) each character is a word.
 _THAI, _KANA = "\u0e01-\u0e4f", "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _ALONE = _THAI + _KANA + _HAN
@@ -39,17 +37,17 @@ _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
 
 
 def fold(text: str) -> str:
-    """Return the text as it is embedded: NFC, runs of white space one space, none at the ends."""
+    """Return the text to embed: NFC, each run of white space one space, none at the ends."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 
 
 def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:
-    """Return what stands before the text to compare, and that text: what follows the last ``marker``.
+    """Return the parts before the text to compare, and that text: the part after the last ``marker``.
 
-    Without a marker, or where it does not occur, the whole text is compared. The parts before belong to the scope byte
-    for byte, the marker with them.
+    Without a marker, or if it does not occur, the whole text is compared. The parts before it, and the marker, are part
+    of the scope, byte for byte.
     """
     if marker:
         for index in range(len(slot) - 1, -1, -1):
@@ -60,15 +58,15 @@ def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...
 
 
 def exact_only_reason(text: str, policy: Policy) -> Code | None:
-    """Return why ``text`` (folded) may only be answered by an equal request, or None: its meaning may be compared.
+    """Return why ``text`` (folded) may only match an equal request, or None: its meaning may be compared.
 
-    ``empty-text``; ``long-text``: one vector says too little about more than ``max_words`` words; ``few-words``: fewer
-    than ``min_words`` words carry content, the meaning lies elsewhere; ``volatile``: the answer changes with the day.
+    ``empty-text``; ``long-text``: one vector cannot represent more than ``max_words`` words; ``few-words``: fewer than
+    ``min_words`` words carry content, the meaning is elsewhere; ``volatile``: the answer changes with the day.
     """
     if not text:
         return "empty-text"
     plain = _unmarked(text.casefold())
-    # The beginning of a very long text is enough to know that it is one.
+    # The beginning of a very long text is enough to see that it is too long.
     enough = 16 * policy.max_words
     words_of = (_ASCII_WORD if plain.isascii() else _WORD).findall
     words = words_of(plain, 0, enough)
@@ -86,7 +84,7 @@ def exact_only_reason(text: str, policy: Policy) -> Code | None:
 
 
 def _unmarked(text: str) -> str:
-    """Take combining marks out: they belong to the word before them, but no word pattern knows them."""
+    """Remove combining marks: they belong to the word before them, but no word pattern matches them."""
     if text.isascii():
         return text
     return "".join([c for c in text if c.isascii() or not unicodedata.category(c).startswith("M")])
@@ -94,9 +92,9 @@ def _unmarked(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _volatile(phrases: tuple[str, ...]) -> tuple[re.Pattern[str], frozenset[str]]:
-    """Return the pattern of the phrases and the words they begin with: a text without one needs no search.
+    """Return the pattern of the phrases and their first words: a text without one needs no search.
 
-    No words at all where a phrase has none: then every text is searched.
+    No words if a phrase has none: then every text is searched.
     """
     spaced = sorted((r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases if phrase.split()), key=len)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(reversed(spaced)) or '(?!)'})(?!\w)", re.IGNORECASE)

@@ -1,1 +1,1 @@
-"""What a Python program uses: the cache, its look-ups, cached functions, the blocking form."""
+"""The Python API: the cache, its lookups, cached functions, and the blocking facade."""

@@ -1,4 +1,4 @@
-"""What ``@cached`` tells the author of a function that cannot be cached as it is written."""
+"""Warnings of ``@cached`` for the author of a function that cannot be cached as written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger("semcache")
 
 
 class UnstorableAdvice:
-    """Tells once that what a function returns is not stored, and what to return instead."""
+    """Warns once that a function's return value is not stored, and what to return instead."""
 
     __slots__ = ("_is_given", "_name")
 
@@ -25,7 +25,7 @@ class UnstorableAdvice:
         self._is_given = False
 
     def give(self, answer: object) -> None:
-        """Log the advice for ``answer``, unless some was given before."""
+        """Log the advice for ``answer``, unless it was logged before."""
         if self._is_given:
             return
         self._is_given = True
@@ -41,9 +41,9 @@ class UnstorableAdvice:
 def warn_of_namesakes(
     function: Callable[..., Any], identity: FunctionIdentity, decorated: dict[FunctionIdentity, CodeType]
 ) -> None:
-    """Warn where other functions may have the same name, and with it the same answers.
+    """Warn if other functions may have the same name, and so share answers.
 
-    ``decorated`` holds the code of what was decorated before, by its identity.
+    ``decorated`` holds the code of the functions decorated before, by their identity.
     """
     code = getattr(function, "__code__", None)
     before = decorated.setdefault(identity, code) if code is not None else None

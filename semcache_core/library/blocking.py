@@ -1,7 +1,7 @@
 """The blocking facade: the same calls for code that is not async.
 
-A call crosses over to the cache's home loop and waits for it, in any thread. Inside a running event loop it works, too,
-and blocks that loop; on the home loop itself it would wait for itself, and raises.
+A call runs on the cache's home loop while the calling thread waits. Inside another running event loop it works too, but
+blocks that loop; on the home loop itself it would deadlock, so it raises.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class AsyncCalls(Protocol):
-    """What the facade needs of the cache."""
+    """The calls of the cache that the facade uses."""
 
     lifecycle: Lifecycle
 
@@ -57,7 +57,7 @@ class AsyncCalls(Protocol):
 class BlockingCache:
     """``cache.sync``: every call of ``SemanticCache``, blocking. Thread-safe.
 
-    Opens by itself at first use; ``with cache.sync:`` or ``close()`` closes it earlier than the interpreter's end.
+    Opens at first use and closes with the interpreter, or earlier by ``with cache.sync:`` or ``close()``.
     """
 
     def __init__(self, cache: AsyncCalls) -> None:
@@ -128,5 +128,5 @@ class BlockingCache:
         return self._cache.stats()
 
     def close(self) -> None:
-        """Write what waits and close the cache. Harmless twice; a later call opens it again."""
+        """Write the queued answers and close the cache. May be called twice; a later call opens it again."""
         self._lifecycle.close_blocking()

@@ -1,4 +1,4 @@
-"""``SemanticCache``: what a Python program uses."""
+"""``SemanticCache``: the entry point of the Python API."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _REFRESH = Directives(lookup=False)
 
 
 class SemanticCache:
-    """A semantic cache: answers a question from an earlier answer to the same question in other words.
+    """A semantic cache: reuses an earlier answer to the same question in other words.
 
     It opens at first use and closes with the interpreter; ``async with`` opens and closes it on the running event
-    loop, where its calls are fastest. Every call works from any event loop, ``cache.sync`` from any thread. What the
-    cache needs may be down: then every look-up is a miss with the reason ``not-open`` until it is back.
+    loop, where its calls are fastest. Every call works from any event loop, ``cache.sync`` from any thread. While a
+    component is down at opening, every lookup is a miss with the reason ``not-open``.
 
     Python callers count as one caller: what distinguishes two users or two settings belongs in ``context``, and
     answers are shared only between equal contexts.
@@ -61,10 +61,11 @@ class SemanticCache:
         registry: Registry | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take a configuration: the path of a TOML file, a mapping of that form, or a ``Config``; by default that of
-        ``semcache.toml`` and the environment. Raises ConfigError.
+        """Create a cache from the path of a TOML file, a mapping of that form, or a ``Config``.
 
-        Components given here replace those the configuration names; the cache opens and closes them.
+        By default the configuration is ``semcache.toml`` and the environment. Raises ConfigError.
+
+        Components passed here replace the configured ones; the cache opens and closes them.
         """
         self._config = _configured(config)
         given = {
@@ -77,28 +78,27 @@ class SemanticCache:
         self._registry = registry
         self._clock = clock
         self.lifecycle = Lifecycle(self._open)
-        """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
+        """For drivers: whether the cache is open, its home loop, and access from other event loops and threads."""
         self.sync = BlockingCache(self)
         """The same calls, blocking: for code without an event loop, from any thread."""
         self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Self:
-        """Return a cache configured by a TOML file, the environment over it. Raises ConfigError."""
+        """Return a cache configured by a TOML file, overridden by the environment. Raises ConfigError."""
         return cls(load(path))
 
     @classmethod
     def from_config(cls, mapping: Mapping[str, Any]) -> Self:
-        """Return a cache configured by a mapping of the TOML file's form; the environment is ignored. Raises
-        ConfigError.
-        """
+        """Return a cache configured by a mapping of the file's form, without the environment. Raises ConfigError."""
         return cls(load(mapping))
 
     # -- life cycle -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Open every component on the running loop. Raises ConfigError, PluginError, and NotOpenError if the cache
-        has been entered already.
+        """Open every component on the running loop.
+
+        Raises ConfigError, PluginError, and NotOpenError if the cache has been entered already.
         """
         if not await self.lifecycle.open():
             raise NotOpenError("this cache is open already; share it instead of opening it again")
@@ -107,7 +107,7 @@ class SemanticCache:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what waits and close every component. Harmless twice."""
+        """Write the queued answers and close every component. May be called twice."""
         await self.lifecycle.close()
 
     async def _open(self, stack: AsyncExitStack) -> Runtime:
@@ -120,7 +120,7 @@ class SemanticCache:
         )
 
     def check(self) -> None:
-        """Make every component and open none, so that a mistake shows before first use.
+        """Make every component without opening any, so that a mistake shows before first use.
 
         Raises ConfigError, PluginError.
         """
@@ -129,17 +129,16 @@ class SemanticCache:
     def _namespace(self, given: str | None) -> str:
         return self._config.cache.namespace if given is None else given
 
-    # -- asking ---------------------------------------------------------------------------------------------------
+    # -- lookup and storage ---------------------------------------------------------------------------------------
 
     async def lookup(
         self, prompt: str, *, context: object = None, namespace: str | None = None, threshold: float | None = None
     ) -> Lookup:
-        """Return what answers ``prompt`` among the answers stored with an equal ``context`` in the same namespace.
+        """Look ``prompt`` up among the answers stored with an equal ``context`` in the same namespace.
 
-        ``context`` is any JSON. ``threshold`` can only raise the configured one. Under ``mode = "observe"`` nothing is
-        answered: what would have been is a miss with the reason ``observe``, and its similarity. Never raises for
-        anything that fails behind the cache: that is a miss with a reason. Raises TypeError for a context that is no
-        JSON.
+        ``context`` is any JSON. ``threshold`` can only raise the configured one. Under ``mode = "observe"`` a hit
+        becomes a miss with the reason ``observe`` and the similarity. A failing component is a miss with a reason,
+        never an exception. Raises TypeError for a context that is not JSON.
         """
         runtime = self.lifecycle.here()
         if runtime is None:
@@ -175,9 +174,9 @@ class SemanticCache:
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Store ``value`` as the answer to ``prompt`` and return whether it is written; then every process can see it.
+        """Store ``value`` as the answer to ``prompt``; return True once it is written, visible to every process.
 
-        ``value`` is str, bytes, or JSON that comes back equal; anything else is not stored. ``ttl`` is seconds,
+        ``value`` is str, bytes, or JSON that decodes to an equal value; others are not stored. ``ttl`` is seconds,
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
         runtime = self.lifecycle.here()
@@ -198,17 +197,17 @@ class SemanticCache:
         job = engine.job_of(query, record, policy=policy, tags=tags)
         return not isinstance(job, Refused) and await engine.write(job)
 
-    # Two forms, because a type checker cannot tell whose T is meant: an async function also returns *something*.
+    # Two overloads: an async function also matches ``Callable[[], T]``, with T its coroutine.
     @overload
     async def get_or_call(self, prompt: str, call: Callable[[], Awaitable[T]], **options: Unpack[CallOptions]) -> T: ...
     @overload
     async def get_or_call(self, prompt: str, call: Callable[[], T], **options: Unpack[CallOptions]) -> T: ...
     async def get_or_call(self, prompt: str, call: Callable[[], Any], **options: Unpack[CallOptions]) -> Any:
-        """Return the cached answer to ``prompt``, or what ``call()`` returns, stored for the next one.
+        """Return the cached answer to ``prompt``, or call ``call()``, store its result and return it.
 
-        ``call`` is async and runs on this event loop, or a plain function, which runs in a thread. Equal questions
-        asked meanwhile wait for the same call. ``refresh=True`` asks anew. The other options are those of ``lookup``
-        and ``store``. What ``call`` raises is raised here and is never stored.
+        ``call`` is async and runs on this event loop, or a plain function, which runs in a thread. Equal questions wait
+        for the same call. ``refresh=True`` calls even if there is an answer. The other options are those of ``lookup``
+        and ``store``. An exception of ``call`` propagates and is never stored.
         """
         return await self._fetched(prompt, call, **options)
 
@@ -233,11 +232,10 @@ class SemanticCache:
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> Fetch | None:
-        """Return the answer to ``prompt``, or the fetch of the one who has to ask (``is_leader``); None if the cache
-        was closed meanwhile. Only on the home loop.
+        """Return a fetch that has the answer to ``prompt``, or whose caller must call upstream (``is_leader``).
 
-        The half of ``get_or_call`` before the call. The leader has to end with ``complete`` or ``fail``: equal
-        questions wait for it.
+        None if the cache was closed meanwhile. Only on the home loop. It is the first half of ``get_or_call``; a leader
+        must end with ``complete`` or ``fail``, because equal questions wait for it.
         """
         home = self.lifecycle.home_here()
         if home is None:
@@ -272,7 +270,7 @@ class SemanticCache:
             await fetch.join()
         return fetch
 
-    # -- forgetting -----------------------------------------------------------------------------------------------
+    # -- invalidation ---------------------------------------------------------------------------------------------
 
     async def invalidate(
         self,
@@ -282,8 +280,7 @@ class SemanticCache:
         namespace: str | None = None,
         before: float | None = None,
     ) -> None:
-        """Make entries dead: those with ``tag``, the one with ``entry_id``, or all of a namespace; ``before``: only
-        those born at or before that time (seconds since the epoch). They are never served again, not even stale.
+        """Invalidate the entries with ``tag``, the one with ``entry_id``, or all of a namespace: never served again.
 
         Tags belong to a namespace, the configured one unless ``namespace`` names another. Raises ValueError if
         nothing is named or ``entry_id`` is none, TypeError for a tag or a time that is none, DependencyError if the
@@ -300,14 +297,15 @@ class SemanticCache:
         if tag is None and namespace is None and before is None:
             raise ValueError("invalidate() needs tag=, entry_id=, namespace= or before=")
         if before is not None and not (isinstance(before, int | float) and math.isfinite(before)):
-            # A stamp that cannot be compared would make a miss of every lookup in the namespace.
+            # A time that cannot be compared would make every lookup in the namespace a miss.
             raise TypeError(f"before is a time in seconds since the epoch, not {before!r}")
         tags = (namespace_tag(own) if tag is None else tag_digest(own, tag),)
         await self._change(lambda runtime: runtime.engine.invalidate(tags, before=before))
 
     async def reject(self, lookup: Lookup) -> None:
-        """Never again answer this text with this entry. Raises ValueError for a miss, DependencyError if the store
-        cannot be written, or the cache is not open.
+        """Make the entry never answer this text again.
+
+        Raises ValueError for a miss, DependencyError if the store cannot be written or the cache is not open.
         """
         query, entry_id = lookup.query, lookup.entry_id
         if not lookup.hit or query is None or entry_id is None:
@@ -315,7 +313,7 @@ class SemanticCache:
         await self._change(lambda runtime: runtime.engine.reject(query, bytes.fromhex(entry_id)))
 
     async def _change(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
-        """Make a change on the home loop. Raises CacheUnavailable: the caller has to know that nothing happened."""
+        """Make a change on the home loop. Raises CacheUnavailable, so that the caller knows that nothing changed."""
         await self.lifecycle.run(self._changed(change))
 
     async def _changed(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
@@ -325,7 +323,7 @@ class SemanticCache:
         await change(runtime)
 
     def stats(self) -> Stats:
-        """Return what happened since the cache was opened. Callable from any thread."""
+        """Return the counters since the cache was opened. May be called from any thread."""
         home = self.lifecycle.home
         counted = Stats.nothing() if home is None else home.runtime.engine.observatory.stats()
         return counted.with_misses("not-open", self.lifecycle.not_open)

@@ -1,4 +1,4 @@
-"""Calling what a program hands over: async or plain, with DoNotCache as an answer."""
+"""Runs a caller's function, async or plain, and returns a raised DoNotCache as its answer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from semcache_core.engine.payloads import DoNotCache
 
 
 async def uncached(call: Callable[[], Any]) -> Any:
-    """Return what ``call`` returns: there is no cache to ask."""
+    """Return the result of ``call``, without a cache."""
     return value_of(await caught_async(call))
 
 
 def uncached_blocking(call: Callable[[], Any]) -> Any:
-    """Return what a plain ``call`` returns: there is no cache to ask."""
+    """Return the result of a plain ``call``, without a cache."""
     return value_of(caught(call))
 
 
 def caught(call: Callable[[], Any]) -> Any:
-    """Return what a plain ``call`` returns, or the DoNotCache that it raises."""
+    """Return the result of a plain ``call``, or the DoNotCache that it raises."""
     try:
         return call()
     except DoNotCache as signal:
@@ -29,7 +29,7 @@ def caught(call: Callable[[], Any]) -> Any:
 
 
 async def caught_async(call: Callable[[], Any]) -> Any:
-    """Return what ``call`` returns, or the DoNotCache that it raises. A plain function runs in a thread."""
+    """Return the result of ``call``, or the DoNotCache that it raises. A plain function runs in a thread."""
     try:
         if inspect.iscoroutinefunction(call):
             return await call()
@@ -43,10 +43,10 @@ def _without_stop(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except StopIteration as stop:
-        # No future can hold it: whoever waits would wait for ever.
+        # A future cannot hold a StopIteration: its waiter would wait for ever.
         raise RuntimeError("the call raised StopIteration") from stop
 
 
 def value_of(answer: Any) -> Any:
-    """Return what the caller of a function gets for its answer."""
+    """Return the value that the caller of a function receives for its answer."""
     return answer.value if isinstance(answer, DoNotCache) else answer

@@ -1,4 +1,4 @@
-"""One question on its way to an answer: what happens between a miss and the answer's storage."""
+"""One caller's fetch: everything between a lookup and the storage of the new answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class CallOptions(TypedDict, total=False):
-    """What ``get_or_call`` takes besides the question and the call."""
+    """The options of ``get_or_call``."""
 
     refresh: bool
     """Ask anew, and replace what is stored."""
@@ -41,18 +41,18 @@ class CallOptions(TypedDict, total=False):
 
 
 class FetchOptions(CallOptions, total=False):
-    """What ``SemanticCache._begin`` takes besides the question."""
+    """The options of ``SemanticCache._begin``."""
 
     function: FunctionIdentity | None
     on_unstorable: Callable[[object], None] | None
-    """Called with an answer that cannot be stored because of what it is."""
+    """Called with an answer whose type cannot be stored."""
 
 
 class Fetch:
-    """One caller's question: it has an answer (``value``), or this caller has to fetch one (``is_leader``).
+    """One caller's question: it has an answer (``value``), or this caller must fetch one (``is_leader``).
 
-    It is made on the home loop, and so are ``join``, ``complete`` and ``fail``. ``run`` and ``run_blocking`` are the
-    caller's: they call upstream where the caller is, and cross over for the rest.
+    It is created on the home loop; ``join``, ``complete`` and ``fail`` run there as well. ``run`` and ``run_blocking``
+    call upstream on the caller's loop or thread and use the home loop for the rest.
     """
 
     __slots__ = (
@@ -83,14 +83,14 @@ class Fetch:
         self._home, self._engine, self._on_unstorable = home, home.runtime.engine, on_unstorable
         self._policy, self._tags, self._found = policy, tags, found
         self._query = query
-        """None: the question cannot be put into a key, so its answer is not stored."""
+        """None: the question has no key, so its answer is not stored."""
         self._born_at = self._engine.clock()
         self.is_leader = found.record is None or policy.mode == "observe"
         self.is_stale = found.outcome == "stale" and not self.is_leader
-        """There is an answer, and it is time for a new one."""
+        """The answer is stale and due for a refresh."""
         self.value: Any = None
         self._flight: Flight[tuple[str, bytes]]
-        """Only a leader has one."""
+        """Set for a leader only."""
         if self.is_leader:
             self._flight = self._engine.flights.alone_flight()
         elif found.record is not None:
@@ -99,7 +99,7 @@ class Fetch:
     # -- on the home loop -----------------------------------------------------------------------------------------
 
     async def join(self) -> None:
-        """Join the flight that fetches this answer already, or become the one who does."""
+        """Join the flight that already fetches this answer, or become its leader."""
         engine, query = self._engine, self._query
         while query is not None:
             flight, is_leader = engine.flights.join(query.nearby.flight)
@@ -113,12 +113,12 @@ class Fetch:
             except FlightFailed as failed:
                 if not failed.alone:
                     continue
-            # It failed twice, brought nothing that may be shared, or took too long: ask upstream alone.
+            # It failed twice, its answer may not be shared, or it took too long: call upstream alone.
             break
         self._born_at = engine.clock()
 
     async def complete(self, answer: Any) -> None:
-        """Take the answer: share it and store it."""
+        """Share the answer with the waiters and store it."""
         if isinstance(answer, DoNotCache):
             self._engine.observatory.count_unstored("do-not-cache")
             self._flight.complete(refused=True)
@@ -132,20 +132,20 @@ class Fetch:
             self._flight.fail()
 
     async def fail(self, error: BaseException) -> Record | None:
-        """Take the failure of the call, and return the record that may stand in for an answer, if there is one."""
+        """End the flight with the failure of the call; return the record that may replace the answer, if any."""
         self._flight.fail()
         query, policy = self._query, self._policy
         hopeless = self._found.fallback is None or policy.mode == "observe" or not isinstance(error, Exception)
-        # The call took its time: what was found before may have been invalidated since.
+        # During the call the earlier record may have been invalidated.
         return None if hopeless or query is None else await self._engine.fallback(query, policy=policy)
 
     def abandon(self) -> None:
-        """End the fetch of a caller that is gone: a caller who waits leads in its place."""
+        """End the fetch of a caller that left: a waiter becomes the leader."""
         if self.is_leader:
             self._flight.fail()
 
     async def _takes_over(self) -> bool:
-        """Lead the refresh of a stale answer, unless somebody does already."""
+        """Lead the refresh of a stale answer, unless one is under way."""
         flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
         if flight is None:
             return False
@@ -155,11 +155,12 @@ class Fetch:
     async def _begin_refresh(self, call: Callable[[], Any]) -> None:
         self._engine.spawn(self._refresh(call))
 
-    # -- where the caller is --------------------------------------------------------------------------------------
+    # -- on the caller's loop or thread ---------------------------------------------------------------------------
 
     async def run(self, call: Callable[[], Any]) -> Any:
-        """Return the answer: the one there is, or what ``call`` returns. ``call`` runs on the caller's loop, or in a
-        thread if it is a plain function.
+        """Return the cached answer, or the result of ``call``.
+
+        ``call`` runs on the caller's loop, or in a thread if it is a plain function.
         """
         if self.is_stale:
             self._home.spawn(self._refresh(call))
@@ -169,7 +170,7 @@ class Fetch:
         try:
             return await asyncio.shield(answering)
         except asyncio.CancelledError:
-            # Others may wait for this call: it then outlives the one who began it, but not the last of them.
+            # Other callers may wait for this call: it outlives the caller that began it, but not the last waiter.
             if self._flight.waiting:
                 self._home.keep(answering)
                 self._home.keep(asyncio.ensure_future(self._while_wanted(answering)))
@@ -178,7 +179,7 @@ class Fetch:
             raise
 
     def run_blocking(self, call: Callable[[], Any]) -> Any:
-        """Do what ``run`` does, with ``call`` in the caller's thread."""
+        """Like ``run``, with ``call`` in the caller's thread."""
         if self.is_stale:
             self._settle_blocking(self._begin_refresh(call))
         if not self.is_leader:
@@ -213,12 +214,12 @@ class Fetch:
         self._call_off(answering)
 
     def _call_off(self, answering: asyncio.Future[Any]) -> None:
-        """End a call that nobody waits for any more. Harmless once it has ended."""
+        """Cancel a call without waiters. No effect once it has ended."""
         self._home.call(self._flight.stop_joining)
         answering.cancel()
 
     async def _settle(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Run ``work`` on the home loop; None if the cache was closed since: the caller gets its answer anyway."""
+        """Run ``work`` on the home loop; None if the cache has been closed: the caller gets its answer anyway."""
         try:
             return await self._home.run(work)
         except CacheUnavailable:
@@ -252,6 +253,6 @@ class Fetch:
 
 
 def abandon(fetch: Fetch | None) -> None:
-    """End a fetch that its caller can no longer take."""
+    """End a fetch whose caller has been cancelled."""
     if fetch is not None:
         fetch.abandon()

@@ -1,4 +1,4 @@
-"""``@cached``: a function whose answers come from the cache.
+"""``@cached``: a function whose results are cached.
 
 The key of a cached function holds its module, its qualified name and ``version=``, so two functions never share an
 answer. One parameter is the prompt, which may be worded differently; every other argument is context and must be
@@ -37,7 +37,7 @@ KeyFunction = Callable[..., str | tuple[str, object]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Called:
-    """One call of a cached function, as the cache is asked for it."""
+    """One call of a cached function: its prompt and context."""
 
     prompt: str
     context: object
@@ -57,15 +57,15 @@ def cached(
     """Answer calls of a sync or async function from ``cache``.
 
     The prompt is the parameter that ``key`` names, else ``prompt``, ``query`` or ``question``, else the only parameter
-    annotated ``str``. A ``key`` function is given the call's arguments and returns the prompt, or (prompt, context): it
-    then answers alone for what tells two calls apart. ``threshold`` belongs to the function, like a route's, and may be
-    lower than the cache's. ``version`` is changed when the function's answers change meaning; functions that one
-    factory makes have one name, so tell them apart by it: a closure without ``version`` and ``key`` is warned of. What
-    cannot be stored is returned all the same, and logged once for each function.
+    annotated ``str``. A ``key`` function receives the call's arguments and returns the prompt, or (prompt, context),
+    which is then all that distinguishes two calls. ``threshold`` belongs to the function, like a route's, and may be
+    lower than the cache's. Change ``version`` when the function's answers change meaning. Functions made by one factory
+    have one name and need different versions: a closure without ``version`` and ``key`` logs a warning. A value that
+    cannot be stored is still returned, and logged once for each function.
 
     Raises TypeError at decoration if no parameter is the prompt, for a generator, for a lambda without ``version`` and
-    for a callable that is no function; at the first call if ``self`` or an argument is no JSON and cannot be part of a
-    key. Raises ValueError for a ``ttl`` or a ``threshold`` that cannot be.
+    for a callable that is not a function; at the first call if ``self`` or an argument is not JSON and cannot be part
+    of a key. Raises ValueError for an invalid ``ttl`` or ``threshold``.
     """
     if inspect.isroutine(cache):
         raise TypeError("@cached takes the cache: write @cached(cache)")
@@ -124,7 +124,7 @@ def cached(
 
 
 def _refuse_nameless(function: Callable[..., Any], version: object) -> None:
-    """Raise TypeError for what has no name of its own: its answers would be another one's, too."""
+    """Raise TypeError for a function without a unique name: it would share answers with another."""
     name = getattr(function, "__qualname__", None)
     if name is None:
         raise TypeError(f"@cached: a {type(function).__name__} has no name to be known by; write a function around it")
@@ -133,7 +133,7 @@ def _refuse_nameless(function: Callable[..., Any], version: object) -> None:
 
 
 def _module_of(function: Callable[..., Any]) -> str:
-    """Return the function's module. ``__main__`` is another one in every program, so what was started names it."""
+    """Return the function's module. ``__main__`` differs by program, so it is replaced by the name of the program."""
     if function.__module__ != "__main__":
         return function.__module__
     main = sys.modules["__main__"]
@@ -144,7 +144,7 @@ def _module_of(function: Callable[..., Any]) -> str:
 
 
 class _Caller:
-    """Reads prompt and context off the calls of one function."""
+    """Extracts prompt and context from the calls of one function."""
 
     def __init__(self, function: Callable[..., Any], *, key: str | KeyFunction | None) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -153,7 +153,7 @@ class _Caller:
             )
         self._signature = inspect.signature(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
-        # A bound method has no parameter for what it is bound to, which tells two calls apart all the same.
+        # A bound method has no parameter for its object, which still distinguishes two calls.
         self._owner = (function.__self__,) if inspect.ismethod(function) else ()
         self._compute = key if callable(key) else None
         self._prompt = "" if self._compute is not None else _prompt_parameter(self._signature, function, key)
@@ -207,7 +207,7 @@ def _prompt_parameter(signature: inspect.Signature, function: Callable[..., Any]
 
 
 def _as_key_part(value: object) -> object:
-    """Return JSON that stands for ``value`` and for nothing of another type; what has none becomes ``_Unkeyable``."""
+    """Return JSON that represents ``value``, distinct from other types; ``_Unkeyable`` if it has no such form."""
     own_key = getattr(type(value), "__semcache_key__", None)
     if own_key is not None:
         return {"type": _type_name(value), "key": own_key(value)}
@@ -236,4 +236,4 @@ def _type_name(value: object) -> str:
 
 
 class _Unkeyable:
-    """Stands for what has no JSON form; encoding it raises TypeError."""
+    """Replaces a value without a JSON form; encoding it raises TypeError."""

@@ -1,4 +1,4 @@
-"""``Lookup``: what a look-up found."""
+"""``Lookup``: the result of a lookup."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from semcache_core.types import Query, Source
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """What a lookup found. Truthy on a hit; ``value`` is then the answer, a copy of the caller's own."""
+    """The result of a lookup. Truthy on a hit; ``value`` is then the answer, the caller's own copy."""
 
     value: Any
     """The answer; None on a miss."""
     found: Found
     """The decision as the engine made it; the properties below are the public view of it."""
     query: Query | None
-    """What was asked, for ``reject``; None where the question cannot be put into a key."""
+    """The query, for ``reject``; None if the question has no key."""
 
     @property
     def hit(self) -> bool:
@@ -27,9 +27,7 @@ class Lookup(msgspec.Struct, frozen=True):
 
     @property
     def similarity(self) -> float | None:
-        """Cosine to the text of the entry, 1.0 for an exact hit; on a miss that of the nearest candidate, if there
-        was one.
-        """
+        """Cosine to the entry's text, 1.0 for an exact hit; on a miss that of the nearest candidate, if any."""
         return self.found.similarity
 
     @property
@@ -39,7 +37,7 @@ class Lookup(msgspec.Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """A reason code that says why it is a hit, or why it is none."""
+        """The reason code of the hit or miss."""
         return self.found.reason
 
     @property
@@ -62,4 +60,4 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 NOT_OPEN = Lookup(None, Found(outcome="miss", reason="not-open"), None)
-"""What every look-up finds while the cache is not open."""
+"""The result of every lookup while the cache is not open."""

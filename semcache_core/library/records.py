@@ -1,4 +1,4 @@
-"""A Python value becomes the record of a query."""
+"""Builds the record of a query from a Python value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record_of(query: Query, value: object, policy: Policy, *, born_at: float, co
 
 
 def with_ttl(policy: Policy, ttl: str | Duration | msgspec.UnsetType) -> Policy:
-    """Return the policy with a ttl of the caller's own, if there is one. Raises ValueError."""
+    """Return the policy with the caller's ttl, if given. Raises ValueError."""
     if isinstance(ttl, msgspec.UnsetType):
         return policy
     return msgspec.structs.replace(policy, ttl=None if ttl is None else parse_duration(ttl))

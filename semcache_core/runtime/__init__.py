@@ -1,1 +1,1 @@
-"""From a configuration to something open: the registry, assembly, opening."""
+"""From a configuration to an open cache: registry, assembly, opening, life cycle."""

@@ -1,4 +1,4 @@
-"""From names to components: each factory loaded, its options validated, one instance made. Nothing is opened here."""
+"""From names to components: load each factory, validate its options, make one instance. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from semcache_core.runtime.registry import NOUNS, Kind, Offer, Registry
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A component that was made, whose it is, and the options it was made with, defaults included."""
+    """A component, the distribution it comes from, and its options, defaults included."""
 
     kind: Kind
     choice: Choice
@@ -41,12 +41,12 @@ class Made:
     options: msgspec.Struct
     component: Any
     route_options: tuple[tuple[str, msgspec.Struct], ...] = ()
-    """What routes say to a key extractor, by key path."""
+    """The routes' options for a key extractor, by key path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """Every component of a cache, made and not yet opened."""
+    """Every component of a cache, not yet opened."""
 
     embedder: Embedder | None
     vector_store: VectorStore
@@ -57,9 +57,9 @@ class Components:
     notices: tuple[str, ...]
     made: tuple[Made, ...]
     embedder_is_implied: bool
-    """True where the configuration names no embedder and an installed one was taken."""
+    """True if the configuration names no embedder and an installed one is used."""
     exact_only: str
-    """Why only equal requests may match, as a notice; empty where similar ones may."""
+    """A notice why only equal requests match; empty if similar ones may match."""
 
 
 def assemble(config: Config, registry: Registry) -> Components:
@@ -68,7 +68,7 @@ def assemble(config: Config, registry: Registry) -> Components:
 
 
 class Assembly:
-    """Makes the components of one configuration. Goes on after a mistake, so that all of them are known at the end."""
+    """Makes the components of one configuration. Continues after a mistake, to report all of them."""
 
     def __init__(self, config: Config, registry: Registry) -> None:
         self._config, self._registry = config, registry
@@ -79,7 +79,7 @@ class Assembly:
         self._broken: PluginError | None = None
 
     def components(self) -> Components:
-        """Return every component. Raises PluginError where a plugin is broken, else ConfigError with all mistakes."""
+        """Return every component. Raises PluginError for a broken plugin, else ConfigError with all mistakes."""
         self.make_all()
         if self._broken is not None:
             raise self._broken
@@ -100,14 +100,14 @@ class Assembly:
         )
 
     def make_all(self) -> None:
-        """Make what can be made; the rest is in ``problems``."""
+        """Make every component that can be made; the problems of the rest are in ``problems``."""
         config = self._config
         self.notices += [*config.notices, *without_effect(config)]
         try:
             self.notices += IdentityRule(config.http).notices()
         except ConfigError as error:
             place = "http.identity" if config.http.jwt is None else "http.jwt"
-            self.problems.note(f"{config.place_of(place)}: {error}")  # Which names the key path itself.
+            self.problems.note(f"{config.place_of(place)}: {error}")  # The error names the key path itself.
         embedder = self._embedder()
         if embedder is not None:
             self._make("embedders", embedder)
@@ -120,7 +120,7 @@ class Assembly:
             check_shared_store(made.component, config, name=made.choice.use, problems=self.problems)
 
     def _make_extractors(self) -> None:
-        """Make those that are named, in their order; then, unless ``use`` says who is in, what else is installed."""
+        """Make the named ones, in their order; then, without ``use``, the other installed ones."""
         choices = self._config.key_extractors
         for choice in choices.named:
             self._make("key_extractors", choice)
@@ -142,7 +142,7 @@ class Assembly:
         self._check_spoken_to(left_out)
 
     def _check_spoken_to(self, left_out: Mapping[str, str]) -> None:
-        """Note the tables of options whose extractor is not there. One that could not be made has told so already."""
+        """Note options tables whose extractor is not in use. One that could not be made is noted already."""
         choices = self._config.key_extractors
         known = {choice.use.rpartition("/")[2] for choice in choices.named}
         if choices.implied:
@@ -159,7 +159,7 @@ class Assembly:
                 self.problems.add(path, why)
 
     def _implied_extractors(self, taken: set[str], left_out: dict[str, str]) -> dict[str, Made]:
-        """Make every installed extractor whose name is not taken. One that does not work is told, and stops nobody."""
+        """Make every installed extractor whose name is free. A broken one is reported and stops no other."""
         offers: dict[str, list[Offer]] = {}
         for offer in self._registry.offers("key_extractors"):
             offers.setdefault(offer.component.name, []).append(offer)
@@ -181,7 +181,7 @@ class Assembly:
         return implied
 
     def _refuse_equal_extractors(self) -> None:
-        """An extractor's name is its protocol in every partition, so one cache has one of a name."""
+        """Note extractors of equal name: the name is the protocol in every partition, so it must be unique."""
         names = [made.offer.component.name for made in self._of("key_extractors")]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             self.problems.add("key_extractors.use", f"two of them are called {name!r}; keep one")
@@ -229,11 +229,11 @@ class Assembly:
             self._broken = self._broken or error
             self.problems.note(str(error))
         except ConfigError as error:
-            # Also what a constructor says about its options, or an extractor about a route.
+            # Also raised by a constructor about its options, or by an extractor about a route.
             self.problems.note(str(error))
 
     def _finished(self, kind: Kind, choice: Choice, offer: Offer) -> Made | None:
-        """Return the component, or None where its options are wrong. Raises ConfigError, PluginError."""
+        """Return the component, or None if its options are wrong. Raises ConfigError, PluginError."""
         factory = self._registry.load(kind, choice.use, where=self._config.where(choice.named_at))
         named = f"{NOUNS[kind]} {choice.use!r} of {offer.distribution} {offer.version}"
         struct = getattr(factory, "Options", None)
@@ -253,12 +253,12 @@ class Assembly:
         except ConfigError:
             raise
         except Exception as error:
-            # Not its text, which may quote a password; the cause stays attached.
+            # Without its text, which may contain a password; the cause stays attached.
             raise PluginError(f"{named} cannot be made: its code raised {type(error).__name__}") from error
         return Made(kind, choice, offer, options, component, tuple((path, each) for path, each in own.values()))
 
     def _route_options(self, factory: Any, offer: Offer) -> dict[str, tuple[str, msgspec.Struct]] | None:
-        """Return what routes say to an extractor, by route, with key paths; None where something of it is wrong."""
+        """Return the routes' options for an extractor, by route, with key paths; None if any of them is wrong."""
         struct = getattr(factory, "RouteOptions", None)
         own: dict[str, tuple[str, msgspec.Struct]] = {}
         wrong = False
@@ -285,7 +285,7 @@ class Assembly:
 
 
 def check_shared_store(store: object, config: Config, *, name: str, problems: Problems) -> None:
-    """Note what is missing for a response store that other machines reach: a secret and a namespace they agree on."""
+    """Note what a response store shared between machines lacks: a common secret and a common namespace."""
     if isinstance(store, SupportsSecret):
         return
     reason = f"is needed with the response store {name!r}, which other machines may share; set"

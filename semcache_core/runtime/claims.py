@@ -1,4 +1,4 @@
-"""Which installed key extractors a cache has where the configuration names none: those that nobody contradicts."""
+"""Chooses the installed key extractors if the configuration names none: those whose claims do not overlap."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["overlap", "without_rivals"]
 
 
 def overlap(one: KeyExtractor, other: KeyExtractor) -> bool:
-    """Say whether both claim one of the requests that either names as its own (``SupportsClaims``).
+    """Say whether both claim one of the requests that either declares (``SupportsClaims``).
 
-    An extractor that names none, because its paths come from the configuration, overlaps with nobody: it is asked last,
-    and so gets what is left.
+    An extractor that declares none, because its paths are configured, overlaps with no other: it is asked last and gets
+    the remaining requests.
     """
     if not (isinstance(one, SupportsClaims) and isinstance(other, SupportsClaims)):
         return False
@@ -23,9 +23,9 @@ def overlap(one: KeyExtractor, other: KeyExtractor) -> bool:
 def without_rivals(
     installed: Mapping[str, KeyExtractor], *, named: Collection[KeyExtractor], meant: Collection[str]
 ) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Return the names of those that are in, as they are asked; and the names that contradict each other, by group.
+    """Return the names of the extractors to use, in order; and the groups of names whose claims overlap.
 
-    ``named`` are in already, and ``meant`` are names that the configuration speaks to: both go before the others.
+    ``named`` are used anyway; ``meant`` have options in the configuration: both have precedence over the others.
     """
     firm = [*named, *(installed[name] for name in meant if name in installed)]
     free = {

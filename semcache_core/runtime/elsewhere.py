@@ -1,4 +1,4 @@
-"""What the distributions of the repository offer, installed or not: for errors that say what to install.
+"""The components of this repository's distributions, installed or not: for errors that name what to install.
 
 The build of the core writes ``elsewhere.json``: each distribution of the repository says in its own pyproject what it
 offers. Without the file no distribution is known, and errors name none.
@@ -33,7 +33,7 @@ def installs_local_embedder() -> str | None:
 
 
 def _known() -> dict[str, dict[str, str]]:
-    """Return the requirement that brings a component, by kind and name."""
+    """Return the requirement that installs a component, by kind and name."""
     try:
         known: dict[str, dict[str, str]] = json.loads(FILE.read_text("utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The home loop: the one event loop on which an open cache lives, and the way there from other loops and threads."""
+"""The home loop: the event loop of an open cache, and calls to it from other loops and threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _THREAD = "semcache-home"
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop that runs in this thread, None outside of one."""
+    """Return the loop that runs in this thread, or None."""
     try:
         return get_running_loop()
     except RuntimeError:
@@ -28,7 +28,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 class Home:
-    """An open cache and the event loop on which its components live."""
+    """An open cache and the event loop of its components."""
 
     __slots__ = ("_closed", "_lock", "_stack", "_tasks", "loop", "runtime")
 
@@ -45,14 +45,14 @@ class Home:
 
     @property
     def is_alive(self) -> bool:
-        """Whether calls can still reach it: False once the loop has ended, also where nobody closed the cache."""
+        """Whether calls can still reach it: False once the loop has ended, even if the cache was not closed."""
         return not self._closed and self.loop.is_running()
 
     async def run(self, coroutine: Coroutine[Any, Any, T], *, abandon: Callable[[T], object] | None = None) -> T:
-        """Await ``coroutine`` on the home loop: directly if this is it, otherwise by crossing over to it.
+        """Await ``coroutine`` on the home loop: directly on that loop, otherwise by ``run_coroutine_threadsafe``.
 
-        Cancelling the caller cancels the coroutine. ``abandon`` is called on the home loop with a result that the
-        cancelled caller can no longer take. Raises CacheUnavailable if the cache is closed meanwhile.
+        Cancelling the caller cancels the coroutine. ``abandon`` is called on the home loop with a result that arrives
+        after the cancellation. Raises CacheUnavailable if the cache is closed meanwhile.
         """
         if get_running_loop() is self.loop:
             return await coroutine
@@ -69,8 +69,8 @@ class Home:
     def run_blocking(self, coroutine: Coroutine[Any, Any, T], *, abandon: Callable[[T], object] | None = None) -> T:
         """Run ``coroutine`` on the home loop and wait for it in this thread; ``abandon`` as in ``run``.
 
-        Raises WrongLoopError on the home loop itself, which would wait for itself; CacheUnavailable if the cache is
-        closed meanwhile.
+        Raises WrongLoopError on the home loop itself, where it would deadlock; CacheUnavailable if the cache is closed
+        meanwhile.
         """
         if self.is_here:
             coroutine.close()
@@ -88,7 +88,7 @@ class Home:
             raise
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call a plain function on the home loop, at once if this is it. Nothing happens once the loop has ended."""
+        """Call a plain function on the home loop, immediately if on it. No effect once the loop has ended."""
         if self.is_here:
             function()
             return
@@ -96,16 +96,16 @@ class Home:
             self.loop.call_soon_threadsafe(function)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` in the background of the running loop, which may be another one."""
+        """Run ``work`` in the background of the running loop, which need not be the home loop."""
         maintenance = self.runtime.engine.maintenance
         self.keep(maintenance.task_of(work))
 
     def keep(self, task: asyncio.Future[Any]) -> None:
-        """Keep hold of a task that outlives the call it began in; it belongs to the running loop."""
+        """Keep a reference to a task of the running loop that outlives the call that started it."""
         if self.is_here:
             self.runtime.engine.adopt(task)
             return
-        # Closing the cache does not cancel it: it crosses over by itself, and finds the cache closed.
+        # Closing the cache does not cancel it: its own calls to the home loop then fail.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -116,7 +116,7 @@ class Home:
         await self._stack.aclose()
 
     def _submit(self, errand: _Errand[T]) -> Future[T]:
-        # Under the lock: what is submitted after ``close`` would never be run, and its caller would wait for ever.
+        # Under the lock: a coroutine submitted after ``close`` would never run, and its caller would wait for ever.
         with self._lock:
             work = errand.run()
             try:
@@ -134,7 +134,7 @@ class Home:
 
 
 class _Errand(Generic[T]):
-    """A coroutine that another thread sent to the home loop, and what it came to."""
+    """A coroutine that another thread submitted to the home loop, and its result."""
 
     __slots__ = ("_done", "abandon", "coroutine")
 
@@ -148,7 +148,7 @@ class _Errand(Generic[T]):
         return result
 
     def call_off(self) -> None:
-        """Undo what was done before the cancellation arrived. Runs on the home loop, after the cancellation."""
+        """Abandon a result that came before the cancellation. Runs on the home loop, after the cancellation."""
         while self._done and self.abandon is not None:
             self.abandon(self._done.pop())
 
@@ -161,7 +161,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._main, name=_THREAD, daemon=True)
 
     def start(self) -> None:
-        """Start the thread. Raises RuntimeError where the system has no thread to give."""
+        """Start the thread. Raises RuntimeError if the system cannot start one."""
         try:
             self._thread.start()
         except RuntimeError:
@@ -169,7 +169,7 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """Cancel what still runs on the loop, close it and wait for the thread to end."""
+        """Cancel the remaining tasks, close the loop and wait for the thread to end."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
 
@@ -178,7 +178,7 @@ class LoopThread:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
-            # What other threads submitted last becomes a task first; then its caller hears of the cancellation.
+            # The last submissions of other threads become tasks first; cancelling them then reaches their callers.
             loop.run_until_complete(asyncio.sleep(0))
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
@@ -191,7 +191,7 @@ class LoopThread:
 
 
 def is_being_cancelled() -> bool:
-    """Say whether a CancelledError in the running task was meant for this task."""
+    """Say whether a CancelledError in the running task comes from cancelling this task."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,8 +1,8 @@
-"""The life cycle: one owner of a cache's open state, whoever uses the cache from wherever.
+"""The life cycle: the one owner of a cache's open state, for every loop and thread that uses the cache.
 
-A cache has one home loop, on which its components live. ``open`` makes the running loop the home; any other first use
-starts a home loop in a daemon thread, which ends with the interpreter. What is down when the cache opens is tried again
-after a pause; until then the cache is not open, which is a miss for every caller and an error for none.
+The components of a cache run on one home loop. ``open`` makes the running loop the home; any other first use starts a
+home loop in a daemon thread, which ends with the interpreter. If a component is down, opening is retried after a
+pause; until then the cache is not open: a miss for every caller, never an error.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from semcache_core.runtime.outage import Outage
 T = TypeVar("T")
 
 _RETRY_PATIENCE = 1.0
-"""Seconds for which the caller that tries again waits; nobody else does."""
+"""Seconds for which the caller that starts a retry waits; other callers do not wait."""
 
 Opener = Callable[[AsyncExitStack], Awaitable[Runtime]]
 """Opens the components on the stack."""
 
 
 class Lifecycle:
-    """Opens and closes one cache, and knows the way to it. Drivers and the library use nothing else to reach it."""
+    """Opens and closes one cache and gives access to it. Drivers and the library reach the cache only through this."""
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self.not_open = 0
-        """How many questions found the cache not open."""
+        """How many lookups found the cache not open."""
         self._outage = Outage()
         self._closing = 0
-        """How many closes are under way: until they are over nobody opens the same components again."""
+        """How many closes are under way: the components are not opened again until they have ended."""
         self._inherited: list[object] = []
-        # Reentrant: a future that is done already calls back at once.
+        # Reentrant: a future that is already done calls back immediately.
         self._lock = threading.RLock()
         self._reset()
         _ALL.add(self)
@@ -54,18 +54,18 @@ class Lifecycle:
     def _reset(self) -> None:
         self._home: Home | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The home loop: chosen before the cache is open, and kept while what the cache needs is down."""
+        """The home loop: chosen before the cache is open, and kept while a component is down."""
         self._thread: LoopThread | None = None
-        """What runs the home loop, where that is the cache's own."""
+        """The thread of the home loop, if the cache started one."""
         self._owned = False
-        """Whether somebody entered the cache, and is going to close it."""
+        """Whether the cache was entered, so that its owner will close it."""
         self._opening: Future[Home | None] | None = None
         self._task: asyncio.Task[Home | None] | None = None
         self._outage.end_pause()
         self._era = object()
-        """Another one after each close: an opening of an earlier era has come too late."""
+        """Replaced at each close: an opening that began in an earlier era is discarded."""
 
-    # -- where it is ----------------------------------------------------------------------------------------------
+    # -- access ---------------------------------------------------------------------------------------------------
 
     def here(self) -> Runtime | None:
         """Return the open runtime if the running loop is its home. Cheap: drivers call it for every request."""
@@ -79,18 +79,19 @@ class Lifecycle:
 
     @property
     def home(self) -> Home | None:
-        """The open cache, whichever loop it lives on; None while it is not open."""
+        """The open cache on any loop; None while it is not open."""
         home = self._home
         return home if home is not None and home.is_alive else None
 
     @property
     def is_open(self) -> bool:
-        """Whether the cache is open, on whichever loop."""
+        """Whether the cache is open, on any loop."""
         return self.home is not None
 
     async def reach(self) -> Home | None:
-        """Return the open cache for a request, from any loop; opened first if nobody has. None while it is down: a
-        miss, which is counted. Raises ConfigError, PluginError.
+        """Return the cache for a request, from any loop; open it first if needed.
+
+        None while it is down, which counts as a miss. Raises ConfigError, PluginError.
         """
         home = await self._reached()
         if home is None:
@@ -98,8 +99,9 @@ class Lifecycle:
         return home
 
     def reach_blocking(self) -> Home | None:
-        """Do what ``reach`` does from a thread; on another event loop it blocks that loop. Raises WrongLoopError on
-        the home loop, ConfigError, PluginError.
+        """Like ``reach``, from a thread; on another event loop it blocks that loop.
+
+        Raises WrongLoopError on the home loop, ConfigError, PluginError.
         """
         home = self._reached_blocking()
         if home is None:
@@ -137,9 +139,10 @@ class Lifecycle:
         asks: bool = False,
         abandon: Callable[[T], object] | None = None,
     ) -> T:
-        """Await ``coroutine`` on the home loop; see ``Home.run``. While the cache is down return ``otherwise``, or
-        raise CacheUnavailable where there is none; if the coroutine ``asks`` for an answer, that is counted as a miss.
-        Raises ConfigError, PluginError.
+        """Await ``coroutine`` on the home loop; see ``Home.run``.
+
+        While the cache is down, return ``otherwise``, or raise CacheUnavailable without one; if the coroutine ``asks``
+        for an answer, count a miss. Raises ConfigError, PluginError.
         """
         try:
             home = await (self.reach() if asks else self._reached())
@@ -162,7 +165,7 @@ class Lifecycle:
         asks: bool = False,
         abandon: Callable[[T], object] | None = None,
     ) -> T:
-        """Do what ``run`` does from a thread. Raises WrongLoopError on the home loop, too."""
+        """Like ``run``, from a thread. Also raises WrongLoopError on the home loop."""
         try:
             home = self.reach_blocking() if asks else self._reached_blocking()
         except BaseException:
@@ -179,10 +182,10 @@ class Lifecycle:
     # -- opening --------------------------------------------------------------------------------------------------
 
     async def open(self) -> bool:
-        """Open the cache with the running loop as its home; return whether the caller is the one to close it: False if
-        somebody has entered it already.
+        """Open the cache with the running loop as its home; return whether the caller must close it.
 
-        What the cache needs may be down: it then opens at a later use. Raises ConfigError, PluginError.
+        False if the cache has been entered already. If a component is down, the cache opens at a later use. Raises
+        ConfigError, PluginError.
         """
         idle = None
         with self._lock:
@@ -190,7 +193,7 @@ class Lifecycle:
             if self._owned:
                 return False
             if self._home is None and self._opening is None:
-                # A thread that was to be the home, while what the cache needs was down, has nothing on it yet.
+                # A home thread that was started while a component was down has nothing open on it yet.
                 idle = self._thread
                 self._reset()
                 self._loop = get_running_loop()
@@ -208,8 +211,9 @@ class Lifecycle:
         return True
 
     def _begin_opening(self) -> tuple[Future[Home | None] | None, float | None]:
-        """Return the opening that is under way, begun here if there is none, and for how long its caller may wait
-        for it. None: the caller is not to wait, or the pause is not over.
+        """Return the opening under way, started if there is none, and how long the caller may wait for it.
+
+        None: the caller must not wait, or the pause is not over.
         """
         with self._lock:
             self._drop_what_ended()
@@ -218,14 +222,14 @@ class Lifecycle:
                 opened.set_result(self._home)
                 return opened, None
             if self._opening is not None:
-                # One caller waits for a new try: a store that is still down must not make all of them wait.
+                # Only one caller waits for a retry: a store that is still down must not delay all of them.
                 return None if self._outage.is_on else self._opening, None
             if self._closing or self._outage.pauses:
                 return None, None
             patience = _RETRY_PATIENCE if self._outage.is_on else None
             try:
                 loop = self._home_loop()
-            except RuntimeError as error:  # The system has no thread to give, or the interpreter is about to end.
+            except RuntimeError as error:  # The system cannot start a thread, or the interpreter is exiting.
                 self._outage.began(error)
                 return None, None
             opening = self._opening = asyncio.run_coroutine_threadsafe(self._open_here(self._era), loop)
@@ -241,7 +245,7 @@ class Lifecycle:
         return self._loop
 
     def _drop_what_ended(self) -> None:
-        """Forget a home loop of somebody else's that has ended without closing the cache."""
+        """Forget a foreign home loop that ended without closing the cache."""
         if self._loop is not None and self._thread is None and not self._loop.is_running():
             self._reset()
 
@@ -256,7 +260,7 @@ class Lifecycle:
                 home = Home(runtime, get_running_loop(), stack.pop_all())
         except (ConfigError, PluginError):
             raise
-        except Exception as error:  # noqa: BLE001  the edge to plugin code, which may raise anything as it opens
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: opening may raise anything
             self._outage.began(error)
             return None
         with self._lock:
@@ -276,7 +280,7 @@ class Lifecycle:
     # -- closing --------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Write what waits and close every component, from any loop. Harmless twice; a later use opens anew."""
+        """Write the queued answers and close every component, from any loop. May be repeated; a later use reopens."""
         with self._let_go() as left:
             if left.loop is get_running_loop():
                 await left.close()
@@ -286,7 +290,7 @@ class Lifecycle:
                 await asyncio.to_thread(left.thread.stop)
 
     def close_blocking(self) -> None:
-        """Do what ``close`` does from a thread. Raises WrongLoopError on the home loop."""
+        """Like ``close``, from a thread. Raises WrongLoopError on the home loop."""
         if self._loop is not None and running_loop() is self._loop:
             raise blocks_itself()
         with self._let_go() as left:
@@ -311,8 +315,8 @@ class Lifecycle:
                 self._closing -= 1
 
     def forget_inherited(self) -> None:
-        """Begin anew in a forked process: the threads, connections and locks of the parent are of no use here."""
-        # Kept, not closed: the parent still uses what lies behind them, a selector or a file that both processes share.
+        """Reset in a forked process: the threads, connections and locks of the parent do not work here."""
+        # Kept, not closed: the parent still uses the selector or file that both processes share.
         self._inherited.append((self._home, self._loop, self._thread, self._opening, self._task))
         self._lock = threading.RLock()
         self._closing = 0
@@ -320,7 +324,7 @@ class Lifecycle:
 
 
 class _Left(msgspec.Struct):
-    """What a cache that is let go of leaves to be closed."""
+    """The resources of a closing cache that remain to be closed."""
 
     home: Home | None
     loop: asyncio.AbstractEventLoop | None
@@ -329,7 +333,7 @@ class _Left(msgspec.Struct):
     task: asyncio.Task[Home | None] | None
 
     async def close(self) -> None:
-        """Close on the home loop, which this has to run on."""
+        """Close everything; runs on the home loop."""
         if self.opening is not None:
             # Otherwise the cache would finish opening after its close, and leak.
             self.opening.cancel()
@@ -353,11 +357,11 @@ if hasattr(os, "register_at_fork"):
 
 
 async def _opened_within(opening: Future[Home | None], patience: float | None) -> Home | None:
-    """Wait for an opening that others may wait for as well: it goes on if this caller is cancelled."""
+    """Wait for an opening that other callers may share: it continues if this caller is cancelled."""
     loop, is_over = get_running_loop(), asyncio.Event()
 
     def tell(_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # The caller's loop has ended since.
+        with contextlib.suppress(RuntimeError):  # The caller's loop has ended.
             loop.call_soon_threadsafe(is_over.set)
 
     opening.add_done_callback(tell)
@@ -377,5 +381,5 @@ def _instead(coroutine: Coroutine[Any, Any, T], otherwise: T | msgspec.UnsetType
 
 
 def not_open() -> CacheUnavailable:
-    """Return the error for a call that has nothing to return while the cache is down."""
+    """Return the error for a call that has no result while the cache is down."""
     return CacheUnavailable("the cache is not open: something that it needs was down when it was opened last")

@@ -1,4 +1,4 @@
-"""What an operator is told where a part is missing, with the command that installs it."""
+"""Notices for the operator about a missing component, with the command that installs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def no_embedder() -> str:
 
 
 def no_verifier_is_used() -> str:
-    """Return the notice that the configuration turns every verifier off."""
+    """Return the notice that the configuration disables every verifier."""
     return (
         "no verifier is in use (verifiers.use = []), so texts that differ in a number, a date or a name may answer "
         f"each other; to have them compared: {_first(elsewhere.installs('verifiers', DEFAULT_VERIFIER), ', and ')}"

@@ -1,4 +1,4 @@
-"""From a configuration to an open cache: components chosen, made, opened in order, and checked against each other."""
+"""From a configuration to an open cache: choose, make, open and check the components."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _PROTOCOLS: dict[Kind, type] = {
 }
 
 OPENING = "while opening"
-"""Begins the note that says which component an exception came from."""
+"""Begins the exception note that names the component being opened."""
 
 
 class Runtime:
-    """What an open cache works with."""
+    """Everything that an open cache uses."""
 
     __slots__ = (
         "_functions",
@@ -84,13 +84,13 @@ async def open_cache(
     clock: Callable[[], float],
     instances: Mapping[str, Any],
 ) -> Runtime:
-    """Open everything ``config`` names on ``stack``; ``instances`` stand in for components of the same name.
+    """Open every configured component on ``stack``; ``instances`` replace the configured ones by kind.
 
-    Raises ConfigError, PluginError, DependencyError, and whatever else a component raises as it opens.
+    Raises ConfigError, PluginError, DependencyError, and any other exception of a component's opening.
     """
     observatory = Observatory(registry.observers(), clock=clock)
     chosen = dataclasses.replace(assemble(config, registry), **instances)
-    if "response_store" in instances:  # The one that the configuration names was looked at when it was made.
+    if "response_store" in instances:  # The configured one was checked when it was made.
         _check_instance(chosen.response_store, config)
     exact_only = "" if "verifiers" in instances else chosen.exact_only
     if exact_only:
@@ -105,7 +105,7 @@ async def open_cache(
     extractors = [
         await _entered(stack, extractor, "key_extractors", observatory) for extractor in chosen.key_extractors
     ]
-    # Not before: while a store is down this is tried again and again.
+    # Not earlier: while a store is down, opening is retried again and again.
     for message in chosen.notices:
         observatory.notice("configuration", message)
     if exact_only:
@@ -133,7 +133,7 @@ async def _embedder(stack: AsyncExitStack, chosen: Components, observatory: Obse
     try:
         opened: Embedder = await _entered(stack, chosen.embedder, "embedders", observatory)
     except (ConfigError, DependencyError) as error:
-        # Nobody asked for this embedder by name: that it cannot run must not stop a cache that can match exactly.
+        # This embedder was not configured by name: if it cannot run, the cache can still match exactly.
         if not chosen.embedder_is_implied:
             raise
         observatory.notice("exact-only", f"{error} Until then only equal requests are answered from the cache.")
@@ -147,7 +147,7 @@ async def _entered(stack: AsyncExitStack, component: Any, kind: Kind, observator
     except SemcacheError:
         raise
     except Exception as error:
-        # What a library raises does not say whose call it was.
+        # An exception of a library does not name the component that called it.
         error.add_note(f"{OPENING} the {NOUNS[kind]} {_owner(component)}")
         raise
     opened = usable(component, entered, kind)
@@ -157,8 +157,10 @@ async def _entered(stack: AsyncExitStack, component: Any, kind: Kind, observator
 
 
 def usable(component: Any, opened: Any, kind: Kind) -> Any:
-    """Return what a component opened as. Raises PluginError where that is nothing, or lacks what its
-    protocol asks for: later nobody could say whose it was, or it would be noticed only while it serves.
+    """Return the result of opening a component.
+
+    Raises PluginError if it is None or lacks a method of its protocol: later the error would appear only while
+    serving, without the name of the component.
     """
     owner = _owner(component)
     if opened is None:
@@ -181,7 +183,7 @@ def _check_instance(store: object, config: Config) -> None:
 
 
 def _identity_secret(config: Config, responses: Any) -> bytes:
-    """Return the secret that hides identities: the configured one, or the one that a checked store keeps."""
+    """Return the identity secret: the configured one, or the one that the response store keeps."""
     secret = config.http.identity_secret
     kept: bytes = responses.identity_secret() if secret is None else secret.reveal().encode()
     return kept

@@ -1,4 +1,4 @@
-"""What is down when a cache opens: told once, tried again after a pause."""
+"""A failed opening: reported once, retried after a pause."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from semcache_core.runtime.opening import OPENING
 _log = logging.getLogger("semcache")
 
 _PAUSE = 10.0
-"""Seconds without a new try after the cache could not be opened."""
+"""Seconds between a failed opening and the next try."""
 
 
 class Outage:
-    """Knows whether the cache could not be opened lately, and when to try again."""
+    """Keeps whether the last opening failed, and when to retry."""
 
     __slots__ = ("_not_before", "is_on")
 
@@ -26,30 +26,30 @@ class Outage:
 
     @property
     def pauses(self) -> bool:
-        """Whether it is too early for a new try."""
+        """Whether it is too early to retry."""
         return time.monotonic() < self._not_before
 
     def end_pause(self) -> None:
-        """Let the next use try again at once."""
+        """Let the next use retry immediately."""
         self._not_before = 0.0
 
     def began(self, error: Exception) -> None:
-        """Take note that the cache could not be opened; the log hears of the first of several failures."""
+        """Note that opening failed; only the first of several failures is logged."""
         self._not_before = time.monotonic() + _PAUSE
         if not self.is_on:
             self.is_on = True
-            # A library's own text may hold a password; what a component raises on purpose names the remedy.
+            # A library's message may contain a password; a semcache error is safe and names the remedy.
             text = f": {error}" if isinstance(error, SemcacheError) else _noted(error)
             why = type(error).__name__ + text
             _log.warning("the cache cannot be opened (%s): requests pass uncached until it can be", why)
 
     def ended(self) -> None:
-        """Take note that the cache is open."""
+        """Note that the cache is open."""
         if self.is_on:
             self.is_on = False
             _log.info("the cache is open")
 
 
 def _noted(error: Exception) -> str:
-    """Return which component was being opened, as ``open_cache`` has noted. Other notes are a library's own text."""
+    """Return the component being opened, from the note of ``open_cache``; other notes are a library's text."""
     return next((f" {note}" for note in getattr(error, "__notes__", ()) if note.startswith(OPENING)), "")

@@ -1,8 +1,8 @@
 """The registry: which plugins are installed, what they offer, and why some of them do not work.
 
 It wraps pluggy and is its only caller. It walks the entry points of the group ``semcache`` itself, one by one, so that
-a broken plugin never stops the others: what went wrong is kept as a ``Failure`` and quoted when somebody asks for a
-name that is missing. Nothing of a component is imported until the component is asked for by name.
+a broken plugin never stops the others: the problem is kept as a ``Failure`` and quoted in the error for a missing
+name. A component is imported only when it is requested by name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something of a plugin that does not work: which distribution's, at which stage, and why."""
+    """A failure of a plugin: its distribution, the stage, and why."""
 
     distribution: str
     version: str
@@ -61,12 +61,12 @@ class Failure:
     message: str
 
     def __str__(self) -> str:
-        # One that was added by hand may have no version.
+        # A plugin added by hand may have no version.
         return f"{f'{self.distribution} {self.version}'.rstrip()} ({self.stage}): {self.message}"
 
 
 class Registry:
-    """What the installed plugins offer. ``Registry.installed()`` walks the entry points; ``add`` takes one more in."""
+    """The offers of the installed plugins. ``Registry.installed()`` walks the entry points; ``add`` adds one more."""
 
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager(GROUP)
@@ -84,11 +84,11 @@ class Registry:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What does not work, in the order in which it was met."""
+        """The failures, in the order in which they occurred."""
         return tuple(self._failures)
 
     def add(self, plugin: object, *, distribution: str, version: str = "") -> bool:
-        """Take a plugin in (a module, or any object with hook implementations) and return whether it was sound."""
+        """Add a plugin (a module, or any object with hook implementations); return whether it is valid."""
         reasons = self._registered(plugin, distribution)
         if reasons:
             self._failures += [Failure(distribution, version, "spec", reason) for reason in reasons]
@@ -104,8 +104,8 @@ class Registry:
         return True
 
     def _registered(self, plugin: object, distribution: str) -> list[str]:
-        """Register a plugin; return why it cannot be, nothing where it is."""
-        # Left to itself pluggy takes the plugin's __name__: two distributions may both offer a class called Plugin.
+        """Register a plugin; return why that fails, or an empty list."""
+        # By default pluggy uses the plugin's __name__: two distributions may both have a class called Plugin.
         name = f"{distribution} {id(plugin)}"
         try:
             reasons = list(refusals(plugin))
@@ -113,7 +113,7 @@ class Registry:
                 return ["two entry points name the same module"]
             if not reasons:
                 self._pluggy.register(plugin, name=name)
-        except ANYTHING as error:  # Looking at an object runs its code: properties, for one.
+        except ANYTHING as error:  # Inspecting an object runs its code, for example properties.
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
             return [_told(error)]
@@ -125,9 +125,9 @@ class Registry:
         return tuple(sorted(found, key=lambda offer: (offer.component.name, offer.distribution)))
 
     def reasons(self) -> Mapping[str, Reason]:
-        """Return every reason code that may be met, by code: the core's, then those that components list.
+        """Return every possible reason code, by code: those of the core, then those that components list.
 
-        Where two components list one code, the first by kind and name is taken.
+        If two components list one code, the first by kind and name is used.
         """
         listed = (reason for kind in KINDS for offer in self.offers(kind) for reason in offer.component.reasons)
         own: dict[str, Reason] = {}
@@ -139,7 +139,7 @@ class Registry:
         """Return the offer called ``name``, which may be written ``distribution/name``.
 
         ``where`` is the place that names it, for the message, for example ``semcache.toml: vector_store.use``. Raises
-        UnknownComponentError, and AmbiguousComponentError where two distributions offer the name.
+        UnknownComponentError, and AmbiguousComponentError if two distributions offer the name.
         """
         owner, _, bare = name.rpartition("/")
         offers = [offer for offer in self._offers[kind].get(bare, ()) if _normal(owner) in ("", offer.distribution)]
@@ -150,7 +150,7 @@ class Registry:
         return offers[0]
 
     def load(self, kind: Kind, name: str, *, where: str = "") -> Any:
-        """Import and return a component's factory. Raises what ``find`` does, and PluginError with the cause."""
+        """Import and return a component's factory. Raises the errors of ``find``, and PluginError with the cause."""
         offer = self.find(kind, name, where=where)
         module, _, attribute = offer.component.factory.partition(":")
         try:
@@ -175,11 +175,11 @@ class Registry:
 
     def _implementations(self, hook: str) -> tuple[Callable[..., object], ...]:
         found = getattr(self._pluggy.hook, hook).get_hookimpls()
-        # pluggy keeps them in the reverse of its call order.
+        # pluggy stores them in reverse call order.
         return tuple(_with_all_arguments(each.function, each.argnames, HOOKS[hook]) for each in reversed(found))
 
     def _entry_points(self) -> Iterator[tuple[Distribution, EntryPoint]]:
-        # Not importlib.metadata.entry_points(): there one malformed entry_points.txt hides every plugin.
+        # Not importlib.metadata.entry_points(): one malformed entry_points.txt would hide every plugin.
         seen: set[str] = set()
         for distribution in distributions():
             try:
@@ -214,7 +214,7 @@ class Registry:
                         yield kind, component
 
     def _refuse_repeated(self, kind: Kind, name: str, distribution: str) -> None:
-        # Nobody could choose between the two by writing distribution/name.
+        # distribution/name could not distinguish the two.
         if any(offer.distribution == distribution for offer in self._offers[kind].get(name, ())):
             raise ValueError(f"semcache_{kind} offers {name!r}, which another plugin of {distribution} offers already")
 

@@ -1,4 +1,4 @@
-"""Why a plugin module cannot be taken in: every reason that can be told before any of its hooks is called."""
+"""Validates a plugin module: every problem that shows before any of its hooks is called."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ HOOKS: dict[str, tuple[str, ...]] = {
 
 
 def refusals(plugin: object) -> Iterator[str]:
-    """Yield one sentence for each thing in ``plugin`` that breaks the plugin protocol; nothing where it is sound."""
+    """Yield one sentence for each violation of the plugin protocol; nothing for a valid plugin."""
     older = _version_refusal(getattr(plugin, "semcache_api", API_VERSION))
     if older is not None:
-        # The rest would only be noise: a newer protocol may well have hooks that this core does not know.
+        # Further problems would be noise: a newer protocol may have hooks that this core does not know.
         yield older
         return
     for name in dir(plugin):
         function = inspect.getattr_static(plugin, name, None)
         marks = getattr(function, "semcache_impl", None)
         if isinstance(marks, dict):
-            # Taken from the plugin itself, so that a method's self is bound and does not count.
+            # Read from the plugin itself, so that a method's self is bound and does not count.
             yield from _implementation_refusals(marks.get("specname") or name, getattr(plugin, name), marks)
         elif name.startswith("semcache_") and inspect.isfunction(function):
             yield _unmarked(name)
 
 
 def core_version() -> str:
-    """Return the installed version of semcache-core, or "?" where it runs uninstalled."""
+    """Return the installed version of semcache-core, or "?" if it is not installed."""
     try:
         return version("semcache-core")
     except PackageNotFoundError:

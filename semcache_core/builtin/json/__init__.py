@@ -1,4 +1,4 @@
-"""The ``json`` key extractor: JSON APIs on the paths that the configuration names."""
+"""The ``json`` key extractor: JSON APIs on the configured paths."""
 
 from semcache_core.builtin.json.extractor import JsonBody, JsonOptions, JsonRoute
 

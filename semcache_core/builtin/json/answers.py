@@ -1,4 +1,4 @@
-"""Answers of an ordinary JSON API: stored byte for byte if they are whole and no error, replayed byte for byte."""
+"""Answers of an ordinary JSON API: stored and replayed byte for byte if they are complete and not an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refus
 from semcache_core.settings import Policy
 from semcache_core.types import Key
 
-# Nothing tells their end from a broken connection: no protocol says which event is the last.
+# Their end cannot be distinguished from a broken connection: no protocol marks the last event.
 _ENDLESS = frozenset({b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/json-seq"})
 _EMPTY = Refused("empty-answer")
 
@@ -18,14 +18,14 @@ class JsonAnswers:
     """The answer half of the ``json`` extractor (``semcache_core.protocols.SupportsAnswers``)."""
 
     def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
-        """Return what records an answer of this content type, or why such an answer is not stored."""
+        """Return a recorder for this content type, or why such an answer is not stored."""
         kind = content_type(head)
         if kind in _ENDLESS or kind.startswith(b"multipart/"):
             return Refused("content-type", complete=False)
         return JsonRecorder(_judged, _EMPTY) if is_json(kind) else BodyRecorder(_whole)
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Return the stored body; its content type stands among the stored headers."""
+        """Return the stored body; its content type is one of the stored headers."""
         return Reply(b"", (answer.body,))
 
 

@@ -1,4 +1,4 @@
-"""Keys of an ordinary JSON API, on the paths that the configuration names and on no others."""
+"""Keys of an ordinary JSON API, on the configured paths only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class JsonOptions(Options, frozen=True):
 
 
 class JsonRoute(Options, frozen=True):
-    """``[[route]] json = {...}``: what it leaves out is what the component's options say."""
+    """``[[route]] json = {...}``: an absent option defaults to the component's option."""
 
     text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
     ignore: Annotated[tuple[str, ...], Meta(description="Further members that never split keys here.")] = ()
@@ -75,7 +75,7 @@ class JsonBody(JsonAnswers):
     def with_paths(self, paths: Sequence[str], methods: Sequence[str]) -> Self:
         """Return an extractor that also claims ``methods`` on ``paths``, as if each were a route."""
         extended = copy(self)
-        # A path that a route names already keeps what the route says of texts and members.
+        # A path with a route keeps the route's options.
         added = {path: self._claim(methods, like=self._followed.get(path)) for path in paths}
         extended._followed = self._followed | added
         extended._claims = RouteTable(extended._followed.items(), otherwise=None)
@@ -99,10 +99,10 @@ class JsonBody(JsonAnswers):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
     def claims(self, method: str, path: bytes) -> bool:
-        """Say whether a route names this path with this method."""
+        """Say whether a route has this path and this method."""
         claim = self._claims.of(path)
         return claim is not None and method in claim.methods
 
@@ -142,7 +142,7 @@ class JsonBody(JsonAnswers):
 
 
 def _canonical(body: Any) -> bytes:
-    """Sort the top level; what lies deeper keeps its order, because nobody said that it means nothing."""
+    """Sort the top level only: deeper down, the order of names may have a meaning."""
     if type(body) is not dict:
         return in_order(body)
     return sorted_names({name: seal(value) if type(value) in (dict, list) else value for name, value in body.items()})

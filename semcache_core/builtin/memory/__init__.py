@@ -1,4 +1,4 @@
-"""The ``memory`` stores: everything in this process, gone with it."""
+"""The ``memory`` stores: everything is kept in this process and lost with it."""
 
 from semcache_core.builtin.memory.responses import MemoryResponseStore
 from semcache_core.builtin.memory.vectors import MemoryVectorStore

@@ -1,7 +1,7 @@
-"""Vectors grouped by scope, searched exactly: a matrix-vector product a chunk, within one scope only.
+"""Vectors grouped by scope, searched exactly: one matrix-vector product per chunk, within one scope only.
 
-Chunks grow from 8 rows and are never copied. ``np.empty`` leaves rows that nobody has written to untouched, so they
-cost no memory. A deleted row is filled with the scope's last one, so a search never passes over holes.
+Chunks grow from 8 rows and are never copied. ``np.empty`` does not touch unwritten rows, so they cost no memory. The
+scope's last row replaces a deleted one, so a search has no gaps to skip.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from semcache_core.types import Match, Point, Vector
 
 CHUNK_ROWS = (8, 128, 2048, 8192)
 """Rows of a scope's chunks, in order; all further ones are like the last. Few chunks make large scopes fast, and BLAS
-takes several threads for 2,048 rows of the usual 384 dimensions, but not for 1,024."""
+uses several threads for 2,048 rows of the usual 384 dimensions, but not for 1,024."""
 SCOPE_BYTES = 4608
-"""What a scope costs besides its rows: objects, and what its first chunk touches of a page and does not use."""
+"""Bytes of a scope besides its rows: objects, and the unused part of its first chunk's page."""
 POINT_BYTES = 200
-"""What a point costs besides its vector: its id and its place in the columns."""
+"""Bytes of a point besides its vector: its id and its items in the columns."""
 _MOST_PICKED = 20
-"""Rows that are picked one by one before all are compared at once."""
+"""Rows to pick one by one before sorting all of them at once."""
 _TAKEN = float("-inf")
 
 
 class _Scope:
-    """The vectors of one scope: row numbers run through the chunks, without holes."""
+    """The vectors of one scope: row numbers run through the chunks, without gaps."""
 
     __slots__ = ("chunks", "key", "rows", "slots")
 
@@ -38,10 +38,10 @@ class _Scope:
         self.slots = array("i")
         """Row number to slot."""
         self.rows = 0
-        """Rows allocated; in use are the first ``len(slots)``."""
+        """Rows allocated; the first ``len(slots)`` are in use."""
 
     def place(self, row: int) -> tuple[Vector, int]:
-        """Return the chunk that holds ``row``, and the row's number in it."""
+        """Return the chunk of ``row``, and the row's number in it."""
         for chunk in self.chunks:
             if row < len(chunk):
                 return chunk, row
@@ -54,7 +54,7 @@ class _Scope:
         self.rows += rows
 
     def shrink(self) -> None:
-        """Give back the last chunk once the one before it has room to spare, so that a row to and fro costs nothing."""
+        """Free the last chunk once the one before it has spare rows: adding and removing one row never reallocates."""
         while len(self.chunks) > 1:
             last, before = len(self.chunks[-1]), len(self.chunks[-2])
             if len(self.slots) > self.rows - last - before // 2:
@@ -69,7 +69,7 @@ class _Scope:
             if start >= end:
                 break
             stop = min(start + len(chunk), end)
-            # Not ``@``, which takes a sixth longer where it has an ``out``, and nearly as much without for the copy.
+            # Not ``@``: it takes a sixth longer with an ``out``, and nearly as much without it, for the copy.
             chunk[: stop - start].dot(vector, out[start:stop])
             start = stop
         return out[:end]
@@ -93,11 +93,11 @@ class VectorIndex:
 
     @property
     def size(self) -> int:
-        """Bytes of memory that the index takes, within a few per cent."""
+        """Bytes of memory that the index uses, within a few per cent."""
         return len(self.slots) * self._row_bytes + len(self._scopes) * SCOPE_BYTES
 
     def has_scope(self, scope: bytes) -> bool:
-        """Say whether ``scope`` holds a point."""
+        """Say whether ``scope`` has a point."""
         return scope in self._scopes
 
     def check(self, vector: Vector) -> Vector:
@@ -139,7 +139,7 @@ class VectorIndex:
         scope.slots.append(slot)
 
     def remove(self, slot: int) -> None:
-        """Forget the point in ``slot``; the last row of its scope takes its row."""
+        """Remove the point in ``slot``; the last row of its scope moves to its row."""
         scope = self._scope_of[slot]
         if scope is None:
             return
@@ -160,20 +160,20 @@ class VectorIndex:
             del self._scopes[scope.key]
 
     def discard(self, id: bytes) -> None:
-        """Forget the point of that id, if there is one."""
+        """Remove the point of that id, if there is one."""
         slot = self.slots.find(id)
         if slot != MISSING:
             self.remove(slot)
 
     def drop_scope(self, key: bytes) -> None:
-        """Forget every point of a scope."""
+        """Remove every point of a scope."""
         scope = self._scopes.pop(key, None)
         for slot in scope.slots if scope else ():
             self._scope_of[slot] = None
             self.slots.remove(slot)
 
     def search(self, vector: Vector, *, scope: bytes, limit: int, floor: float, now: float) -> Sequence[Match]:
-        """Return at most ``limit`` points of ``scope`` that are as near as ``floor``, closest first, and touch them."""
+        """Return at most ``limit`` points of ``scope`` with similarity >= ``floor``, closest first, and touch them."""
         query = self.check(vector)
         group = self._scopes.get(scope)
         if group is None:
@@ -181,12 +181,12 @@ class VectorIndex:
         if len(group.slots) > len(self._scratch):
             self._scratch = np.empty(group.rows, np.float32)
         scores = group.scores(query, self._scratch)
-        # Few rows are near, so picking them one by one costs less than comparing all.
+        # Few rows are near, so picking them one by one costs less than sorting all.
         near: list[tuple[float, int]] = []
         for _ in range(_MOST_PICKED):
             row = int(scores.argmax())
             score = scores.item(row)
-            if score != score:  # No vector at all: the comparison passes over it.
+            if score != score:  # NaN, not a valid vector: the comparison skips it.
                 break
             if len(near) == limit or score == _TAKEN or _similarity(score) < floor:
                 return self._matches(group, near)
@@ -199,17 +199,17 @@ class VectorIndex:
     def _nearest(
         self, scope: _Scope, scores: Vector, *, limit: int, floor: float, now: float
     ) -> list[tuple[float, int]]:
-        """Return score and number of the nearest rows that have not expired, however many are near enough."""
+        """Return score and number of the nearest unexpired rows, even if many rows are near enough."""
         lives = np.frombuffer(self.slots.keep_until)[np.frombuffer(scope.slots, np.int32)] > now
         rows = ((scores >= (floor if floor > 0 else _TAKEN)) & lives).nonzero()[0]
         if len(rows) > limit:
             rows = rows[np.argpartition(scores[rows], -limit)[-limit:]]
         near = zip(scores[rows].tolist(), rows.tolist(), strict=True)
-        # The floor again: in float32 it may have come out a little lower than the caller's.
+        # Check the floor again: in float32 it may be slightly lower than the caller's.
         return [(score, row) for score, row in near if _similarity(score) >= floor]
 
     def _matches(self, scope: _Scope, near: list[tuple[float, int]]) -> Sequence[Match]:
-        """Make matches, closest first; they count as used."""
+        """Return the matches, closest first, and mark them as used."""
         matches: list[Match] = []
         for score, row in sorted(near, reverse=True):
             slot = scope.slots[row]
@@ -219,5 +219,5 @@ class VectorIndex:
 
 
 def _similarity(cosine: float) -> float:
-    # An opposite vector is no further than one at a right angle; float32 may put a vector's cosine with itself above 1.
+    # An opposite vector counts as orthogonal; in float32 a vector's cosine with itself may exceed 1.
     return min(1.0, max(0.0, cosine))

@@ -19,13 +19,13 @@ from semcache_core.settings import Bytes
 from semcache_core.types import Stored
 
 ENTRY_BYTES = 300
-"""What an entry costs besides its data: the id, object headers and its place in the columns."""
+"""Bytes of an entry besides its data: the id, object headers and its items in the columns."""
 SWEEP_BATCH = 1000
-"""Entries deleted before a sweep lets others run: about 1 ms."""
+"""Entries deleted before a sweep yields to the event loop: about 1 ms."""
 STAMPS_KEPT = 10_000
-"""Past this many stamps, a sweep forgets those that nothing stored carries."""
+"""Above this many invalidation times, a sweep drops those of tags that no entry has."""
 STAMP_GRACE = 3600.0
-"""Seconds a stamp stays although nothing carries its tag: a flight begun before it may still want to store."""
+"""Seconds an invalidation is kept although no entry has its tag: an earlier flight may still store its answer."""
 
 
 class MemoryResponseOptions(Options, frozen=True):
@@ -37,7 +37,7 @@ class MemoryResponseOptions(Options, frozen=True):
 
 
 class _Tags:
-    """One set of tags and how many entries share it: most entries of a caller carry the same tags."""
+    """One set of tags and how many entries share it: most entries of a caller have the same tags."""
 
     __slots__ = ("entries", "tags")
 
@@ -64,7 +64,7 @@ class MemoryResponseStore:
         self._shared: dict[tuple[bytes, ...], _Tags] = {}
         self._stamps: dict[bytes, float] = {}
         self._bytes = 0
-        """Of data; what an entry costs besides comes on top."""
+        """Bytes of data, without the other costs of an entry."""
 
     async def __aenter__(self) -> Self:
         self._secret = secrets.token_bytes(32)
@@ -84,7 +84,7 @@ class MemoryResponseStore:
         slot = slots.find(id)
         if slot == MISSING or slots.keep_until[slot] <= now:
             return None
-        slots.used[slot] = slots.tick()  # ``touch``, written out: this is the hottest path of all.
+        slots.used[slot] = slots.tick()  # ``touch``, inlined: this is the hottest path.
         return self._stored(slot) if self._stamps else Stored(data=self._data[slot])
 
     async def get(self, ids: Sequence[bytes], *, now: float) -> Sequence[Stored | None]:
@@ -96,10 +96,10 @@ class MemoryResponseStore:
     def set_nowait(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
         if not self._opened:
             raise _not_open()
-        # A copy: encoders hand out bytes whose memory is as large as their buffer was, a third more than they hold.
+        # A copy: an encoder's bytes keep the memory of its buffer, a third more than their length.
         data = bytes(memoryview(data))
         if len(data) + ENTRY_BYTES > self._max_bytes:
-            # It would push out everything else and still not fit. What it replaces is out of date all the same.
+            # It would evict everything else and still not fit. The entry it replaces is outdated all the same.
             self._discard(id)
             return
         slots = self._slots
@@ -144,7 +144,7 @@ class MemoryResponseStore:
         slots = self._slots
         for start in range(0, len(expired), SWEEP_BATCH):
             for slot in expired[start : start + SWEEP_BATCH]:
-                # While others ran the slot may have been freed or given a later expiry: then it is infinite or ahead.
+                # Meanwhile the slot may have been freed or its expiry moved: then it is infinite or in the future.
                 if slots is self._slots and slots.keep_until[slot] <= now:
                     self._remove(slot)
                     swept += 1
@@ -185,7 +185,7 @@ class MemoryResponseStore:
         return () if shared is None else shared.tags
 
     def _retag(self, slot: int, tags: tuple[bytes, ...]) -> None:
-        """Bind the slot to the one copy of its tags, and forget a copy that nobody shares any more."""
+        """Bind the slot to the shared copy of its tags, and drop a copy that no entry shares any more."""
         old = self._tags[slot]
         new = None
         if tags:

@@ -1,8 +1,8 @@
-"""Slots: what both memory stores know of every entry, in columns instead of an object an entry.
+"""Slots: the bookkeeping of both memory stores, in columns instead of one object per entry.
 
-A cache of 100,000 entries is mostly bookkeeping unless that is kept small. An entry costs about 40 bytes here: 8 to 16
-in a hash table, and one item in each of three columns: id, expiry, last use. A dict alone would take twice that. A
-store adds columns of its own under the same slot numbers.
+In a cache of 100,000 entries, bookkeeping would dominate unless it is small. An entry costs about 40 bytes here: 8 to
+16 in a hash table, and one item in each of three columns: id, expiry, last use. A dict alone would take twice that. A
+store adds its own columns with the same slot numbers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ _FIRST_SIZE = 64
 
 
 class Slots:
-    """Gives each id a small number, and knows which slot was used least recently and which have expired.
+    """Assigns each id a small number, and finds the least recently used slot and the expired ones.
 
-    The hash table is open-addressed with linear probing and half full at most; probing never wraps, because the table
-    is as much longer than its mask as its last cluster needs. Ids are hashed by Python, whose seed no caller knows.
+    The hash table uses open addressing with linear probing and is half full at most; probing never wraps, because the
+    table is longer than its mask by the length of its last cluster. Python hashes the ids with a seed unknown to
+    callers.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Slots:
         self.keep_until = array("d")
         self.used = array("q")
         self.tick = count(1).__next__
-        """The next moment of use."""
+        """Returns the next number of a use."""
         self._free: list[int] = []
         self._queue: list[tuple[int, int]] = []
         self._table = array("i", [_EMPTY]) * (_FIRST_SIZE + 1)
@@ -55,9 +56,9 @@ class Slots:
         return MISSING
 
     def add(self, id: bytes, *, keep_until: float | None) -> int:
-        """Return the slot of ``id``, a new one if it has none; it is now the most recently used and has this expiry.
+        """Return the slot of ``id``, a new one if it has none; mark it most recently used and set its expiry.
 
-        A new number is free, or one past the last: then the columns have grown, and so must those of the store.
+        A new slot number is a free one, or one past the last: then the columns have grown, as the store's must too.
         """
         table, ids = self._table, self.ids
         place = hash(id) & self._mask
@@ -88,7 +89,7 @@ class Slots:
         self.used[slot] = self.tick()
 
     def remove(self, slot: int) -> None:
-        """Forget the slot's id; the slot is free for another."""
+        """Remove the slot's id and free the slot."""
         self._leave(slot)
         self.ids[slot] = b""
         self.keep_until[slot] = NEVER
@@ -96,9 +97,9 @@ class Slots:
         self._free.append(slot)
 
     def oldest(self) -> int:
-        """Return the slot used least recently; there must be one.
+        """Return the least recently used slot; there must be one.
 
-        Amortised O(1): one pass over the column picks the oldest sixteenth, and what was touched meanwhile is skipped.
+        Amortised O(1): one pass over the column picks the oldest sixteenth; slots touched since then are skipped.
         """
         while True:
             while self._queue:
@@ -117,7 +118,7 @@ class Slots:
         return slots
 
     def _leave(self, slot: int) -> None:
-        """Take the slot out of the table, and move up what follows in its cluster and may stand nearer to its home."""
+        """Remove the slot from the table, and move later items of its cluster closer to their home positions."""
         table, ids, mask = self._table, self.ids, self._mask
         hole = hash(ids[slot]) & mask
         while table[hole] != slot:
@@ -131,7 +132,7 @@ class Slots:
         table[hole] = _EMPTY
 
     def _rebuild(self) -> None:
-        """Double the table. Sorted by home, each id stands at its home or next to the one before it."""
+        """Double the table. Ids are inserted sorted by home: each is at its home or next to its predecessor."""
         self._mask = 2 * self._mask + 1
         slots = np.flatnonzero(np.frombuffer(self.used, dtype=np.int64) != _FREE)
         homes = np.fromiter((hash(self.ids[slot]) for slot in slots.tolist()), np.int64, len(slots)) & self._mask

@@ -16,7 +16,7 @@ from semcache_core.settings import Bytes
 from semcache_core.types import Match, Point, Space, Vector
 
 SWEEP_BATCH = 1000
-"""Points deleted before a sweep lets others run: about 2 ms."""
+"""Points deleted before a sweep yields to the event loop: about 2 ms."""
 
 
 class MemoryVectorOptions(Options, frozen=True):
@@ -36,7 +36,7 @@ class MemoryVectorStore:
         self._max_bytes = options.max_bytes
         self._space: Space | None = None
         self._index: VectorIndex | None = None
-        """None before a space is prepared: a cache without an embedder never does, and then there is nothing here."""
+        """None until a space is prepared; a cache without an embedder never prepares one."""
         self._opened = False
 
     async def __aenter__(self) -> Self:
@@ -88,7 +88,7 @@ class MemoryVectorStore:
         expired = index.slots.expired(now)
         for start in range(0, len(expired), SWEEP_BATCH):
             for slot in expired[start : start + SWEEP_BATCH]:
-                # While others ran the slot may have been freed or given a later expiry: then it is infinite or ahead.
+                # Meanwhile the slot may have been freed or its expiry moved: then it is infinite or in the future.
                 if index.slots.keep_until[slot] <= now:
                     index.remove(slot)
                     swept += 1

@@ -1,6 +1,6 @@
-"""The file on disk: made with tight rights, examined, set aside when it cannot be used, opened.
+"""The file on disk: creates it with tight permissions, checks it, sets it aside if unusable, and opens it.
 
-Everything here blocks; it runs in a store's own thread.
+Everything here blocks; it runs in the store's thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from semcache_core.errors import ConfigError, StoreUnavailable
 from semcache_core.types import Struct
 
 WRITE_PATIENCE = 2.0
-"""Seconds a write waits for another process to finish its own."""
+"""Seconds that a write waits for the write of another process."""
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _OTHER_VERSION = "was made by another version"
 _FOREIGN = "is another program's database"
@@ -25,21 +25,21 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class OpenedFile(Struct, frozen=True):
-    """A file that can be used: the connection to write through, and what the operator should know."""
+    """An opened file: the writing connection, and notices for the operator."""
 
     connection: sqlite3.Connection
     secret: bytes
     identity: tuple[int, int]
-    """Device and inode: another process may set this file aside and begin a new one under the same path."""
+    """Device and inode: another process may set this file aside and create a new one at the same path."""
     notices: tuple[str, ...] = ()
 
 
 def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -> OpenedFile:
-    """Open ``path``, making it where there is none. ``secret`` goes into a file that has to be made.
+    """Open ``path``; create it if it is missing, with ``secret`` in it.
 
-    A file that is damaged, no database, or of another version is renamed, never deleted; but ``again``, when this
-    process had the path open before, one of another version stays. Raises StoreUnavailable, and ConfigError for the
-    database of another program, which stays where it is, and for a folder.
+    A file that is damaged, not a database, or of another version is renamed, never deleted. ``again``: this process had
+    the path open before, and then a file of another version stays. Raises StoreUnavailable, and ConfigError for a
+    folder or for the database of another program, which stays in place.
     """
     try:
         _make_folder(path.parent)
@@ -50,8 +50,8 @@ def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a connection for look-ups on the event loop: it never waits for a lock and never writes."""
-    # Never making the file: one that vanished meanwhile would come back with the rights of any file.
+    """Open a connection for lookups on the event loop: it never waits for a lock and never writes."""
+    # Do not create the file: one that vanished meanwhile would be created with default permissions.
     address = f"{path.as_uri()}?mode=rw"
     reader = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
     reader.execute("PRAGMA query_only = ON")
@@ -59,24 +59,24 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def unavailable(path: Path, error: Exception) -> StoreUnavailable:
-    """Name the file, what happened, and what helps."""
+    """Return an error with the file, the failure and the remedy."""
     return StoreUnavailable(f"{path}: {error}; the file must be writable, on a local disk with free space")
 
 
 def is_damage(error: BaseException) -> bool:
-    """Say whether SQLite found the file damaged, not merely busy, full or out of reach."""
+    """Say whether SQLite found the file damaged, not merely busy, full or unreachable."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _DAMAGE
 
 
 def mark_damaged(path: Path) -> None:
-    """Leave word that the file is damaged: whoever opens it next sets it aside."""
+    """Mark the file as damaged: the next open sets it aside."""
     with contextlib.suppress(OSError):
         _marker(path).touch(mode=0o600)
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of what lies under ``path`` now; None where nothing does."""
+    """Return device and inode of the file now at ``path``; None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -91,16 +91,16 @@ def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
         raise refusal(f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)")
     problem = _problem(path)
     if problem == _FOREIGN:
-        # Whoever works with it would lose it under their hands.
+        # Renaming it would break the other program that uses it.
         raise refusal(f"{path} {problem}: give semcache a file of its own (path, of both stores)")
     if problem == _OTHER_VERSION and again:
-        # A process of that version has begun it. Setting aside each other's files in turn would never end.
+        # A process of that version created it. Otherwise the two would set aside each other's files for ever.
         raise StoreUnavailable(f"{path} {problem} since this process began to use it; restart this process")
     if problem is not None:
         secret = secret or _rescued_secret(path)
         aside = _set_aside(path)
         notices = (f"{path} {problem}: it was set aside as {aside.name}, and a new file begun.",)
-    # SQLite gives its side files the rights of the main file, so that one is made first, and closed to others.
+    # SQLite gives its side files the permissions of the main file, so create that first, private to the user.
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = _connect(path)
@@ -121,19 +121,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 16777216")
-    # Off, so that replacing a vector leaves no tombstone behind its own back.
+    # Off, so that replacing a vector does not write a tombstone for it.
     connection.execute("PRAGMA recursive_triggers = OFF")
     return connection
 
 
 def _problem(path: Path) -> str | None:
-    """Say why the file cannot be used, or None: it is missing, empty, or good."""
+    """Return why the file cannot be used, or None: it is missing, empty, or valid."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     if _marker(path).exists():
         return "is damaged"
-    # Only SQLite may open the file: closing any other descriptor of it drops the locks that this process's connections
-    # hold (POSIX), and the next process to leave would take itself for the last and delete the log under them.
+    # Only SQLite may open the file: closing any other descriptor of it drops the POSIX locks of this process's
+    # connections, and the next process to close would believe it is the last and delete the log in use.
     connection = sqlite3.connect(path, isolation_level=None, timeout=WRITE_PATIENCE)
     try:
         if schema.is_empty(connection):
@@ -153,7 +153,7 @@ def _problem(path: Path) -> str | None:
 
 
 def _rescued_secret(path: Path) -> bytes | None:
-    """Return the secret of a file about to be set aside, so that processes which still know it go on sharing."""
+    """Return the secret of a file about to be set aside, so that processes that already have it can go on sharing."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
         return schema.read_secret(connection)
@@ -179,7 +179,7 @@ def _marker(path: Path) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder where there is none, closed to others and out of version control."""
+    """Create the folder if it is missing, private to the user and ignored by version control."""
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -190,11 +190,11 @@ def _make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time examine and make the file: two that start together must not set aside each other's."""
+    """Exclude other processes while the file is checked and created: two could set aside each other's new file."""
     try:
         lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     except OSError:
-        # A folder that cannot be written to: nothing can be made or renamed in it either.
+        # The folder is not writable: then no file can be created or renamed in it either.
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""What other processes changed in the vectors: read in the thread, by sequence numbers and tombstones."""
+"""Reads other processes' changes to the vectors, in the thread, by sequence numbers and tombstones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from semcache_core.types import Point, Space, Struct
 
 BATCH = 512
-"""Vectors taken over between two turns of the event loop: about a millisecond."""
+"""Vectors indexed in one iteration of the event loop: about a millisecond."""
 TOMBSTONES_KEPT = 20_000
-"""A process that missed more than this many deletions reads everything anew."""
+"""A process that missed more than this many deletions reads everything again."""
 
 _SINCE = "SELECT seq, scope, id, keep_until, vector FROM vectors WHERE seq > ? AND space = ? ORDER BY seq LIMIT ?"
 _OF_SCOPE = (
@@ -32,12 +32,12 @@ _PREPARE = (
 
 
 class Heads(Struct, frozen=True):
-    """How far a process has seen: the last vector, the last tombstone, and the file's data version then."""
+    """How far a process has read: the last vector, the last tombstone, and the file's data version."""
 
     vectors: int = 0
     gone: int = 0
     version: int = -1
-    """SQLite's count of other connections' commits; -1 asks for a look whatever it says."""
+    """SQLite's count of other connections' commits; -1 forces a read."""
 
 
 class Batch(Struct, frozen=True):
@@ -54,17 +54,17 @@ class Batch(Struct, frozen=True):
 
 
 class News(Struct, frozen=True):
-    """What the file holds beyond the heads. Tombstones count before points: what was written again is there again."""
+    """The changes after the heads. Apply tombstones before points: a deleted vector may have been written again."""
 
     heads: Heads
     batch: Batch
     gone: Sequence[bytes] = ()
     anew: bool = False
-    """Tombstones were missed that are no longer kept: nothing in memory can be relied on."""
+    """Missed tombstones are no longer kept: discard everything in memory."""
 
 
 class Prepared(Struct, frozen=True):
-    """A space as it stands in the file: its number, the scopes that hold something, and how far that is seen."""
+    """A space in the file: its number, its non-empty scopes, and the heads at that time."""
 
     number: int
     scopes: frozenset[bytes]
@@ -72,7 +72,7 @@ class Prepared(Struct, frozen=True):
 
 
 def prepare(connection: sqlite3.Connection, space: Space) -> Prepared:
-    """Select the space, which makes it the one prepared last; in a transaction."""
+    """Select the space and make it the last prepared one; in a transaction."""
     key = (space.fingerprint, space.dimensions)
     connection.execute(_PREPARE, key)
     (number,) = connection.execute("SELECT space FROM spaces WHERE fingerprint = ? AND dimensions = ?", key).fetchone()
@@ -81,7 +81,7 @@ def prepare(connection: sqlite3.Connection, space: Space) -> Prepared:
 
 
 def scopes_of(connection: sqlite3.Connection, space: int) -> frozenset[bytes]:
-    """Return the scopes that hold a vector."""
+    """Return the scopes that have a vector."""
     rows = connection.execute("SELECT DISTINCT scope FROM vectors WHERE space = ?", (space,))
     return frozenset(scope for (scope,) in rows)
 
@@ -92,7 +92,7 @@ def read_scope(connection: sqlite3.Connection, *, space: int, scope: bytes, afte
 
 
 def read_news(connection: sqlite3.Connection, *, space: int, heads: Heads) -> News | None:
-    """Return, as one snapshot, what happened beyond ``heads``; None where no other connection has written."""
+    """Return the changes after ``heads`` as one snapshot; None if no other connection has written."""
     (version,) = connection.execute("PRAGMA data_version").fetchone()
     if version == heads.version:
         return None

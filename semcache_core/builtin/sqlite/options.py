@@ -1,4 +1,4 @@
-"""What both stores are told: which file, and how large it may grow."""
+"""The options of both stores: the file and its maximum size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``sqlite`` response store: answers in the shared file, read anew each time, so that no process can be behind."""
+"""The ``sqlite`` response store: answers in the shared file, read each time, so that no process is behind."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from semcache_core.types import Stored
 BATCH = 500
 """Rows deleted in one transaction of a sweep."""
 TOUCHES = 1000
-"""Uses written down between two ticks at most: the order of eviction is near enough, and hits are not slowed."""
+"""Uses recorded between two ticks at most: eviction order is approximate, and hits are not slowed."""
 STAMPS_KEPT = 10_000
-"""Past this many stamps, a sweep forgets those that nothing stored carries."""
+"""Above this many invalidation times, a sweep drops those of tags that no entry has."""
 STAMP_GRACE = 3600.0
-"""Seconds a stamp stays although nothing carries its tag: a flight begun before it may still want to store."""
+"""Seconds an invalidation is kept although no entry has its tag: an earlier flight may still store its answer."""
 
 _STAMP = "(SELECT max(at) FROM json_each(responses.tags) JOIN stamps ON stamps.tag = json_each.value)"
 _GET = f"SELECT data, keep_until, used, {_STAMP} FROM responses WHERE id = ?"  # noqa: S608
@@ -40,10 +40,10 @@ _FORGET_STAMPS = (
 
 
 class SqliteResponseStore(OnSharedFile):
-    """Answers in one SQLite file. A read is one statement on the event loop; everything else is the thread's.
+    """Answers in one SQLite file. A read is one statement on the event loop; everything else runs in the thread.
 
-    There is no cache of answers in this process: a read costs a few microseconds more than a bare SELECT, and what is
-    not kept cannot be out of date.
+    Answers are not cached in this process: a read costs a few microseconds more than a bare SELECT, and is never
+    outdated.
     """
 
     Options = SqliteResponseOptions
@@ -52,7 +52,7 @@ class SqliteResponseStore(OnSharedFile):
         super().__init__(options, owner="response store")
         self._file.after_writes = self._measure
         self._touched: dict[bytes, None] = {}
-        """Entries hit since the last tick: their uses are written down together, never by the hit."""
+        """Entries hit since the last tick: their uses are written together, not by the hit."""
         self._oldest = self._newest = 0
 
     async def __aenter__(self) -> Self:
@@ -62,7 +62,7 @@ class SqliteResponseStore(OnSharedFile):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        with contextlib.suppress(StoreUnavailable):  # The order of eviction is worth no thread that never ends.
+        with contextlib.suppress(StoreUnavailable):  # It only affects eviction; the thread must still end.
             if self._file.is_open:
                 self._write_touches()
         await self._file.close()
@@ -74,7 +74,7 @@ class SqliteResponseStore(OnSharedFile):
         data, keep_until, used, invalidated_at = row
         if keep_until is not None and keep_until <= now:
             return None
-        # What is among the newest sixteenth needs no better place, so a busy entry is written now and then only.
+        # An entry among the newest sixteenth is not moved, so a busy entry is rarely written.
         if self._newest - used > (self._newest - self._oldest) // 16 and len(self._touched) < TOUCHES:
             self._touched[id] = None
         return Stored(data=data, invalidated_at=invalidated_at)
@@ -109,7 +109,7 @@ class SqliteResponseStore(OnSharedFile):
     async def sweep(self, *, now: float) -> int:
         swept = 0
         while True:
-            # One batch a transaction: other writers, here and in other processes, get their turn in between.
+            # One transaction per batch: other writers, here and in other processes, can write in between.
             count = await self._file.run(
                 lambda connection: connection.execute(_SWEEP, (now, BATCH)).rowcount, writes=True
             )
@@ -137,7 +137,7 @@ class SqliteResponseStore(OnSharedFile):
         await self._file.run(self._measure)
 
     def _measure(self, connection: sqlite3.Connection) -> None:
-        """Note the oldest and the newest use; runs in the thread."""
+        """Read the oldest and the newest use; runs in the thread."""
         oldest, newest = connection.execute(_SPREAD).fetchone()
         self._oldest, self._newest = oldest or 0, newest or 0
 

@@ -1,4 +1,4 @@
-"""Keeping the file within its bound: what was used least recently goes first, and leaves tombstones."""
+"""Keeps the file within its bound: evicts the least recently used entries and writes tombstones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from semcache_core.builtin.sqlite.news import forget_tombstones
 _BATCH = 64
 """Entries deleted in one transaction at most: other processes wait for about a millisecond."""
 LONGEST = 0.2
-"""Seconds after one write: where the bound was lowered by a lot, other work of the thread gets its turn in between."""
+"""Seconds of evicting after one write: if the bound was lowered by a lot, the thread's other work runs in between."""
 _AIM = 0.99
-"""Deleting goes on to this share of the bound, so that not every write has to make room."""
+"""Evict down to this share of the bound, so that not every write has to evict."""
 
 
 def make_room(connection: sqlite3.Connection, *, max_bytes: int) -> bool:
-    """Delete until the pages in use fit ``max_bytes``; return whether anything went. The file reuses freed pages."""
+    """Delete until the used pages fit ``max_bytes``; return whether anything was deleted. Freed pages are reused."""
     if used_bytes(connection) <= max_bytes:
         return False
     # In a small file 64 entries may be most of it.
@@ -30,7 +30,7 @@ def make_room(connection: sqlite3.Connection, *, max_bytes: int) -> bool:
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the bytes of the pages that hold something."""
+    """Return the bytes of the used pages."""
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
@@ -54,7 +54,7 @@ def _delete_some(connection: sqlite3.Connection, entries: int) -> bool:
 
 
 def _old_spaces(connection: sqlite3.Connection, entries: int) -> bool:
-    """Vectors of every embedder but the one prepared last: most often nobody will ask for them again."""
+    """Delete vectors of every embedder except the last prepared one: they are probably not needed again."""
     return _deleted(
         connection,
         "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors WHERE space IN "
@@ -64,7 +64,7 @@ def _old_spaces(connection: sqlite3.Connection, entries: int) -> bool:
 
 
 def _least_recently_used(connection: sqlite3.Connection, entries: int) -> bool:
-    """Entries by last use, each with its vectors."""
+    """Delete entries by last use, each with its vectors."""
     rows = connection.execute("SELECT id FROM responses ORDER BY used LIMIT ?", (entries,)).fetchall()
     connection.executemany("DELETE FROM vectors WHERE id = ?", rows)
     connection.executemany("DELETE FROM responses WHERE id = ?", rows)
@@ -72,7 +72,7 @@ def _least_recently_used(connection: sqlite3.Connection, entries: int) -> bool:
 
 
 def _vectors_without_responses(connection: sqlite3.Connection, entries: int) -> bool:
-    """The oldest vectors, where the responses live in another store."""
+    """Delete the oldest vectors, if the responses are in another store."""
     return _deleted(
         connection, "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors ORDER BY seq LIMIT ?)", (entries,)
     )

@@ -1,8 +1,8 @@
-"""What is in the file. Another ``VERSION`` is another file: the old one is set aside and a new one begun.
+"""The schema of the file. A file of another ``VERSION`` is set aside and a new one created.
 
-``responses.used`` orders entries by last use; it counts uses, not seconds, so no clock can confuse it. ``vectors.seq``
-rises with every vector written and never repeats, and every vector that goes leaves a row in ``gone``: by these two a
-process learns what the others did since it last looked.
+``responses.used`` orders entries by last use; it counts uses, not seconds, so clock changes do not matter.
+``vectors.seq`` rises with every written vector and never repeats, and every deleted vector leaves a row in ``gone``:
+from these two a process reads what others changed since its last look.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ END;
 
 
 def create(connection: sqlite3.Connection, *, secret: bytes | None) -> None:
-    """Make the tables in an empty file, in one transaction. ``secret`` is the one to keep; None makes one."""
+    """Create the tables in an empty file, in one transaction. ``secret`` is stored; None generates one."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in _statements(_TABLES):
         connection.execute(statement)
@@ -75,20 +75,20 @@ def is_current(connection: sqlite3.Connection) -> bool:
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Say whether nothing was ever made in the file. Raises sqlite3.DatabaseError where it is damaged."""
+    """Say whether the file has no content. Raises sqlite3.DatabaseError if it is damaged."""
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(objects == 0)
 
 
 def probe(connection: sqlite3.Connection) -> None:
-    """Read a little of every table, so that a damaged file is found when it is opened. Raises sqlite3.DatabaseError."""
+    """Read a row of every table, to find damage when the file is opened. Raises sqlite3.DatabaseError."""
     read_secret(connection)
     for table in ("responses", "stamps", "spaces", "vectors", "gone"):
         connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608  names of our own
 
 
 def read_secret(connection: sqlite3.Connection) -> bytes:
-    """Return the secret that the file keeps."""
+    """Return the secret stored in the file."""
     (secret,) = connection.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()
     return bytes(secret)
 

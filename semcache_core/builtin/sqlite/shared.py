@@ -1,4 +1,4 @@
-"""A store's hold on the shared file: a reader on the event loop, a worker thread, a watch on other processes."""
+"""A store's access to the shared file: a reader on the event loop, a worker thread, a watch on other processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semcache_core.errors import NotOpenError, StoreUnavailable
 T = TypeVar("T")
 
 TICK = 0.25
-"""Seconds between two looks at what other processes did."""
+"""Seconds between two checks for other processes' changes."""
 
 
 class SharedFile:
@@ -37,16 +37,16 @@ class SharedFile:
         self._unusable: StoreUnavailable | None = None
         self._notices: list[str] = []
         self._refusing = ""
-        """Why writes fail, while they do: told once."""
+        """Why writes currently fail: reported once."""
         self._made_room = False
         self.secret = b""
         self.after_writes: Callable[[sqlite3.Connection], None] = _nothing
-        """Called in the thread, when the file has been opened and after each commit."""
+        """Called in the thread after the file is opened and after each commit."""
 
     async def open(
         self, *, each_tick: Callable[[], Awaitable[None]], replaced: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Open the file. ``each_tick`` runs four times a second, ``replaced`` when another file lies under the path."""
+        """Open the file. ``each_tick`` runs four times a second, ``replaced`` once another file is at the path."""
         self._path = Path(os.path.abspath(os.path.expanduser(self._options.path)))  # noqa: ASYNC240  no I/O in it
         self._process = os.getpid()
         self._identity, self._unusable, self.secret = None, None, b""
@@ -61,7 +61,7 @@ class SharedFile:
         self._watching = asyncio.create_task(self._watch(each_tick, replaced), name=f"semcache-{self._owner}-watch")
 
     async def close(self) -> None:
-        """Finish the writes that wait, stop the watch and the thread. Closing twice is harmless."""
+        """Finish the queued writes, stop the watch and the thread. May be called twice."""
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
         if watching is not None:
@@ -73,7 +73,7 @@ class SharedFile:
             await worker.stop()
 
     def exists(self) -> bool:
-        """Say whether the file is there: opening makes it, and its folder. A dangling link counts as one."""
+        """Say whether the file exists: opening creates it and its folder. A dangling link counts as existing."""
         return os.path.lexists(self._path.expanduser())
 
     @property
@@ -87,17 +87,17 @@ class SharedFile:
             raise self._closed()
 
     def take_notices(self) -> Sequence[str]:
-        """Return what the operator should know, each once."""
+        """Return the notices for the operator, each once."""
         told, self._notices = self._notices, []
         return told
 
     def take_made_room(self) -> bool:
-        """Say whether the thread has evicted anything since this was last asked."""
+        """Say whether the thread has evicted anything since the last call."""
         made, self._made_room = self._made_room, False
         return made
 
     def read(self, statement: str, parameters: Sequence[object]) -> Any:
-        """Return one row at once, on the loop, or None. Raises NotOpenError, StoreUnavailable (busy is that, too)."""
+        """Return one row or None without waiting, on the loop. Raises NotOpenError, StoreUnavailable (also if busy)."""
         reader = self._reader
         if self._process != os.getpid() or reader is None:
             raise self._closed()
@@ -126,7 +126,7 @@ class SharedFile:
         return done
 
     def run_later(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Write ``work`` in the background; a failure is nobody's business but the next try's."""
+        """Write ``work`` in the background; a failure is not reported, because a later write repeats it."""
         self._submit(work, writes=True, then=None)
 
     def _submit(
@@ -138,7 +138,7 @@ class SharedFile:
         return worker.submit(lambda: work(worker.connection), writes=writes, then=then)
 
     async def _connect(self) -> None:
-        """Open the file, or what now lies in its place, in the thread; then the reader."""
+        """Open the file now at the path, in the thread; then the reader."""
         worker = self._worker
         if worker is None:
             raise self._closed()
@@ -174,7 +174,7 @@ class SharedFile:
             await asyncio.sleep(TICK)
             try:
                 if self._damaged or self._reader is None or identity(self._path) != self._identity:
-                    # Set aside by another process, or deleted: whoever goes on with the old one shares with nobody.
+                    # Set aside by another process, or deleted: a process that keeps the old inode no longer shares.
                     await self._connect()
                     new = True
                 if new and replaced is not None:
@@ -182,7 +182,7 @@ class SharedFile:
                 new = False
                 await each_tick()
             except StoreUnavailable:
-                # Tried again in a moment. A request that needs the file hears of it itself.
+                # Retried at the next tick. A request that needs the file gets its own error.
                 continue
 
     def _after_writes(self) -> None:
@@ -194,20 +194,20 @@ class SharedFile:
             self._made_room = True
 
     def _refuses(self, why: str) -> None:
-        """Have the operator told that the disk is full, say: of a failure the cache tells no more than its type."""
+        """Note for the operator why writes fail, for example a full disk: the cache reports only the error's type."""
         if why != self._refusing and why not in self._notices:
             self._notices.append(why)
         self._refusing = why
 
     def _failed(self, error: Exception) -> StoreUnavailable:
-        # Not where another file lies under the path by now: what looks like damage is that, and the new file is good.
+        # Not if there is another file at the path now: that is the cause, and the new file is valid.
         if is_damage(error) and identity(self._path) == self._identity:
             mark_damaged(self._path)
             self._damaged = True
         return unavailable(self._path, error)
 
     def _closed(self) -> NotOpenError | StoreUnavailable:
-        """Say why there is no connection: the store is not open, or the file could not be opened again."""
+        """Return why there is no connection: the store is not open, or the file could not be reopened."""
         if self.is_open and self._unusable is not None:
             return StoreUnavailable(str(self._unusable))
         where = "" if self._process in (0, os.getpid()) else " in this process: open it after the fork, not before"
@@ -215,17 +215,17 @@ class SharedFile:
 
 
 class OnSharedFile:
-    """What both stores have of their file."""
+    """The common base of both stores."""
 
     def __init__(self, options: FileOptions, *, owner: str) -> None:
         self._file = SharedFile(options, owner=owner)
 
     def exists(self) -> bool:
-        """Say whether the file is there."""
+        """Say whether the file exists."""
         return self._file.exists()
 
     def notices(self) -> Sequence[str]:
-        """Return what the operator should know about the file, each once."""
+        """Return the notices about the file, each once."""
         return self._file.take_notices()
 
 

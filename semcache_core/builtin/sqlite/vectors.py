@@ -1,7 +1,7 @@
 """The ``sqlite`` vector store: vectors in the shared file, searched in memory.
 
-A scope is read into memory when it is first searched, so opening a large file costs nothing and memory holds what is in
-use. From then on it is kept current: by this process's own writes at once, by those of others at the next tick.
+A scope is loaded at its first search, so opening a large file costs nothing and memory holds only scopes in use. From
+then on it is kept current: this process's writes apply at once, those of others at the next tick.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from semcache_core.errors import NotOpenError
 from semcache_core.types import Match, Point, Space, Vector
 
 SWEEP_BATCH = 500
-"""Rows deleted in one transaction of a sweep: other writers get their turn in between."""
+"""Rows deleted in one transaction of a sweep: other writers can write in between."""
 
 _PUT = "INSERT OR REPLACE INTO vectors (space, scope, id, keep_until, vector) VALUES (?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM vectors WHERE id = ? AND space = ?"
@@ -41,7 +41,7 @@ _SWEEP = "DELETE FROM vectors WHERE seq IN (SELECT seq FROM vectors WHERE keep_u
 
 
 class SqliteVectorStore(OnSharedFile):
-    """Vectors in one SQLite file. A search in a scope that is in memory never suspends."""
+    """Vectors in one SQLite file. A search in a loaded scope never suspends."""
 
     Options = SqliteVectorOptions
 
@@ -57,9 +57,9 @@ class SqliteVectorStore(OnSharedFile):
         self._index: VectorIndex | None = None
         self._heads = Heads()
         self._scopes: set[bytes] = set()
-        """Scopes that hold something in the file; one that lost its last vector may stay until the next sweep."""
+        """Non-empty scopes of the file; one that lost its last vector may remain until the next sweep."""
         self._loaded: OrderedDict[bytes, None] = OrderedDict()
-        """Scopes that are wholly in memory, the one searched least recently first."""
+        """Scopes that are entirely in memory, least recently searched first."""
 
     async def __aenter__(self) -> Self:
         await self._file.open(each_tick=self._tick, replaced=self._replaced)
@@ -80,7 +80,7 @@ class SqliteVectorStore(OnSharedFile):
 
     async def upsert(self, points: Sequence[Point]) -> None:
         index, number = self._ready(), self._number
-        # Copies: the caller's arrays may change before the thread comes to them.
+        # Copies: the caller's arrays may change before the thread writes them.
         kept = [
             Point(id=point.id, scope=point.scope, vector=index.check(point.vector).copy(), keep_until=point.keep_until)
             for point in points
@@ -128,7 +128,7 @@ class SqliteVectorStore(OnSharedFile):
             if count < SWEEP_BATCH:
                 break
         await self._file.run(forget_tombstones, writes=True)
-        # Its own deletions reach its memory by their tombstones, as everybody else's do.
+        # Its own deletions reach memory by their tombstones, like those of other processes.
         await self._catch_up(look=True)
         number = self._number
         await self._file.run(lambda connection: scopes_of(connection, number), then=self._forget_empty)
@@ -143,19 +143,19 @@ class SqliteVectorStore(OnSharedFile):
         self._loaded.clear()
 
     def _take(self, points: Sequence[Point]) -> None:
-        """Index points that are in the file now, where their scope is in memory."""
+        """Index points that have been written to the file, if their scope is loaded."""
         index = self._index
         if index is None:
             return
         for point in points:
             if point.scope not in self._scopes:
-                # Nothing was there before, so what comes now is all there is.
+                # The scope was empty, so these points are all of it.
                 self._scopes.add(point.scope)
                 self._loaded[point.scope] = None
             if point.scope in self._loaded or point.scope in self._loading:
                 index.put(point)
             else:
-                # It may have been in another scope, one that is in memory.
+                # The point may have been in another scope that is loaded.
                 index.discard(point.id)
         self._shed()
 
@@ -165,14 +165,14 @@ class SqliteVectorStore(OnSharedFile):
                 self._index.discard(id)
 
     def _shed(self) -> None:
-        """Let the scopes searched least recently leave memory; the last one stays, whatever its size."""
+        """Unload the least recently searched scopes; the last one stays, even if it is too large."""
         index = self._index
         while index is not None and index.size > self._max_memory and len(self._loaded) > 1:
             scope, _ = self._loaded.popitem(last=False)
             index.drop_scope(scope)
 
     def _forget_empty(self, scopes: frozenset[bytes]) -> None:
-        """Forget scopes that have nothing left in the file."""
+        """Forget scopes that are empty in the file."""
         self._scopes = set(scopes)
         for scope in [scope for scope in self._loaded if scope not in self._scopes]:
             del self._loaded[scope]
@@ -180,7 +180,7 @@ class SqliteVectorStore(OnSharedFile):
                 self._index.drop_scope(scope)
 
     async def _load(self, scope: bytes) -> None:
-        """Read a scope into memory, once for all who wait; one who gives up does not stop it for the others."""
+        """Load a scope, once for all waiters; a cancelled waiter does not stop it for the others."""
         task = self._loading.get(scope)
         if task is None:
             task = self._loading[scope] = asyncio.create_task(self._read_scope(scope), name="semcache-load-scope")
@@ -189,7 +189,7 @@ class SqliteVectorStore(OnSharedFile):
 
     def _loading_ended(self, scope: bytes, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            # Whoever waits raises it; where nobody does any more it is not an unhandled error.
+            # Waiters raise it; without waiters it is not an unhandled error.
             task.exception()
 
     async def _read_scope(self, scope: bytes) -> None:
@@ -212,7 +212,7 @@ class SqliteVectorStore(OnSharedFile):
         await self._catch_up(look=self._file.take_made_room())
 
     async def _catch_up(self, *, look: bool = False) -> None:
-        """Take over what others changed since the last look; ``look`` even if they seem to have done nothing."""
+        """Apply the changes of other processes; ``look`` reads even if the data version is unchanged."""
         while self._index is not None:
             heads = Heads(vectors=self._heads.vectors, gone=self._heads.gone) if look else self._heads
             news = await self._file.run(partial(read_news, space=self._number, heads=heads), then=self._apply)

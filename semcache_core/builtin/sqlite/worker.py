@@ -1,7 +1,7 @@
-"""One thread with one connection, for everything that may wait for the disk or for another process.
+"""One thread with one connection, for all work that may wait for the disk or another process.
 
-Writes that wait together are committed together. What a job brings back is applied on the event loop in the order in
-which the thread did the jobs, also when its caller has gone away.
+Queued writes are committed together. The result of a job is applied on the event loop, in the order in which the
+thread ran the jobs, even if its caller was cancelled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ConnectionWorker:
-    """The thread. ``connection`` is its own: jobs set and use it, nobody else. It starts at once."""
+    """The thread. Only jobs set and use ``connection``. It starts immediately."""
 
     def __init__(self, name: str, *, after_writes: Callable[[], None]) -> None:
         self._after_writes = after_writes
@@ -34,7 +34,7 @@ class ConnectionWorker:
         return self._connection
 
     def use(self, connection: sqlite3.Connection) -> None:
-        """Take ``connection`` in place of the one before; called by a job."""
+        """Replace the connection; called by a job."""
         self.drop()
         self._connection = connection
 
@@ -48,11 +48,11 @@ class ConnectionWorker:
     def submit(
         self, work: Callable[[], T], *, writes: bool = False, then: Callable[[T], None] | None = None
     ) -> asyncio.Future[T]:
-        """Give the thread a job; ``writes`` puts it into a transaction, together with the writes beside it."""
+        """Submit a job; ``writes`` runs it in a transaction, together with adjacent writes."""
         return self._worker.submit(work, batched=writes, then=then)
 
     async def stop(self) -> None:
-        """Let the thread finish what it was given, close its connection and end."""
+        """Let the thread finish the submitted jobs, close its connection and end."""
         if not self._dropping:
             self._dropping = True
             self._worker.submit(self.drop)
@@ -65,7 +65,7 @@ class ConnectionWorker:
             if _is_own_fault(error):
                 raise RunEachAlone from error
             raise
-        # Housekeeping: it is tried again after the next write.
+        # Housekeeping: retried after the next write.
         with contextlib.suppress(Exception):
             self._after_writes()
         return results
@@ -77,12 +77,12 @@ class ConnectionWorker:
             results = [work() for work in works]
             connection.execute("COMMIT")
         finally:
-            # After some errors, a full disk for one, SQLite has rolled back already.
+            # After some errors, for example a full disk, SQLite has already rolled back.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return results
 
 
 def _is_own_fault(error: Exception) -> bool:
-    """Say whether one job of a batch is to blame, an oversized value for one, and not the file they share."""
+    """Say whether one job of a batch is at fault, for example an oversized value, and not the shared file."""
     return isinstance(error, sqlite3.DataError | sqlite3.InterfaceError) or not isinstance(error, sqlite3.Error)
