@@ -18,7 +18,7 @@ _decode = msgspec.msgpack.Decoder(tuple[list[bytes], bytes]).decode
 
 
 class InvalidationByEntries:
-    """Gives a plain response store the ``SupportsStamps`` power.
+    """Gives a plain response store the ``SupportsInvalidation`` power.
 
     The tags of an entry stand in front of its data; a stamp is an entry under the tag itself. An entry whose stamps
     cannot be read is not returned: unreadable stamps are a miss.
