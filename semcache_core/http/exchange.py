@@ -145,6 +145,10 @@ class Exchange(Entity):
         if self._answer is not None:
             self._answer.close()
 
+    def abandon(self, _: object) -> None:
+        """Do what ``close`` does, where a step came too late for its caller to take."""
+        self.close()
+
     def _identified(self, body: bytes | None) -> CacheableRequest | Bypass | None:
         if body is None or len(body) > self.route.policy.max_body:
             return _TOO_LARGE

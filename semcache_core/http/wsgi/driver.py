@@ -9,6 +9,7 @@ whatever authenticates: a hit is answered before anything that it wraps.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -67,12 +68,15 @@ class SemanticCacheWSGI:
         if route is None:
             return self.app(environ, start_response)
         who = None if self._identify is None else caller_name(self._identify, environ)
-        exchange = Exchange(context, route, head_of(environ, path, who), context.engine.clock())
+        head = head_of(environ, path, who)
+        if head is None:
+            return self.app(environ, start_response)
+        exchange = Exchange(context, route, head, context.engine.clock())
         body, environ = read_body(environ, most=route.policy.max_body)
         try:
-            step: Step = home.run_blocking(exchange.open(body))
+            step: Step = home.run_blocking(exchange.open(body), abandon=exchange.abandon)
             while isinstance(step, Wait):
-                step = home.run_blocking(exchange.wait(step))
+                step = home.run_blocking(exchange.wait(step), abandon=exchange.abandon)
         except CacheUnavailable:  # It was closed since.
             return self.app(environ, start_response)
         return self._answered(step, exchange, home, environ, start_response)
@@ -82,9 +86,8 @@ class SemanticCacheWSGI:
     ) -> Iterable[bytes]:
         if isinstance(step, Serve):
             start_response(status_line(step.replay.status), encoded(step.replay.headers))
-            again = home.run_blocking(exchange.refresh(step))
-            if again is not None:
-                self._refresh(again, home, environ)
+            if step.stale is not None:
+                self._refresh(step, exchange, home, environ)
             return step.replay.chunks
         if isinstance(step, Follow):
             start_response(status_line(step.status), encoded(step.headers))
@@ -97,10 +100,15 @@ class SemanticCacheWSGI:
             return self.app(environ, start_response)
         return self.app(without_fields(environ, rules.REQUEST_STRIPPED), _marking(start_response, step.fields))
 
-    def _refresh(self, step: Forward, home: Home, environ: Environ) -> None:
+    def _refresh(self, step: Serve, exchange: Exchange, home: Home, environ: Environ) -> None:
         """Ask the application for a new answer in place of a stale one, in a thread and without a client."""
-        again = without_body(environ, step.answer.missed.request.body)
-        Forwarding(self.app, without_fields(again, step.strip), _discard, home, step.answer).drain()
+        try:
+            again = home.run_blocking(exchange.refresh(step), abandon=exchange.abandon)
+        except CacheUnavailable:  # It was closed since.
+            return
+        if again is not None:
+            environ = without_fields(without_body(environ, again.answer.missed.request.body), again.strip)
+            Forwarding(self.app, environ, _discard, home, again.answer).drain()
 
 
 def _followed(pieces: AsyncGenerator[bytes, None], home: Home) -> Generator[bytes, None, None]:
@@ -109,7 +117,8 @@ def _followed(pieces: AsyncGenerator[bytes, None], home: Home) -> Generator[byte
         while (piece := home.run_blocking(_next(pieces))) is not None:
             yield piece
     finally:
-        home.run_blocking(pieces.aclose())
+        with suppress(CacheUnavailable):
+            home.run_blocking(pieces.aclose())
 
 
 async def _next(pieces: AsyncGenerator[bytes, None]) -> bytes | None:

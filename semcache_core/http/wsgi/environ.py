@@ -18,56 +18,57 @@ _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 _WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
-def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead:
-    """Return the request's head. A server has joined equal fields, and made one of ``-`` and ``_`` in their names."""
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
-    headers += [
-        (name.replace("_", "-").lower().encode("latin-1"), environ[name].encode("latin-1"))
-        for name in _WITHOUT_PREFIX
-        if environ.get(name)
-    ]
-    return RequestHead(
-        environ["REQUEST_METHOD"],
-        environ.get("wsgi.url_scheme", "http"),
-        environ.get("SCRIPT_NAME", ""),
-        path,
-        environ.get("QUERY_STRING", "").encode("latin-1"),
-        tuple(headers),
-        who,
-    )
+def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | None:
+    """Return the request's head. A server has joined equal fields, and made one of ``-`` and ``_`` in their names.
+
+    None: there is text in it that no bytes of a request can have become, so two requests might look alike.
+    """
+    fields = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
+    fields += [(name, environ[name]) for name in _WITHOUT_PREFIX if environ.get(name)]
+    try:
+        headers = [
+            (name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields
+        ]
+        query = environ.get("QUERY_STRING", "").encode("latin-1")
+    except UnicodeEncodeError:
+        return None
+    scheme, mount = environ.get("wsgi.url_scheme", "http"), environ.get("SCRIPT_NAME", "")
+    return RequestHead(environ["REQUEST_METHOD"], scheme, mount, path, query, tuple(headers), who)
 
 
 def raw_path(environ: Environ) -> bytes:
-    """Return the path as it was sent, the mount included; where no server tells it, the decoded one encoded again."""
-    for name in _RAW_TARGETS:
-        target = environ.get(name)
-        if target:
+    """Return the path as it was sent, the mount included; where no server tells it, the decoded one encoded again.
+
+    It is empty, which is no route's, where it cannot be read.
+    """
+    target = next((environ[name] for name in _RAW_TARGETS if environ.get(name)), None)
+    try:
+        if target is not None:
             path = target.partition("?")[0]
             # The target of a request to a proxy is a whole URL.
-            return (path if path.startswith("/") else urlsplit(path).path or "/").encode("latin-1", "replace")
-    decoded = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return quote(decoded.encode("latin-1"), safe=_PATH_SAFE).encode("ascii")
+            return (path if path.startswith("/") else urlsplit(path).path or "/").encode("latin-1")
+        decoded = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        return quote(decoded.encode("latin-1"), safe=_PATH_SAFE).encode("ascii")
+    except ValueError:
+        return b""
 
 
 def read_body(environ: Environ, *, most: int) -> tuple[bytes | None, Environ]:
     """Return the body, and the environ in which the application reads the same bytes again.
 
-    None instead of the body: it is longer than ``most`` bytes, or the client left before its end.
+    None instead of the body: it is longer than ``most`` bytes, of unknown length, or the client left before its end.
     """
     stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
     if length:
         # No length has more than 20 digits, and Python refuses to read thousands of them.
-        announced = int(length) if length.isdigit() and len(length) <= 20 else most + 1
+        announced = int(length) if length.isdecimal() and len(length) <= 20 else most + 1
         if announced > most:
             return None, environ
         body = _read(stream, announced)
         return (body if len(body) == announced else None), _with_input(environ, io.BytesIO(body))
     if not environ.get("wsgi.input_terminated"):
-        return b"", environ  # PEP 3333: without a length there is no body, and a read may block for ever.
+        # PEP 3333: without a length there is no body, and a read may block for ever. A chunked one may be there.
+        return (None if environ.get("HTTP_TRANSFER_ENCODING") else b""), environ
     body = _read(stream, most + 1)
     if len(body) > most:
         return None, _with_input(environ, io.BufferedReader(_Joined(body, stream)))

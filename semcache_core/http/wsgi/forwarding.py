@@ -42,29 +42,43 @@ class Forwarding:
         self._app, self._environ, self._start_response = app, environ, start_response
         self._home, self._answer = home, answer
         self._pieces = self._run()
-        self._is_over = False
+        self._is_over = self._is_draining = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def close(self) -> None:
-        """End the request; the server calls it in any case, also where it never began to send."""
-        if not self._is_over and self._answer.is_shared:
-            self.drain()
+        """End the request; the server calls it in any case, also where it never began to send. Harmless twice."""
+        if self._is_over or self._is_draining:
             return
-        self._pieces.close()
-        self._over()
+        if self._answer.is_shared:
+            self.drain(while_shared=True)
+        else:
+            self._end()
 
-    def drain(self) -> None:
-        """Let the application answer to its end, in a thread and without a client."""
-        threading.Thread(target=self._drained, name="semcache-drain", daemon=True).start()
+    def drain(self, *, while_shared: bool = False) -> None:
+        """Let the application answer to its end, in a thread and without a client; ``while_shared``: only as long as
+        others wait for its answer.
+        """
+        self._is_draining = True
+        thread = threading.Thread(target=self._drained, args=(while_shared,), name="semcache-drain", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # The system has no thread to give.
+            self._end()
 
-    def _drained(self) -> None:
+    def _drained(self, while_shared: bool) -> None:
         try:
             for _ in self._pieces:
-                pass
+                if while_shared and not self._answer.is_shared:
+                    break
+            self._end()
         except Exception:  # noqa: BLE001  the edge to the application: no server is left to take it
-            _log.exception("the application failed, with nobody left to send its answer to")
+            _log.exception("the application failed after its client had left")
+
+    def _end(self) -> None:
+        try:
+            self._pieces.close()
         finally:
             self._over()
 
@@ -78,34 +92,35 @@ class Forwarding:
         try:
             pieces = self._app(self._environ, head)
             started = False
-            for chunk, more in _with_more(pieces):
-                if not started and head.status is None and not chunk:
-                    continue  # A piece without content may come before the head (PEP 3333).
+            for piece, more in head.in_order(pieces):
                 if not started:
                     started = True
                     replay = self._begin(head)
                     if replay is not None:
                         yield from replay.chunks
                         return
-                for piece in (*head.written(), chunk):
-                    tell(answer.feed(piece, more=more))
-                    yield piece
+                tell(answer.feed(piece, more=more))
+                yield piece
             if not started:
                 replay = self._begin(head)
-                yield from replay.chunks if replay is not None else head.written()
+                if replay is not None:
+                    yield from replay.chunks
+                    return
             tell(answer.end())
         except Exception:
             # Without a stale answer nothing is sent: the server makes its own answer of the exception, as ever.
             replay = tell(answer.fail())
             if replay is not None:
-                self._start_response(status_line(replay.status), encoded(replay.headers))
+                self._start_response(status_line(replay.status), encoded(_with_length(replay)))
                 yield from replay.chunks
             raise
         finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
-            self._over()
+            try:
+                close = getattr(pieces, "close", None)
+                if close is not None:
+                    close()
+            finally:
+                self._over()
 
     def _tell(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Run ``work`` on the home loop; None if the cache was closed since: the answer goes on without it."""
@@ -141,13 +156,33 @@ class _Head:
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Write:
         if exc_info is not None and self.is_sent:
             raise exc_info[1].with_traceback(exc_info[2])
+        if exc_info is None and self.status is not None:
+            # Servers raise, too: the application would take a second head for sent.
+            raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
         self.status, self.headers = status, list(headers)
         return self._written.append
 
-    def written(self) -> list[bytes]:
-        """Return what was written with the callable of old, and forget it."""
-        written, self._written[:] = list(self._written), []
+    def in_order(self, pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+        """Yield each piece of the body, those that were written with the callable of old in their place, and whether
+        others may follow.
+        """
+        for piece, more in _with_more(pieces):
+            yield from self._taken()
+            # A piece without content may come before the head (PEP 3333).
+            if piece or self.status is not None:
+                yield piece, more
+        yield from self._taken()
+
+    def _taken(self) -> list[tuple[bytes, bool]]:
+        written, self._written[:] = [(piece, True) for piece in self._written], []
         return written
+
+
+def _with_length(replay: Replay) -> list[tuple[bytes, bytes]]:
+    """Return the replay's fields with its length: an exception follows, and the server would never end its chunks."""
+    if len(replay.chunks) == 1:
+        return replay.headers  # It is there already.
+    return [*replay.headers, (b"content-length", b"%d" % sum(map(len, replay.chunks)))]
 
 
 def _with_more(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

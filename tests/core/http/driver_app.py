@@ -33,6 +33,7 @@ CONFIG: dict[str, Any] = {
         {"path": "/ask"},
         {"path": "/soon-stale", "ttl": 1, "stale_while_revalidate": 60},
         {"path": "/stands-in", "ttl": 1, "stale_if_error": 60},
+        {"path": "/stands-in/chat/completions", "ttl": 1, "stale_if_error": 60},
     ],
 }
 COUNTS: Counter[str] = Counter()
@@ -48,6 +49,8 @@ class Script:
     gap: float = 0.0
     pieces: list[str] = field(default_factory=lambda: ['{"answer": ', '"Paris"', "}"])
     content_type: str = "application/json"
+    times: int = 1
+    """How often each "Paris" is said: a header has no room for a long answer."""
     says: list[list[str]] = field(default_factory=list)
     fails_before: int = -1
     """The piece before which the application raises; 0: before its head."""
@@ -96,7 +99,7 @@ async def _slowly(script: Script) -> AsyncIterator[bytes]:
             await asyncio.sleep(script.gap)
         if at == script.fails_before:
             raise RuntimeError("scripted")
-        yield piece.encode()
+        yield piece.replace("Paris", "Paris" * script.times).encode()
 
 
 def answer_wsgi(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -120,7 +123,7 @@ def _slowly_wsgi(script: Script) -> Iterator[bytes]:
             time.sleep(script.gap)
         if at == script.fails_before:
             raise RuntimeError("scripted")
-        yield piece.encode()
+        yield piece.replace("Paris", "Paris" * script.times).encode()
 
 
 asgi = SemanticCacheASGI(answer, cache=SemanticCache(CONFIG))
