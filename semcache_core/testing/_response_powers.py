@@ -126,7 +126,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
     @promise
     async def test_a_peek_tells_what_get_would(self, store: ResponseStore) -> None:
         if not isinstance(store, SupportsGetNowait):
-            pytest.skip("does not promise SupportsPeek")
+            pytest.skip("does not promise SupportsGetNowait")
         await self.put(store, "a", tags=("red",), keep_until=START + 10)
         if isinstance(store, SupportsInvalidation):
             await store.invalidate([ident("red")], before=START)
@@ -139,7 +139,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
         async def body() -> None:
             async with self.opened() as store:
                 if not isinstance(store, SupportsGetNowait):
-                    pytest.skip("does not promise SupportsPeek")
+                    pytest.skip("does not promise SupportsGetNowait")
             for unusable in (store, self.make()):
                 assert isinstance(unusable, SupportsGetNowait)
                 with pytest.raises(NotOpenError):
@@ -150,7 +150,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
     @promise
     async def test_a_poke_does_what_set_would(self, store: ResponseStore) -> None:
         if not isinstance(store, SupportsSetNowait):
-            pytest.skip("does not promise SupportsPoke")
+            pytest.skip("does not promise SupportsSetNowait")
         for name in ("poked", "set"):
             await self.put(store, name, b"old", keep_until=START + 1, tags=("green",))
         await self.put(store, "set", b"new", keep_until=START + 10, tags=("red",))
@@ -165,7 +165,7 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
         async def body() -> None:
             async with self.opened() as store:
                 if not isinstance(store, SupportsSetNowait):
-                    pytest.skip("does not promise SupportsPoke")
+                    pytest.skip("does not promise SupportsSetNowait")
             for unusable in (store, self.make()):
                 assert isinstance(unusable, SupportsSetNowait)
                 with pytest.raises(NotOpenError):
@@ -192,5 +192,5 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
     @staticmethod
     def _stamps(store: ResponseStore) -> SupportsInvalidation:
         if not isinstance(store, SupportsInvalidation):
-            pytest.skip("does not promise SupportsStamps")
+            pytest.skip("does not promise SupportsInvalidation")
         return store

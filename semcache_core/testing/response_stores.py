@@ -26,7 +26,7 @@ class ResponseStoreContract(ResponseStorePowers):
 
         class TestRedisResponses(ResponseStoreContract):
             shared = True
-            promises = (SupportsStamps,)
+            promises = (SupportsInvalidation,)
 
             def make(self) -> ResponseStore:
                 return RedisResponseStore(RedisOptions(url=URL, prefix=self.prefix))
