@@ -81,6 +81,7 @@ class Client:
         *,
         method: str = "POST",
         headers: Sequence[tuple[bytes, bytes]] = (),
+        host = () if b"host" in dict(self.headers) else ((b"host", b"testserver"),)
         scope: Mapping[str, Any] | None = None,
     ) -> Exchange:
         raw_path, _, query = path.encode().partition(b"?")
@@ -94,7 +95,7 @@ class Client:
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
-            "headers": [(b"host", b"testserver"), *self.headers, *headers],
+            "headers": [*host, *self.headers, *headers],
             "client": ("127.0.0.1", 1),
             "server": ("testserver", 80),
         }

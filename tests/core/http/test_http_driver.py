@@ -692,7 +692,7 @@ def test_a_caller_whose_name_is_no_text_bypasses_and_a_warning_says_so(caplog: p
 def test_a_proxy_on_loopback_serves_callers_without_identity() -> None:
     async def main() -> None:
         async with serving(place=Deployment(upstream="https://llm.example", anonymous=True)) as rig:
-            client = Client(rig.client.app, headers=())
+            client = Client(rig.client.app, headers=[(b"host", b"localhost:8080")])
             assert [(await client.chat()).cache for _ in range(2)] == ["MISS", "HIT"]
 
     asyncio.run(main())

@@ -247,7 +247,7 @@ def test_health_answers_before_the_cache_is_open_and_opens_nothing() -> None:
         driver = SemanticCacheASGI(application, cache=cache, pages=True)
         assert await get(driver, "/.semcache/health") == (200, {"status": "ok", "cache": "not open yet"})
         assert (await get(driver, "/.semcache/stats"))[0] == 503
-        assert not cache.is_open
+        assert not cache.lifecycle.is_open
         assert (await get(driver, "/.semcache/ready"))[0] == 200, "without a start-up, whoever asks first opens it"
         await cache.__aexit__(None, None, None)
 
