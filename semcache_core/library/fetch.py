@@ -184,7 +184,12 @@ class Fetch:
             if record is None:
                 raise
             return unpack(record.kind, record.payload)
-        self._settle_blocking(self.complete(answer))
+        try:
+            self._settle_blocking(self.complete(answer))
+        except BaseException:
+            # Ctrl-C while this waits: otherwise the leader could be gone, and its flight never end.
+            self._home.call(self.abandon)
+            raise
         return value_of(answer)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:

@@ -81,10 +81,10 @@ class Client:
         *,
         method: str = "POST",
         headers: Sequence[tuple[bytes, bytes]] = (),
-        host = () if b"host" in dict(self.headers) else ((b"host", b"testserver"),)
         scope: Mapping[str, Any] | None = None,
     ) -> Exchange:
         raw_path, _, query = path.encode().partition(b"?")
+        host = () if b"host" in dict(self.headers) else ((b"host", b"testserver"),)
         base: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},

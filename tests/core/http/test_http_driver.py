@@ -843,6 +843,25 @@ def test_under_a_shared_identity_no_caller_overwrites_an_entry_or_learns_its_age
     asyncio.run(main())
 
 
+def test_under_a_shared_identity_the_answer_of_an_unproven_credential_replaces_no_live_entry() -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        async with serving(upstream, **SHARED) as rig:
+            await rig.client.chat()
+            upstream.answer = says(completion("another"))
+            bob = Client(rig.client.app, headers=[(b"authorization", b"Bearer bob")])
+            assert b"another" in (await bob.chat()).body
+            for client in (rig.client, bob):
+                hit = await client.chat()
+                assert hit.cache == "HIT"
+                assert b"another" not in hit.body
+            rig.clock.advance(25 * 3600)
+            assert b"another" in (await bob.chat()).body
+            assert b"another" in (await bob.chat()).body
+
+    asyncio.run(main())
+
+
 def test_under_a_shared_identity_mode_off_stores_nothing_of_a_credential_that_upstream_has_yet_to_take() -> None:
     async def main() -> None:
         async with serving(**SHARED) as rig:
