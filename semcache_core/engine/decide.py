@@ -130,7 +130,7 @@ class CandidateBar:
 
 
 def is_dead(record: Record, *, invalidated_at: float | None) -> bool:
-    """Say whether the record was invalidated: ``stamp`` is the newest one of its tags."""
+    """Say whether the record was invalidated; ``invalidated_at``: the newest time of its tags."""
     return invalidated_at is not None and record.born_at <= invalidated_at
 
 
@@ -139,9 +139,9 @@ def serves(
 ) -> Found:
     """Say whether ``record``, which answers the question, may still do so: a hit, a stale hit, or a miss and why.
 
-    It is fresh until ``expires_at``, and stale for a window after that, in which it may serve who accepts it, unless
-    the answer itself forbids it. Stamped at or after its birth (``stamp``: the newest one of its tags) it is dead: it
-    was invalidated, and is never served again, not even stale.
+    It is fresh until ``expires_at``, and stale for a window after that, in which it may serve callers that accept it,
+    unless the answer itself forbids it. Invalidated at or after its birth (``invalidated_at``: the newest time of its
+    tags) it is dead, and never served again, not even stale.
     """
     if invalidated_at is not None and is_dead(record, invalidated_at=invalidated_at):
         return Found(outcome="miss", reason="invalidated")

@@ -18,15 +18,15 @@ _LARGEST_BATCH = 64
 
 _Asked = tuple[bytes, str]
 _Waiting = dict[_Asked, asyncio.Future[Vector] | None]
-"""Texts, and what those who wait for them wait on; None where nobody waits besides the one who embeds."""
+"""Texts, and the future that their waiters share; None where only the caller that embeds wants the text."""
 
 
 class Embeddings:
     """Embeds texts through one embedder.
 
     An idle embedder starts at once; what arrives meanwhile forms the next batch. Where the embedder is not
-    batch-invariant a batch is one text. The cache is keyed by partition: whether somebody else's text was embedded
-    before must not show in how long this caller waits.
+    batch-invariant a batch is one text. The cache is keyed by partition: whether another partition's text was
+    embedded before must not show in how long this caller waits.
     """
 
     def __init__(self, embedder: Embedder, dependency: Guard, *, capacity: int) -> None:
@@ -56,11 +56,11 @@ class Embeddings:
         future = waiting.get(asked)
         if future is None:
             future = waiting[asked] = asyncio.get_running_loop().create_future()
-        # Shielded: somebody else may wait for the same text.
+        # Shielded: another caller may wait for the same text.
         return await asyncio.shield(future)
 
     async def close(self) -> None:
-        """Stop embedding; whoever still waits gets EmbedderUnavailable."""
+        """Stop embedding; callers that still wait get EmbedderUnavailable."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait((self._worker,))
@@ -74,7 +74,7 @@ class Embeddings:
         try:
             vectors = await self._embed(batch)
         except asyncio.CancelledError:
-            # This caller left; whoever else waits for the text still wants it.
+            # This caller left; the others that wait for the text still want it.
             if batch[asked] is not None:
                 self._asked[asked] = batch[asked]
             raise
@@ -103,7 +103,7 @@ class Embeddings:
     async def _embed_each(self, batch: _Waiting) -> None:
         try:
             await self._embed(batch)
-        except Exception as error:  # noqa: BLE001  handed to everybody who waits for this batch
+        except Exception as error:  # noqa: BLE001  handed to every caller that waits for this batch
             for asked, future in batch.items():
                 if len(batch) > 1:
                     # One bad text must not take its batch mates down.
@@ -141,4 +141,4 @@ class Embeddings:
 def _settle(future: asyncio.Future[Vector] | None, error: BaseException) -> None:
     if future is not None and not future.done():
         future.set_exception(error)
-        future.exception()  # Read here, so that nobody is told of an exception that nobody waits for.
+        future.exception()  # Marks it as read: without a waiter asyncio would log it.

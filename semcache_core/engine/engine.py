@@ -88,7 +88,7 @@ class Engine:
     # -- looking up -----------------------------------------------------------------------------------------------
 
     def find_nowait(self, address: Address, *, policy: Policy, directives: Directives = _PLAIN, now: float) -> Found:
-        """Return the request's own answer as far as that is at hand: an exact hit waits for nothing.
+        """Return the request's own answer if it can be read without waiting.
 
         Otherwise a bypass, or a miss: ``find`` goes on from there. It is ``unread`` where the store has to be waited
         for. Never raises for anything that fails behind the cache.
@@ -186,7 +186,7 @@ class Engine:
         return found
 
     async def fallback(self, query: Query, *, policy: Policy) -> Record | None:
-        """Return the query's own answer that may stand in for a failing upstream now: stamped ones may not."""
+        """Return the query's own answer that may stand in for a failing upstream now: an invalidated one may not."""
         found = await self.find(query, policy=policy, directives=_EXACT)
         return found.record or found.fallback
 
@@ -215,7 +215,7 @@ class Engine:
             return False
         try:
             return not self.parts.scopes.has_scope(store_scope) and not self._writes.has_queued_in(store_scope)
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: who cannot tell is searched
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: if the store cannot say, search
             self.observatory.fault("vectors", error)
             return False
 

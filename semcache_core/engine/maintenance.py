@@ -69,7 +69,7 @@ class Maintenance:
         self.spawn(self._forget_vectors(ids))
 
     def bury(self, ids: Sequence[bytes], *, now: float) -> None:
-        """Delete entries that were met dead: nobody else does before they expire, and until then they take the places
+        """Delete entries that were met dead: otherwise they stay until they expire, and take the places
         of living ones among the nearest.
         """
         self.spawn(self._buried(ids, now=now))
@@ -120,5 +120,5 @@ class Maintenance:
             await work
         except DependencyError:
             return  # Counted where it was raised.
-        except Exception as error:  # noqa: BLE001  the edge of the request: nobody waits for this task
+        except Exception as error:  # noqa: BLE001  the edge of the request: no caller waits for this task
             self._observatory.fault("background", error)

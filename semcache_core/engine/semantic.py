@@ -52,7 +52,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     directives: Directives
     now: float
     trail: list[Considered] | None = None
-    """Where each entry that is considered is noted, in order; None: nobody asks."""
+    """Where each entry that is considered is noted, in order; None: not wanted."""
 
     @property
     def threshold(self) -> float:

@@ -1,12 +1,12 @@
 """Single-flight: equal requests that arrive together share one upstream call.
 
 A flight is a log of items that its leader publishes and its waiters read from the first one, each at its own pace, so a
-late joiner misses nothing and a slow reader holds nobody up. The rules:
+late joiner misses nothing and a slow reader delays no other. The rules:
 
-* the leader of a failed flight takes nobody down: the next waiter leads once, and if that fails too, all go alone;
+* a leader that fails fails alone: the next waiter leads once, and if that fails too, every waiter asks upstream itself;
 * a waiter that sees nothing for its patience goes alone;
 * a complete answer that could not be stored marks its key *hit-for-miss*: for a while equal requests pass at once;
-* after a stamp, flights begun before it are not joined any more.
+* after an invalidation, flights begun before it are not joined any more.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ T = TypeVar("T")
 _FIRST_FAILURE = 1
 _MARKS_KEPT = 10_000
 _ORPHANS_KEPT = 10.0
-"""Seconds for which a flight stands ready for the waiters of a failed one: they board again at once, or never."""
+"""Seconds for which a flight is kept for the waiters of a failed one: they join it at once, or never."""
 
 
 class FlightFailed(Exception):
-    """The flight brought no answer. ``alone``: do not board again, ask upstream yourself."""
+    """The flight brought no answer. ``alone``: do not join again, ask upstream yourself."""
 
     def __init__(self, *, alone: bool) -> None:
-        super().__init__("go alone" if alone else "board again")
+        super().__init__("go alone" if alone else "join again")
         self.alone = alone
 
 
 class Flight(Entity, Generic[T]):
-    """One upstream call and everybody who waits for it."""
+    """One upstream call and its waiters."""
 
     _flights: Flights[T] | None
     _key: bytes
     failures: int = 0
     has_leader: bool = False
     waiting: int = 0
-    """How many wait for it."""
+    """The number of waiters."""
     open: bool = True
-    """Somebody could still come to wait."""
+    """Another request can still join."""
     _items: list[T] = []
     _news: asyncio.Future[None] | None = None
     _alone: asyncio.Future[None] | None = None
@@ -55,14 +55,14 @@ class Flight(Entity, Generic[T]):
     # -- the leader's side ----------------------------------------------------------------------------------------
 
     def publish(self, item: T) -> None:
-        """Hand an item to everybody who waits, now or later."""
+        """Hand an item to every waiter, now or later."""
         if self._joinable or self.waiting:
             self._items.append(item)
             if self._news is not None:
                 self._wake()
 
     def stop_joining(self) -> None:
-        """Let nobody else join: the answer grew too large to keep, or may be told to its own caller only."""
+        """Take no more waiters: the answer grew too large to keep, or is for its own caller only."""
         self._joinable = self.open = False
         self._leave_table()
         if not self.waiting:
@@ -80,7 +80,7 @@ class Flight(Entity, Generic[T]):
             self._wake()
 
     def fail(self, *, alone: bool = False) -> None:
-        """End without an answer. Harmless after ``land``. ``alone``: nobody should try to share this one again."""
+        """End without an answer. Harmless after ``complete``. ``alone``: no waiter should lead in its place."""
         if self._ended:
             return
         self._ended, self.open = True, False
@@ -93,7 +93,7 @@ class Flight(Entity, Generic[T]):
         self._wake()
 
     def joined(self) -> asyncio.Future[None]:
-        """Return a future that is done once somebody waits. Not to be cancelled."""
+        """Return a future that is done once there is a waiter. Not to be cancelled."""
         if self._joined is None:
             self._joined = asyncio.get_running_loop().create_future()
             if self.waiting:
@@ -101,12 +101,12 @@ class Flight(Entity, Generic[T]):
         return self._joined
 
     async def alone(self) -> None:
-        """Return once nobody waits any more."""
+        """Return once there is no waiter left."""
         while self.waiting:
             if self._alone is None:
                 self._alone = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._alone)
-            # Whoever was the last one may have handed over to somebody who joined in the same moment.
+            # The last waiter may leave in the moment in which another one joins.
             await asyncio.sleep(0)
 
     # -- a waiter's side ------------------------------------------------------------------------------------------
@@ -114,8 +114,8 @@ class Flight(Entity, Generic[T]):
     async def items(self, *, patience: float) -> AsyncGenerator[T, None]:
         """Yield every item from the first one, as it comes.
 
-        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds at first: who has had a
-        part of the answer cannot ask for it anew, so it waits as long as its leader does.
+        Raises FlightFailed if the leader failed, or if nothing came for ``patience`` seconds at first: a waiter
+        that had a part of the answer cannot ask for it anew, so it waits as long as its leader does.
         """
         self.waiting += 1
         if self._joined is not None:
@@ -174,7 +174,7 @@ class Flights(Generic[T]):
         self._orphaned: dict[bytes, float] = {}
 
     def join(self, key: bytes) -> tuple[Flight[T], bool]:
-        """Return the flight of ``key`` and whether the caller leads it; who does not lead reads its ``items``."""
+        """Return the flight of ``key`` and whether the caller leads it; otherwise the caller reads its ``items``."""
         if self._marks and self._is_hit_for_miss(key):
             return self.alone_flight(), True
         flight = self._flying.get(key)
@@ -192,18 +192,18 @@ class Flights(Generic[T]):
         return flight if is_leader else None
 
     def alone_flight(self) -> Flight[T]:
-        """Return a flight that nobody can join."""
+        """Return a flight that no other request can join."""
         flight: Flight[T] = Flight(None, b"", has_leader=True)
         flight.stop_joining()
         return flight
 
     def detach_all(self) -> None:
-        """Let no flight that is in the air be joined any more: something was stamped."""
+        """Let no flight that is in the air be joined any more: something was invalidated."""
         for flight in tuple(self._flying.values()):
             flight.stop_joining()
 
     def reopen(self, key: bytes, *, failures: int) -> None:
-        """Put up a flight without a leader: the first waiter of a failed one that boards again leads it."""
+        """Put up a flight without a leader: the first waiter of the failed one to join it leads."""
         now = self._clock()
         self._clear_orphaned(now)
         self._flying[key] = Flight(self, key, failures=failures)
@@ -211,7 +211,7 @@ class Flights(Generic[T]):
         self._orphaned[key] = now + _ORPHANS_KEPT
 
     def _clear_orphaned(self, now: float) -> None:
-        """Take those off the table whose waiters left, or found an answer elsewhere, instead of boarding again."""
+        """Take those off the table whose waiters left, or found an answer elsewhere, instead of joining again."""
         while self._orphaned:
             key, until = next(iter(self._orphaned.items()))
             if until > now:
@@ -222,7 +222,7 @@ class Flights(Generic[T]):
                 del self._flying[key]
 
     def forget(self, key: bytes, flight: Flight[T]) -> None:
-        """Take a flight off the table, if it is still the one that stands there."""
+        """Take a flight off the table, if it is still the one under this key."""
         if self._flying.get(key) is flight:
             del self._flying[key]
 

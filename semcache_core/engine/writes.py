@@ -196,7 +196,7 @@ class Writes:
         return Point(id=job.entry_id, scope=job.store_scope, vector=vector, keep_until=job.keep_until)
 
     async def vector_of(self, job: Job) -> Vector | None:
-        """Return the vector of the job's text, embedding it if nobody has; None where that cannot be had."""
+        """Return the vector of the job's text, embedded if it was not yet; None where that cannot be had."""
         if job.vector is None and self._embeddings is not None:
             try:
                 job.vector = await self._embeddings.of(job.partition, job.text)

@@ -61,7 +61,7 @@ class Missed(Entity):
     concluded: bool = False
 
     def conclude(self, found: Found | None = None) -> None:
-        """Count and tell the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
+        """Count and report the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
         if self.concluded:
             return
         self.concluded = True
@@ -98,11 +98,11 @@ class UpstreamAnswer(Entity):
 
     @property
     def is_shared(self) -> bool:
-        """Whether somebody else waits for this answer."""
+        """Whether another request waits for this answer."""
         return self.flight.waiting > 0
 
     async def unshared(self) -> None:
-        """Return once nobody else waits for this answer."""
+        """Return once no other request waits for this answer."""
         await self.flight.alone()
 
     # -- what a driver tells ----------------------------------------------------------------------------------------
@@ -245,13 +245,13 @@ class UpstreamAnswer(Entity):
             refused = recording.refused
             if refused is not None:
                 if self._shares:
-                    # Those who wait already still get all of it; nobody else can join what is not kept.
+                    # The waiters still get all of it; no other request can join what is not kept.
                     self._shares = False
                     flight.stop_joining()
                 if not (refused.complete or flight.waiting):
                     self._unstored(refused.reason)
         except CannotDecode:
-            # The waiters cannot be told the rest: half an answer must not look whole.
+            # The waiters cannot have the rest: half an answer must not look whole.
             self._recording = None
             flight.fail(alone=True)
         except Exception as error:  # noqa: BLE001  see ``head``

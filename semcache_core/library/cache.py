@@ -232,7 +232,7 @@ class SemanticCache:
         ttl: str | Duration | msgspec.UnsetType = msgspec.UNSET,
         tags: Sequence[str] = (),
     ) -> Fetch | None:
-        """Return the answer to ``prompt``, or the fetch of the one who has to ask (``is_leader``); None if the cache
+        """Return the answer to ``prompt``, or the fetch of a caller that has to ask (``is_leader``); None if the cache
         was closed meanwhile. Only on the home loop.
 
         The half of ``get_or_call`` before the call. The leader has to end with ``complete`` or ``fail``: equal
@@ -299,7 +299,7 @@ class SemanticCache:
         if tag is None and namespace is None and before is None:
             raise ValueError("invalidate() needs tag=, entry_id=, namespace= or before=")
         if before is not None and not (isinstance(before, int | float) and math.isfinite(before)):
-            # A stamp that cannot be compared would make a miss of every lookup in the namespace.
+            # A time that cannot be compared would make a miss of every lookup in the namespace.
             raise TypeError(f"before is a time in seconds since the epoch, not {before!r}")
         tags = (namespace_tag(own) if tag is None else tag_digest(own, tag),)
         await self._change(lambda runtime: runtime.engine.invalidate(tags, before=before))

@@ -43,7 +43,7 @@ def _without_stop(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except StopIteration as stop:
-        # No future can hold it: whoever waits would wait for ever.
+        # No future can hold it: the caller would wait for ever.
         raise RuntimeError("the call raised StopIteration") from stop
 
 

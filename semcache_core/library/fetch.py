@@ -98,7 +98,7 @@ class Fetch:
     # -- on the home loop -----------------------------------------------------------------------------------------
 
     async def join(self) -> None:
-        """Join the flight that fetches this answer already, or become the one who does."""
+        """Join the flight that fetches this answer already, or lead a new one."""
         engine, query = self._engine, self._query
         # A call that asks what it was called for would wait for itself: it goes alone.
         while query is not None and query.nearby.flight not in _leading.get():
@@ -140,12 +140,12 @@ class Fetch:
         return None if hopeless or query is None else await self._engine.fallback(query, policy=policy)
 
     def abandon(self) -> None:
-        """End the fetch of a caller that is gone: a caller who waits leads in its place."""
+        """End the fetch of a caller that is gone: one of its waiters leads in its place."""
         if self.is_leader:
             self._flight.fail()
 
     async def _takes_over(self) -> bool:
-        """Lead the refresh of a stale answer, unless somebody does already."""
+        """Lead the refresh of a stale answer, unless another caller does already."""
         flight = None if self._query is None else self._engine.flights.refresh(self._query.flight)
         if flight is None:
             return False
@@ -169,7 +169,7 @@ class Fetch:
         try:
             return await asyncio.shield(answering)
         except asyncio.CancelledError:
-            # Others may wait for this call: it then outlives the one who began it, but not the last of them.
+            # Others may wait for this call: it then outlives its caller, but not the last of them.
             if self._flight.waiting:
                 self._home.keep(answering)
                 self._home.keep(asyncio.ensure_future(self._while_wanted(answering)))
@@ -229,7 +229,7 @@ class Fetch:
         self._call_off(answering)
 
     def _call_off(self, answering: asyncio.Future[Any]) -> None:
-        """End a call that nobody waits for any more. Harmless once it has ended."""
+        """End a call whose answer is no longer wanted. Harmless once it has ended."""
         self._home.call(self._flight.stop_joining)
         answering.cancel()
 

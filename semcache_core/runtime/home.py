@@ -45,7 +45,7 @@ class Home:
 
     @property
     def is_alive(self) -> bool:
-        """Whether calls can still reach it: False once the loop has ended, also where nobody closed the cache."""
+        """Whether calls can still reach it: False once the loop has ended, also if the cache was not closed."""
         return not self._closed and self.loop.is_running()
 
     async def run(self, coroutine: Coroutine[Any, Any, T], *, abandon: Callable[[T], object] | None = None) -> T:

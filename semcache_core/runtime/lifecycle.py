@@ -29,7 +29,7 @@ from semcache_core.runtime.outage import Outage
 T = TypeVar("T")
 
 _RETRY_PATIENCE = 1.0
-"""Seconds for which the caller that tries again waits; nobody else does."""
+"""Seconds for which the caller that tries again waits; no other caller does."""
 
 Opener = Callable[[AsyncExitStack], Awaitable[Runtime]]
 """Opens the components on the stack."""
@@ -44,7 +44,7 @@ class Lifecycle:
         """How many questions found the cache not open."""
         self._outage = Outage()
         self._closing = 0
-        """How many closes are under way: until they are over nobody opens the same components again."""
+        """How many closes are under way: until they are over the same components are not opened again."""
         self._inherited: list[object] = []
         # Reentrant: a future that is done already calls back at once.
         self._lock = threading.RLock()
@@ -58,7 +58,7 @@ class Lifecycle:
         self._thread: LoopThread | None = None
         """What runs the home loop, where that is the cache's own."""
         self._owned = False
-        """Whether somebody entered the cache, and is going to close it."""
+        """Whether the cache was entered, so that it will be closed there."""
         self._opening: Future[Home | None] | None = None
         self._task: asyncio.Task[Home | None] | None = None
         self._outage.end_pause()
@@ -89,7 +89,7 @@ class Lifecycle:
         return self.home is not None
 
     async def reach(self) -> Home | None:
-        """Return the open cache for a request, from any loop; opened first if nobody has. None while it is down: a
+        """Return the open cache for a request, from any loop; opened first if it is not. None while it is down: a
         miss, which is counted. Raises ConfigError, PluginError.
         """
         home = await self._reached()
@@ -180,7 +180,7 @@ class Lifecycle:
 
     async def open(self) -> bool:
         """Open the cache with the running loop as its home; return whether the caller is the one to close it: False if
-        somebody has entered it already.
+        it is entered already.
 
         What the cache needs may be down: it then opens at a later use. Raises ConfigError, PluginError.
         """
@@ -312,7 +312,7 @@ class Lifecycle:
 
     def forget_inherited(self) -> None:
         """Begin anew in a forked process: the threads, connections and locks of the parent are of no use here."""
-        # Kept, not closed: the parent still uses what lies behind them, a selector or a file that both processes share.
+        # Kept, not closed: the parent still uses what is behind them, a selector or a file that both processes share.
         self._inherited.append((self._home, self._loop, self._thread, self._opening, self._task))
         self._lock = threading.RLock()
         self._closing = 0
