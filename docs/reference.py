@@ -6,21 +6,30 @@ one is missing.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import pkgutil
-import re
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from documented import (
+    Attribute,
+    assignment,
+    attributes,
+    class_line,
+    constants,
+    docstring,
+    instance_attributes,
+    public_methods,
+    signature,
+)
+from options import cell, options_table
 
-from semcache_core import authoring, errors, hookspecs, protocols, reasons, remedies, settings
-from semcache_core.config import describe
+import semcache_core
+from semcache_core import authoring, errors, hookspecs, plugin, protocols, reasons, remedies, settings, types
+from semcache_core.library.blocking import BlockingCache
+from semcache_core.library.fetch import CallOptions
 from semcache_core.runtime.registry import KINDS, NOUNS, Registry
 
 if TYPE_CHECKING:
@@ -37,6 +46,10 @@ TABLES = (
     ("[[normalise]]", settings.Normalise),
 )
 
+BASES = ("Entity", "Struct", "Table", "once", "T")
+"""Names of the types' modules that hold no data of their own."""
+RETURNED = (semcache_core.Lookup, semcache_core.Stats, BlockingCache, CallOptions)
+"""What a program gets from the cache and never makes."""
 KIND_TITLES: dict[reasons.Kind, str] = {
     "hit": "Hits",
     "miss": "Misses",
@@ -63,7 +76,7 @@ def configuration() -> str:
         '`{ env = "NAME" }`. `semcache check FILE` prints what would run, every default included.',
     ]
     for title, table in TABLES:
-        lines += [f"## `{title}`", _sentence(_paragraphs(table).partition(": ")[2]), *options_table(table)]
+        lines += [f"## `{title}`", _sentence(docstring(table).partition(": ")[2]), *options_table(table)]
     for kind, name, summary, factory in components():
         lines += [
             f"## `{name}`, {_article(NOUNS[kind])}",
@@ -78,39 +91,96 @@ def configuration() -> str:
 
 def hooks() -> str:
     """Return the page of every hook, in the order in which ``hookspecs.py`` has them."""
-    lines = ["# Hooks", _paragraphs(hookspecs)]
+    lines = ["# Hooks", docstring(hookspecs)]
     for name, hook in hook_functions():
-        lines += [f"## `{name}`", _code(_signature(name, hook)), _paragraphs(hook)]
+        lines += [f"## `{name}`", _code(signature(name, hook)), docstring(hook)]
     return "\n\n".join(lines) + "\n"
 
 
 def protocol_page() -> str:
     """Return the page of every protocol, with its methods and what they promise."""
-    lines = ["# Protocols", _paragraphs(protocols)]
+    lines = ["# Protocols", docstring(protocols)]
     for name, protocol in _classes(protocols):
-        lines += [f"## `{name}`", _paragraphs(protocol)]
-        for member, function in vars(protocol).items():
-            target = function.fget if isinstance(function, property) else function
-            if inspect.isfunction(target) and not member.startswith("_"):
-                lines += [f"### `{name}.{member}`", _code(_signature(member, function)), _paragraphs(target)]
+        if not attributes(protocol):
+            lines += [f"## `{name}`", docstring(protocol), *_methods(name, protocol, "###")]
     return "\n\n".join(lines) + "\n"
+
+
+def python_page() -> str:
+    """Return the page of what a Python program uses: every name of the package, and the blocking calls."""
+    lines = ["# Python", "```python\nfrom semcache_core import SemanticCache, cached, DoNotCache\n```"]
+    for name, value in python_names():
+        made = class_line(name, value) if inspect.isclass(value) else signature(name, value)
+        shown = [] if inspect.isclass(value) and value in RETURNED else [_code(made)]
+        lines += [f"## `{name}`", *shown, docstring(value)]
+        if inspect.isclass(value):
+            own = getattr(value, "__init__", None)
+            lines += [docstring(own)] if inspect.isfunction(own) and own.__doc__ else []
+            lines += fields_table(attributes(value))
+            for each in instance_attributes(value):
+                lines += [f"### `{name}.{each.name}`", each.meaning]
+            lines += _methods(name, value, "###")
+    return "\n\n".join(lines) + "\n"
+
+
+def python_names() -> list[tuple[str, Any]]:
+    """Return what a Python program uses, by the name under which it is met."""
+    first = ("SemanticCache", "cached")
+    names = [*first, *(name for name in semcache_core.__all__ if name not in first)]
+    return [
+        *((name, getattr(semcache_core, name)) for name in names),
+        ("SemanticCache.sync", BlockingCache),
+        ("CallOptions", CallOptions),
+    ]
+
+
+def types_page() -> str:
+    """Return the page of the values that pass between the core and a component, with every field."""
+    lines = ["# Types", docstring(types)]
+    for module, names in type_names():
+        lines += [f"## `{module.__name__}`"]
+        for name in names:
+            value = vars(module)[name]
+            if not inspect.isclass(value):
+                alias = constants(module)[name]
+                lines += [f"### `{name}`", _code(assignment(alias)), alias.meaning]
+                continue
+            bases = [base.__name__ for base in value.__bases__ if base.__module__ == module.__name__]
+            based = [f"Extends `{bases[0]}`."] if bases and bases[0] not in ("Struct", "Options") else []
+            lines += [f"### `{name}`", *based, docstring(value)]
+            lines += [*fields_table(attributes(value)), *_methods(name, value, "####")]
+    return "\n\n".join(lines) + "\n"
+
+
+def type_names() -> list[tuple[ModuleType, list[str]]]:
+    """Return the modules of the authors' types, each with the names that the page has."""
+    tables = {table for _, table in TABLES}
+    in_types = [name for name in _public(types) if name not in BASES]
+    in_settings = [name for name in _public(settings) if vars(settings)[name] not in tables and name not in BASES]
+    in_protocols = [name for name, kind in _classes(protocols) if attributes(kind)]
+    return [
+        (types, in_types),
+        (protocols, in_protocols),
+        (settings, in_settings),
+        (plugin, ["Component"]),
+        (reasons, ["Reason", "Kind", "Code", "OwnCode"]),
+    ]
 
 
 def authoring_page() -> str:
     """Return the page of the helpers for authors: every public class with its methods, function and constant."""
-    lines = ["# Authoring", _paragraphs(authoring)]
+    lines = ["# Authoring", docstring(authoring)]
     for module in authoring_modules():
-        lines += [f"## `{module.__name__}`", _paragraphs(module)]
+        lines += [f"## `{module.__name__}`", docstring(module)]
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value):
-                lines += [f"### `{name}`", _code(_class_line(name, value)), _paragraphs(value)]
-                for member, function in public_methods(value):
-                    lines += [f"#### `{name}.{member}`", _code(_signature(member, function)), _paragraphs(function)]
+                lines += [f"### `{name}`", _code(class_line(name, value)), docstring(value)]
+                lines += _methods(name, value, "####")
             elif inspect.isfunction(value):
-                lines += [f"### `{name}`", _code(_signature(name, value)), _paragraphs(value)]
+                lines += [f"### `{name}`", _code(signature(name, value)), docstring(value)]
             else:
-                lines += [f"### `{name}`", constants(module)[name]]
+                lines += [f"### `{name}`", constants(module)[name].meaning]
     return "\n\n".join(lines) + "\n"
 
 
@@ -120,37 +190,17 @@ def authoring_modules() -> list[ModuleType]:
     return [*(importlib.import_module(each.name) for each in found), remedies]
 
 
-def public_methods(kind: type) -> list[tuple[str, Any]]:
-    """Return the methods and properties of a class that its users call, in order."""
-    members = ((name, value) for name, value in vars(kind).items() if not name.startswith("_"))
-    return [(name, value) for name, value in members if inspect.isfunction(value) or isinstance(value, property)]
-
-
-def constants(module: ModuleType) -> dict[str, str]:
-    """Return the text below each assignment of a module: what documents a constant."""
-    found = {}
-    for statement, text in pairwise(ast.parse(inspect.getsource(module)).body):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
-            found |= {
-                target.id: inspect.cleandoc(text.value.value).replace("``", "`")
-                for target in targets
-                if isinstance(target, ast.Name)
-            }
-    return found
-
-
 def error_page() -> str:
     """Return the page of every exception."""
-    lines = ["# Errors", _paragraphs(errors)]
+    lines = ["# Errors", docstring(errors)]
     for name, error in _classes(errors):
-        lines += [f"## `{name}`", _paragraphs(error)]
+        lines += [f"## `{name}`", docstring(error)]
     return "\n\n".join(lines) + "\n"
 
 
 def reason_page() -> str:
     """Return the page of every reason code: the core's by kind, then those that installed components list."""
-    lines = ["# Reason codes", _paragraphs(reasons)]
+    lines = ["# Reason codes", docstring(reasons)]
     for outcome, title in KIND_TITLES.items():
         lines += [f"## {title}", _reasons(each for each in reasons.REASONS.values() if each.kind == outcome)]
     registry = Registry.installed()
@@ -166,6 +216,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "hooks": hooks,
     "protocols": protocol_page,
+    "types": types_page,
+    "python": python_page,
     "errors": error_page,
     "authoring": authoring_page,
     "reasons": reason_page,
@@ -186,74 +238,31 @@ def components() -> Iterator[tuple[str, str, str, Any]]:
                 yield kind, offer.component.name, offer.component.summary, registry.load(kind, offer.component.name)
 
 
-def fields(struct: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
-    """Return what msgspec knows about the options of a struct."""
-    described = msgspec.inspect.type_info(struct)
-    return described.fields if isinstance(described, msgspec.inspect.StructType) else ()
-
-
-def description(kind: msgspec.inspect.Type) -> str:
-    """Return the text of an option, or nothing where it has none."""
-    while isinstance(kind, msgspec.inspect.Metadata):
-        text = (kind.extra_json_schema or {}).get("description")
-        if text:
-            return str(text)
-        kind = kind.type
-    return ""
-
-
-def options_table(struct: type[msgspec.Struct]) -> list[str]:
-    """Return the table of a struct's options, or a sentence where it has none."""
-    rows = [
-        f"| `{field.encode_name}` | {_default(field)} "
-        f"| {_cell(describe.expected(field.type))} | {_cell(description(field.type))} |"
-        for field in fields(struct)
-    ]
-    if not rows:
-        return ["It has no options."]
-    return ["\n".join(["| option | default | takes | meaning |", "|---|---|---|---|", *rows])]
-
-
 def _reasons(listed: Iterable[reasons.Reason]) -> str:
-    rows = [f"| `{each.code}` | {_cell(each.sentence)} | {_cell(each.remedy)} |" for each in listed]
+    rows = [f"| `{each.code}` | {cell(each.sentence)} | {cell(each.remedy)} |" for each in listed]
     return "\n".join(["| code | what it means | what to do |", "|---|---|---|", *rows])
 
 
-def _default(field: msgspec.inspect.Field) -> str:
-    if field.required:
-        return "needed"
-    value = field.default if field.default is not msgspec.NODEFAULT else _made(field.default_factory)
-    unit = describe.unit_of(field.type)
-    if value is None and field.default is None and describe.takes_never(field.type):
-        return "`never`"
-    if value is None or value is msgspec.UNSET or value == ():
-        return "none"
-    if unit == "seconds":
-        return f"`{_duration(float(value))}`"
-    if unit == "bytes":
-        return f"`{_size(int(value))}`"
-    return f"`{msgspec.json.encode(value, enc_hook=str).decode()}`"
+def fields_table(found: list[Attribute]) -> list[str]:
+    """Return the table of a class's fields, or nothing where it has none."""
+    rows = [
+        f"| `{each.name}` | `{each.type}` | {f'`{each.default}`' if each.default else ''} | {cell(each.meaning)} |"
+        for each in found
+    ]
+    return ["\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows])] if rows else []
 
 
-def _made(factory: Any) -> object:
-    # An option whose default is UNSET is neither required nor has a default that msgspec shows.
-    return None if factory is msgspec.NODEFAULT else factory()
+def _methods(owner: str, kind: type, heading: str) -> list[str]:
+    lines = []
+    for name, function in public_methods(kind):
+        lines += [f"{heading} `{owner}.{name}`", _code(signature(name, function)), docstring(function)]
+    return lines
 
 
-def _duration(seconds: float) -> str:
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
-
-
-def _size(number: int) -> str:
-    for unit, length in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if number % length == 0:
-            return f"{number // length} {unit}"
-    return str(number)
+def _public(module: ModuleType) -> list[str]:
+    """Return the names that a module defines, classes and documented assignments, in order."""
+    classes = {name for name, _ in _classes(module)}
+    return [name for name in vars(module) if name in classes or (name in constants(module) and name[0] != "_")]
 
 
 def _classes(module: Any) -> list[tuple[str, type]]:
@@ -261,36 +270,8 @@ def _classes(module: Any) -> list[tuple[str, type]]:
     return [(name, value) for name, value in found if value.__module__ == module.__name__]
 
 
-def _signature(name: str, function: Any) -> str:
-    if isinstance(function, property):
-        return f"{name} -> {inspect.signature(function.fget).return_annotation}"
-    begin = "async def" if inspect.iscoroutinefunction(function) else "def"
-    return f"{begin} {name}{inspect.signature(function)}".replace("'", "")
-
-
-def _class_line(name: str, kind: type) -> str:
-    """Return how a class is made, with its defaults; fields with an underscore are its own business."""
-    if issubclass(kind, Exception):
-        return f"class {name}(Exception)"
-    signature = inspect.signature(kind)
-    told = [each for each in signature.parameters.values() if not each.name.startswith("_")]
-    made = signature.replace(parameters=told, return_annotation=inspect.Signature.empty)
-    # Where a type comes from is told by the page of its own.
-    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", f"class {name}{made}").replace("'", "")
-
-
-def _paragraphs(documented: Any) -> str:
-    """Return a docstring as Markdown: double backquotes become single ones, indented text stays a code block."""
-    text = inspect.cleandoc(documented.__doc__ or "")
-    return text.replace("``", "`").replace("::\n", ":\n")
-
-
 def _code(text: str) -> str:
-    return f"```python\n{textwrap.dedent(text)}\n```"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return f"```python\n{text}\n```"
 
 
 def _sentence(text: str) -> str:

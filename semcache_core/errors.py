@@ -18,7 +18,7 @@
     ├── DimensionMismatch         a vector of the wrong length reached a store, or an embedder made one
     └── UnsupportedByStore        the chosen store lacks the power that the call needs
 
-Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code of somebody who uses
+Only ``ConfigError``, ``PluginError``, ``NotOpenError`` and ``WrongLoopError`` ever reach the code that uses
 the cache: they stop start-up or name a programming error. So does ``DependencyError`` where a caller has to know that
 nothing happened: from ``invalidate`` and ``reject``. ``AnswerAborted`` reaches the server around the HTTP driver: a
 reason to cut the connection. All others end in a miss and an event.

@@ -6,7 +6,7 @@ plugin is loaded, and so is a function whose name begins with ``semcache_`` and 
 
 The hooks that offer components are called once, when a cache is opened or the plugins are listed. They return
 descriptors, so a component's module is imported only when the configuration names it. A hook that raises takes only its
-own plugin out: the failure is kept and quoted when somebody asks for a name that is missing.
+own plugin out: the failure is kept, and quoted when a missing name is asked for.
 """
 
 from __future__ import annotations

@@ -31,18 +31,19 @@ hookimpl = pluggy.HookimplMarker("semcache")
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A descriptor of something a plugin offers: enough to list it, without importing it.
-
-    ``name`` is what users write after ``use =``; ``factory`` is ``"package.module:Attribute"``; ``summary`` is one
-    line for ``semcache plugins``. ``local`` says of an embedder that it needs no network and no key: where the
-    configuration names none, the first local one by name is taken.
-
-    ``reasons`` lists the reason codes that the component uses besides the core's (``semcache_core.reasons``): a
-    verifier's rejects, an extractor's bypasses.
-    """
+    """A descriptor of something that a plugin offers: enough to list it, without importing it."""
 
     name: str
+    """What users write after ``use =``."""
     factory: str
+    """``"package.module:Attribute"``: imported when the configuration names the component."""
     summary: str = ""
+    """One line for ``semcache plugins``."""
     local: bool = False
+    """An embedder that needs no network and no key: where the configuration names none, the first local one by name
+    is taken.
+    """
     reasons: tuple[Reason, ...] = ()
+    """The reason codes that the component uses besides the core's (``semcache_core.reasons``): a verifier's rejects, an
+    extractor's bypasses.
+    """

@@ -5,7 +5,7 @@ opens and closes it. No base class is required. All methods are async, run on th
 it: a blocking library goes to a thread of its own. Required methods are never added; a new power is a new
 ``Supports...`` protocol, looked for once, when the component is opened.
 
-Every failure that is nobody's programming error is raised as one of ``semcache_core.errors``: the engine turns it
+Every failure that is not a programming error is raised as one of ``semcache_core.errors``: the engine turns it
 into a miss and an event. After cancellation a component stays usable.
 """
 
@@ -45,8 +45,11 @@ class Thresholds(msgspec.Struct, frozen=True):
     """The similarities at and above which a neighbour may answer, by preset."""
 
     safe: float
+    """For ``preset = "safe"``: hardly any wrong answer."""
     balanced: float
+    """For ``preset = "balanced"``, the default."""
     loose: float
+    """For ``preset = "loose"``: more hits, more of them wrong."""
 
 
 @runtime_checkable
@@ -73,7 +76,7 @@ class Embedder(AsyncResource, Protocol):
 
     @property
     def recommended(self) -> Thresholds | None:
-        """The thresholds that suit this model, or None where nobody has measured."""
+        """The thresholds that suit this model, or None where none were measured."""
         ...
 
     @property
@@ -253,11 +256,11 @@ class SupportsExists(Protocol):
 class SupportsNotices(Protocol):
     """A component that has something to tell the operator about how it opened, for example a file set aside.
 
-    A store is asked again about once a minute: it may have more to tell while it runs.
+    A store is asked again about once a minute: there may be new ones while it runs.
     """
 
     def notices(self) -> Sequence[str]:
-        """Return one sentence for each thing to tell, each once."""
+        """Return the sentences that were not returned before, one for each notice."""
         ...
 
 
@@ -306,7 +309,7 @@ class ExtractorRoute(msgspec.Struct, frozen=True):
     the route has no such table.
     """
     place: str = ""
-    """Where these options stand, for errors about them: ``semcache.toml: route[0].json``."""
+    """Where these options are, for errors about them: ``semcache.toml: route[0].json``."""
 
 
 @runtime_checkable
@@ -353,16 +356,20 @@ class AnswerHead(msgspec.Struct, frozen=True):
     """The beginning of an upstream's answer. ``headers`` in order, names in lower case."""
 
     status: int
+    """The status code."""
     headers: Headers
+    """Every header field, as upstream sent it."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One complete, canonical answer: what an entry of an HTTP protocol holds."""
 
     status: int
+    """The status code."""
     headers: Headers
     """The headers that are kept, already stripped."""
     body: bytes
+    """The canonical body, decoded."""
     form: str = "body"
     """``body``: one canonical body that serves every mode it has the members for; ``events``: a raw event log."""
     offers: frozenset[str] = frozenset()
@@ -370,6 +377,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     vary: Headers = ()
     """Names and request values that must match before it may be served."""
     tokens: int = 0
+    """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False
     """It may answer equal requests only, for example because it holds tool calls."""
 
@@ -381,7 +389,9 @@ class Refused(msgspec.Struct, frozen=True):
     """
 
     reason: Code
+    """In the statistics, under ``unstored``."""
     complete: bool = True
+    """Whether upstream sent all of it."""
 
 
 class Recorder(Protocol):
@@ -404,7 +414,7 @@ class SupportsTerminal(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the end was seen: the answer is whole, whatever becomes of the connection."""
+        """Whether the end was seen: the answer is whole, even if the connection breaks."""
         ...
 
 
@@ -412,13 +422,16 @@ class Reply(msgspec.Struct, frozen=True):
     """A stored answer, framed for one caller: the content type and the pieces of the body, in order."""
 
     content_type: bytes
+    """The value of ``Content-Type``."""
     chunks: Sequence[bytes]
+    """The body, in the pieces in which it is sent."""
 
 
 class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How a stored answer is to be framed for one caller."""
 
     streamed: bool
+    """The caller asked for a stream."""
     required: frozenset[str]
     """The caller's ``Mode.required``: nothing that it did not ask for is framed, nothing is invented."""
     exact: bool
@@ -426,6 +439,7 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     fresh_id: str
     """Random text for a fresh id."""
     now: float
+    """The time that a fresh ``created`` says."""
     route: str = ""
     """The path of the ``[[route]]`` that holds for the request, as ``Policy.route`` has it; "" where none does."""
 

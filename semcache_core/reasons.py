@@ -125,16 +125,21 @@ CoreCode = Literal[
 OwnCode = NewType("OwnCode", str)
 """A code that a plugin lists itself."""
 Code = CoreCode | OwnCode
+"""A code of the core or of a plugin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason code. ``kind`` is where it is mostly met; ``remedy`` says what to do, one sentence."""
+    """One reason code."""
 
     code: str
+    """What ``Lookup.reason``, ``Cache-Status`` and the statistics say."""
     kind: Kind
+    """Where it is mostly met."""
     sentence: str
+    """What it means, in one sentence."""
     remedy: str
+    """What to do about it, in one sentence."""
 
 
 _NOTHING = "Nothing: this is the cache at work."
@@ -147,8 +152,8 @@ _HITS = (
     Reason(
         "stale-if-error",
         "hit",
-        "The upstream failed, and an expired answer stands in for it.",
-        "Look at the upstream; `stale_if_error` says how long an answer may stand in.",
+        "The upstream failed, and an expired answer replaced its own.",
+        "Look at the upstream; `stale_if_error` says for how long that may happen.",
     ),
 )
 _MISSES = (
@@ -250,7 +255,7 @@ _EXACT_ONLY = (
         "few-words",
         "miss",
         'The text has fewer words of content than `min_words` ("yes, cancel it").',
-        "Nothing: its meaning lies in what was said before.",
+        "Nothing: its meaning depends on what was said before.",
     ),
     Reason("get", "miss", "A GET request has no text to compare.", _NOTHING),
     Reason("logprobs", "miss", "Log probabilities are asked for: they belong to one text only.", _NOTHING),

@@ -27,7 +27,7 @@ _FOLDERS = ("plugins", "integrations")
 def pip_install(*arguments: str) -> str:
     """Return ``pip install ARGUMENTS``, ready for a shell; the arguments are requirements and options of pip.
 
-    Where the core was installed from a checkout, a requirement that lies in the checkout becomes its folder, after
+    Where the core was installed from a checkout, a requirement that is in the checkout becomes its folder, after
     what it needs from there itself. Reads files, and never raises: call it when there is something to say.
     """
     checkout = _checkout()

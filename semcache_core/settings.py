@@ -210,7 +210,7 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
     pattern: Annotated[str, Meta(description="Regular expression of the span.")]
-    replace: Annotated[str, Meta(description="What stands for it in the key.")] = ""
+    replace: Annotated[str, Meta(description="What replaces it in the key.")] = ""
 
 
 class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,7 +228,7 @@ class Compare(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[route]]``: overrides for the requests whose path ends in ``path``; the longest such path counts.
 
-    What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route stand
+    What a route leaves out is what ``[semcache]`` and ``[http]`` say. A key extractor's own options for the route are
     in a table of its name: ``json = { text = "$.question" }``.
     """
 
@@ -275,23 +275,35 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     route: str = ""
     """The path of the route; "" where no route holds."""
     mode: Literal["on", "observe", "off"] = "on"
+    """See ``[semcache] mode``."""
     match: Literal["semantic", "exact"] = "semantic"
+    """See ``[semcache] match``."""
     threshold: float = 1.0
     """Resolved from the route, the configuration or the embedder's preset."""
     ttl: Duration = 86400.0
+    """How long an answer lives."""
     jitter: float = 0.05
+    """The largest share that a ttl is shortened by."""
     stale_while_revalidate: float = 0.0
+    """Seconds after expiry in which the old answer is served while one refresh runs."""
     stale_if_error: float = 0.0
+    """Seconds after expiry in which the old answer replaces a failing upstream."""
     min_words: int = 2
+    """Texts with fewer content words match exactly only."""
     max_words: int = 64
+    """Texts with more words match exactly only."""
     volatile: tuple[str, ...] = CacheOptions().volatile
+    """Words and phrases that make a text match exactly only."""
     max_body: int = 4 * 1024 * 1024
+    """Bytes; a larger body is neither looked up nor stored."""
     cache_control: Literal["obey", "ignore"] = "obey"
+    """Whether the Cache-Control of answers is obeyed."""
     request_cache_control: Literal["honour", "ignore"] = "honour"
+    """Whether the Cache-Control of callers is obeyed."""
     compare_after: str | None = None
     """The marker of the route's ``compare``."""
 
     @property
     def stale_window(self) -> float:
-        """Seconds after expiry in which an entry may still serve somebody."""
+        """Seconds after expiry in which an entry may still be served."""
         return max(self.stale_while_revalidate, self.stale_if_error)

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from semcache_core.reasons import Code
 
 Vector = NDArray[np.float32]
+"""float32: one vector of shape (dimensions,), or several of shape (n, dimensions)."""
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case, duplicates kept (the form ASGI uses)."""
 
 Outcome = Literal["hit", "stale", "miss", "bypass"]
+"""What was decided for one request. ``stale``: answered by an expired entry that may still serve."""
 Source = Literal["exact", "semantic"]
+"""How an entry was found: by the equal request, or by a near text."""
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,15 +42,20 @@ class Space(Struct, frozen=True):
     """Which vectors may be compared: an embedder's fingerprint and its number of dimensions."""
 
     fingerprint: str
+    """``Embedder.fingerprint``."""
     dimensions: int
+    """The length of every vector in the space."""
 
 
 class Point(Struct, frozen=True):
     """One vector to index: ``vector`` is float32, shape (dimensions,), length 1."""
 
     id: bytes
+    """The entry id."""
     scope: bytes
+    """The digest within which the vector may be found: partition and scope in one."""
     vector: Vector
+    """The embedding of the entry's text."""
     keep_until: float | None
     """When the store may forget it; None: never."""
 
@@ -56,16 +64,20 @@ class Match(Struct, frozen=True):
     """One neighbour: an entry id and its cosine similarity to what was searched."""
 
     id: bytes
+    """The entry id."""
     similarity: float
+    """max(0, cosine)."""
 
 
 class Stored(Struct, frozen=True):
     """What a response store holds under an id, and the newest stamp of any of its tags (None: none, or no stamps)."""
 
     data: bytes
+    """The bytes that were stored."""
     invalidated_at: float | None = None
+    """The newest stamp of the tags; an entry born at or before it is dead."""
     tags: tuple[bytes, ...] = ()
-    """The tag digests it was stored with; only a scan tells them."""
+    """The tag digests it was stored with; filled by a scan only."""
 
 
 # -- what key extractors see and say ----------------------------------------------------------------------------------
@@ -78,10 +90,15 @@ class Request(Struct, frozen=True):
     """
 
     method: str
+    """In upper case."""
     path: bytes
+    """The raw path, percent-encoding kept."""
     query: bytes = b""
+    """The raw query without its question mark."""
     headers: Headers = ()
+    """Those of the request, hop-by-hop ones included."""
     body: bytes = b""
+    """The whole body, decoded."""
 
 
 class Bypass(Struct, frozen=True):
@@ -91,6 +108,7 @@ class Bypass(Struct, frozen=True):
     """
 
     reason: Code
+    """In ``Cache-Status`` and in the statistics."""
 
 
 class Traits(Struct, frozen=True):
@@ -139,6 +157,7 @@ class Key(Struct, frozen=True):
     """
 
     template: bytes
+    """The canonical request without the slot's text."""
     slot: tuple[str, ...] = ()
     """The texts that were taken out, in order; empty where there is none."""
     end_user: bytes = b""
@@ -146,7 +165,7 @@ class Key(Struct, frozen=True):
     exact_only: Code | None = None
     """Reason code why only an equal request may be answered; None: near texts may be, too."""
     exact_only_members: bytes = b""
-    """Canonical members that only the exact digest holds: near texts are compared whatever stands here."""
+    """Canonical members that only the exact digest holds: near texts are compared whatever it holds."""
     mode: Mode = Mode()
     """How the answer is to be delivered: part of the flight, and of no digest."""
 
@@ -167,17 +186,22 @@ class Reject(Struct, frozen=True):
     """
 
     reason: str
+    """The reason code, for example ``numbers``."""
     certain: bool = False
+    """Whether the difference can be pointed at."""
 
 
 class Penalty(Struct, frozen=True):
     """They may differ: take ``amount`` off the similarity before it is held against the threshold."""
 
     amount: float
+    """What is taken off the similarity, 0 to 1."""
     reason: str
+    """The reason code, for example ``negation``."""
 
 
 Verdict = Accept | Reject | Penalty
+"""What a verifier says of two texts."""
 
 
 T = TypeVar("T")
@@ -212,17 +236,24 @@ class Nearby(msgspec.Struct, frozen=True):
     """The half of a query that matters once the exact look-up has failed."""
 
     scope: bytes
+    """See ``Query.scope``."""
     store_scope: bytes
+    """See ``Query.store_scope``."""
     flight: bytes
+    """See ``Query.flight``."""
     text: str = ""
+    """See ``Query.text``."""
     exact_only: Code | None = None
+    """See ``Query.exact_only``."""
     fields: bytes = b""
+    """See ``Query.fields``."""
 
 
 class Address(msgspec.Struct, frozen=True):
     """Where a request's own answer is kept: all that an exact look-up needs. Digests, and no text."""
 
     namespace: str
+    """The namespace that the request is asked in."""
     partition: bytes
     """Who asks, and where."""
     exact: bytes
@@ -232,12 +263,13 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Query(Address, frozen=True, dict=True):
-    """A request reduced to digests and the text to compare. Nothing in it tells one caller's data to another.
+    """A request reduced to digests and the text to compare. It shows no caller's data to another.
 
     An exact hit needs no more than its address, so the rest is worked out when it is first asked for.
     """
 
     nearby_of: Callable[[], Nearby]
+    """Computes the rest; called once."""
 
     def __repr__(self) -> str:
         return f"<Query {self.entry_id.hex()} in {self.namespace!r}>"  # Its parts hold the prompt: never in a log.
@@ -275,30 +307,36 @@ class Query(Address, frozen=True, dict=True):
     @property
     def fields(self) -> bytes:
         """Each header's and member's name and a short keyed digest of its value, to say which one split two keys:
-        packed, as every hit reads them and hardly anybody looks (``keys.digests.members_of``).
+        packed, because every hit reads them and few are looked at (``keys.digests.members_of``).
         """
         return self.nearby.fields
 
 
 RECORD_VERSION = 1
+"""The version of the stored form; a record with another one is not read."""
 
 
 class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """One stored answer, as the response store keeps it (see ``semcache_core.engine.record_codec``)."""
 
     partition: bytes
+    """Who asked, and where; held against the query on every read."""
     scope: bytes
+    """The digest of all but the text; held against the query on every read."""
     exact: bytes
+    """The digest of the request; held against the query on an exact hit."""
     text: str
     """The slot's text; empty for an exact-only entry."""
     kind: str
     """How ``payload`` is to be read: ``str``, ``bytes``, ``json``, or ``http``."""
     payload: bytes
+    """The answer."""
     born_at: float
     """Just before the upstream was called."""
     expires_at: float | None
     """Fixed from birth; None: never."""
     exact_only: bool = False
+    """It may answer equal requests only."""
     tokens: int = 0
     """Tokens that the upstream counted for this answer: what a hit saves."""
     cost: float = 0.0
@@ -343,18 +381,27 @@ class Decision(Struct, frozen=True):
     """What was decided for one request, and why. One a request; no prompt, no answer, no credential."""
 
     outcome: Outcome
+    """What was decided."""
     reason: str
     """A reason code: ``exact``, ``semantic``, ``empty-scope``, ``below-threshold``, ``no-identity``, ``numbers`` ..."""
     namespace: str = ""
+    """The namespace that was asked in."""
     route: str = ""
+    """The path of the ``[[route]]`` that held; empty where none did."""
     source: Source | None = None
+    """How the entry was found; None without one."""
     similarity: float | None = None
+    """Cosine to the entry's text, 1.0 for an exact hit; on a miss that of the nearest candidate, if there was one."""
     entry_id: str | None = None
+    """The entry that answered, in hexadecimal digits; None without one."""
     at: float = 0.0
+    """When it was decided."""
     elapsed: float = 0.0
     """Seconds from the request to the decision."""
     saved_tokens: int = 0
+    """Tokens that upstream would have counted."""
     saved_seconds: float = 0.0
+    """Seconds that upstream took, less those of the look-up."""
     observed: bool = False
     """True where ``mode = "observe"`` asked upstream although this decision was a hit."""
 
@@ -367,13 +414,17 @@ class Fault(Struct, frozen=True):
     error: str
     """The exception's type name; its text could hold a prompt."""
     at: float = 0.0
+    """When it happened."""
 
 
 class Notice(Struct, frozen=True):
     """Something an operator should know and nobody's request depends on, for example a file set aside."""
 
     code: str
+    """What it is about: a short code, or the class of the component that says it."""
     message: str
+    """One sentence for the operator."""
 
 
 Event = Decision | Fault | Notice
+"""What ``semcache_observe`` is called with."""

@@ -56,8 +56,7 @@ class BodyRecorder(Entity):
 class JsonRecorder(Entity):
     """Collects a whole JSON body and returns what ``judge(content, body)`` makes of it, decoded and as it came.
 
-    A body that is no JSON is ``malformed-answer``; it is never judged. ``if_empty`` says what becomes of one in which
-    nothing stands.
+    A body that is no JSON is ``malformed-answer``; it is never judged. ``if_empty`` is what becomes of an empty one.
     """
 
     judge: Callable[[Any, bytes], Answer | Refused]

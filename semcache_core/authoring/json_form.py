@@ -38,7 +38,7 @@ _INFINITE = (float("inf"), float("-inf"))
 SLOT = msgspec.Raw(b"\x00")
 """Stands for a text that was taken out. No JSON text holds this byte, so no request can say it."""
 HASHED = b"\x01"
-"""Begins what stands for a value by its hash, out of band likewise."""
+"""The mark before the hash that replaces a value; out of band as well."""
 
 
 class Ambiguous(Exception):
@@ -57,7 +57,7 @@ def _literal(text: str) -> msgspec.Raw:
 _decode = msgspec.json.Decoder(float_hook=_literal).decode
 
 in_order = msgspec.json.Encoder().encode
-"""Encode a decoded value compactly, names in the order in which they stand."""
+"""Encode a decoded value compactly, names in their order."""
 
 sorted_names = msgspec.json.Encoder(order="sorted").encode
 """Encode a decoded value compactly, names sorted at every depth except inside what was sealed."""

@@ -1,6 +1,6 @@
 """What the configuration says about keys: what each route wants, members to ignore, spans to rewrite in the key's copy.
 
-A body to work on stands alone in a list, ``root``, so that the path ``$`` has a place, too.
+A body to work on is the only item of a list, ``root``, so that the path ``$`` has a place, too.
 """
 
 from __future__ import annotations

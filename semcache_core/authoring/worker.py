@@ -1,7 +1,7 @@
 """A thread of its own for a library that blocks: calls run there one after another, results come back to the loop.
 
 ``loop.run_in_executor`` does the same; this takes half its time (0.1 to 0.25 ms less a call, most of it locks taken
-while the loop waits for the interpreter), which is much beside the 4 ms of an embedding.
+while the loop waits for the interpreter), which is much compared with the 4 ms of an embedding.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Worker:
     def submit(
         self, work: Callable[[], T], *, batched: bool = False, then: Callable[[T], None] | None = None
     ) -> asyncio.Future[T]:
-        """Give the thread a call that runs whether or not anybody waits for it; return the future of its result.
+        """Give the thread a call that runs even if its result is not awaited; return the future of its result.
 
         ``then`` gets the result on the loop, in the order in which the thread ran the calls. ``batched``: the call may
         run together with the batched calls next to it.

@@ -9,7 +9,7 @@ from semcache_core.plugin import Component, hookimpl
 def semcache_vector_stores() -> list[Component]:
     """Offer the two stores that need no server."""
     return [
-        Component("memory", "semcache_core.builtin.memory:MemoryVectorStore", "in this process, gone when it ends"),
+        Component("memory", "semcache_core.builtin.memory:MemoryVectorStore", "in this process, lost when it ends"),
         Component("sqlite", "semcache_core.builtin.sqlite:SqliteVectorStore", "in one file, shared by processes"),
     ]
 
@@ -18,7 +18,7 @@ def semcache_vector_stores() -> list[Component]:
 def semcache_response_stores() -> list[Component]:
     """Offer the two stores that need no server."""
     return [
-        Component("memory", "semcache_core.builtin.memory:MemoryResponseStore", "in this process, gone when it ends"),
+        Component("memory", "semcache_core.builtin.memory:MemoryResponseStore", "in this process, lost when it ends"),
         Component("sqlite", "semcache_core.builtin.sqlite:SqliteResponseStore", "in one file, shared by processes"),
     ]
 

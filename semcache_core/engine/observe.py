@@ -30,8 +30,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     hits: dict[str, int]
     """By source: ``exact``, ``semantic``; stale ones included."""
     stale: int
+    """Hits that an expired entry answered."""
     misses: int
+    """Requests that were looked up and not answered."""
     miss_reasons: dict[str, int]
+    """By reason code."""
     bypasses: dict[str, int]
     """By reason code."""
     unstored: dict[str, int]
@@ -39,11 +42,14 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     """By stage."""
     observer_errors: int
+    """Exceptions that observers raised."""
     tokens_saved: int
+    """Tokens that upstream would have counted."""
     milliseconds_saved: float
+    """Time that upstream took for the answers, less that of the look-ups."""
     similarities: dict[str, int]
     """How near the nearest entry was where the cache searched, hits and misses: how often, by the lower end of the
-    bucket, nearest last. Steps of 0.01 from 0.80 on, where thresholds lie; coarse ones below.
+    bucket, nearest last. Steps of 0.01 from 0.80 on, where thresholds are; coarse ones below.
     """
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""

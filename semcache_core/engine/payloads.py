@@ -85,3 +85,4 @@ class DoNotCache(Exception):
     def __init__(self, value: object = None) -> None:
         super().__init__("not to be cached")
         self.value = value
+        """What the caller gets."""

@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 
 from semcache_core.engine.freshness import expiry
-from semcache_core.http import directives as said
+from semcache_core.http import directives
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
 from semcache_core.http.request import CacheableRequest
@@ -160,9 +160,9 @@ class Recording(Entity):
             length = names[b"content-length"].strip()
             self._announced = int(length) if length.isdigit() and len(length) <= 20 else None
         self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
-        self._must_revalidate = route.traits.http_caching and route.obeys and said.forbids_stale(headers)
+        self._must_revalidate = route.traits.http_caching and route.obeys and directives.forbids_stale(headers)
         if route.traits.http_caching and b"age" in names:
-            self._lain = said.age(headers)
+            self._lain = directives.age(headers)
         if not names.keys().isdisjoint(_VARYING):
             varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
             if varying is None:
@@ -186,19 +186,19 @@ class Recording(Entity):
 
     def _lifetime_refusal(self, headers: Headers, names: Container[bytes], now: float) -> Refused | None:
         """Settle how long the answer may live, or say why not at all. The application's own word goes first."""
-        route, directives = self.request.route, self.request.profile.directives
-        own = said.of_answer(headers) if b"semcache-control" in names else None
-        self._tags = directives.tags if own is None else (*own.tags, *directives.tags)
+        route, asked = self.request.route, self.request.profile.directives
+        own = directives.of_answer(headers) if b"semcache-control" in names else None
+        self._tags = asked.tags if own is None else (*own.tags, *asked.tags)
         if own is not None and own.no_store:
             return Refused("no-store", complete=False)
         if own is not None and own.ttl is not msgspec.UNSET:
             self._ttl = own.ttl
         else:
-            self._ttl = route.policy.ttl if directives.ttl is msgspec.UNSET else directives.ttl
+            self._ttl = route.policy.ttl if asked.ttl is msgspec.UNSET else asked.ttl
             if route.obeys and (b"cache-control" in names or b"expires" in names):
-                if said.forbids_storing(headers, traits=route.traits):
+                if directives.forbids_storing(headers, traits=route.traits):
                     return Refused("cache-control", complete=False)
-                ceiling = said.lifetime(headers, now=now) if route.traits.http_caching else None
+                ceiling = directives.lifetime(headers, now=now) if route.traits.http_caching else None
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None

@@ -12,9 +12,8 @@ import math
 import msgspec
 
 from semcache_core.engine.decide import Directives
-from semcache_core.http import directives as spoken
+from semcache_core.http import directives, status
 from semcache_core.http import headers as rules
-from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
@@ -126,27 +125,27 @@ def _profile(
     """Return what the request's head says, remembered by its digest, or why it keeps the request away."""
     # Only to see which names are there: most requests have none that matters.
     names = dict(head.headers)
-    directives = _NO_DIRECTIVES
+    asked = _NO_DIRECTIVES
     if not _DIRECTING.isdisjoint(names):
-        said = spoken.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
+        said = directives.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
         if isinstance(said, Bypass):
             return said
-        directives = said
-        if directives.semantic and route.comparing is not None:
+        asked = said
+        if asked.semantic and route.comparing is not None:
             route = route.comparing
-    target = _target(context, route, head, directives.namespace or context.namespace)
+    target = _target(context, route, head, asked.namespace or context.namespace)
     caller = keys.admit(target, head.headers, now=now, who=head.who)
     if isinstance(caller, Bypass):
         return caller
     profile = RequestProfile(
         route,
         caller,
-        directives,
+        asked,
         _disclosure(context, head.headers),
         addressed=not rules.REQUEST_STRIPPED.isdisjoint(names),
         coded=b"content-encoding" in names,
-        short=is_short(caller, directives),
-        joins=directives.joins,
+        short=is_short(caller, asked),
+        joins=asked.joins,
         ends=math.inf if caller.ends is None else caller.ends,
     )
     if profile.short:

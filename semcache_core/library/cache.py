@@ -46,7 +46,7 @@ class SemanticCache:
     loop, where its calls are fastest. Every call works from any event loop, ``cache.sync`` from any thread. What the
     cache needs may be down: then every look-up is a miss with the reason ``not-open`` until it is back.
 
-    Python callers count as one caller: whatever tells two users or two settings apart goes into ``context``, and
+    Python callers count as one caller: what distinguishes two users or two settings belongs in ``context``, and
     answers are shared only between equal contexts.
     """
 
@@ -79,6 +79,7 @@ class SemanticCache:
         self.lifecycle = Lifecycle(self._open)
         """For drivers: whether and where the cache is open, and the way to it from another event loop or thread."""
         self.sync = BlockingCache(self)
+        """The same calls, blocking: for code without an event loop, from any thread."""
         self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
@@ -286,7 +287,7 @@ class SemanticCache:
 
         Tags belong to a namespace, the configured one unless ``namespace`` names another. Raises ValueError if
         nothing is named or ``entry_id`` is none, TypeError for a tag or a time that is none, DependencyError if the
-        store cannot be written, or the cache is not open: then nothing is known to be gone.
+        store cannot be written, or the cache is not open: then entries may still be served.
         """
         check_tags(() if tag is None else (tag,))
         if entry_id is not None:

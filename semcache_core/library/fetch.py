@@ -32,11 +32,17 @@ class CallOptions(TypedDict, total=False):
     """What ``get_or_call`` takes besides the question and the call."""
 
     refresh: bool
+    """Ask anew, and replace what is stored."""
     context: object
+    """Any JSON. Answers are shared between equal contexts only."""
     namespace: str | None
+    """Another namespace than the configured one."""
     threshold: float | None
+    """A higher similarity than the configured one; a lower one changes nothing."""
     ttl: str | Duration | msgspec.UnsetType
+    """Seconds, ``"7d"``, ``"never"``, or 0, which stores nothing; by default the configured one."""
     tags: Sequence[str]
+    """Names by which ``invalidate(tag=...)`` finds the answer."""
 
 
 class FetchOptions(CallOptions, total=False):

@@ -14,7 +14,9 @@ class Lookup(msgspec.Struct, frozen=True):
     """What a lookup found. Truthy on a hit; ``value`` is then the answer, a copy of the caller's own."""
 
     value: Any
+    """The answer; None on a miss."""
     found: Found
+    """The decision as the engine made it; the properties below are the public view of it."""
     query: Query | None
     """What was asked, for ``reject``; None where the question cannot be put into a key."""
 

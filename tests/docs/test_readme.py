@@ -27,7 +27,7 @@ def test_the_quickstart_runs_as_it_stands(tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True
     )
     found, called = ran.stdout.splitlines()
-    assert found.startswith("Settings, Security, Reset password. 0.9")
+    assert found.startswith("Settings, Reset. 0.9")
     assert called == "ask your model here"
 
 

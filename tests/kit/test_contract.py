@@ -51,7 +51,8 @@ def collected(pytester: pytest.Pytester, extra: str) -> pytest.RunResult:
 
 def test_an_author_gets_every_promise_as_a_test_without_an_asyncio_plugin(pytester: pytest.Pytester) -> None:
     promised = [name for name in dir(VerifierContract) if name.startswith("test_")]
-    collected(pytester, "pass").assert_outcomes(passed=len(promised) - 2, skipped=2)
+    # Skipped: symmetry and outages, which it does not promise, and reason codes: nothing installed offers the class.
+    collected(pytester, "pass").assert_outcomes(passed=len(promised) - 3, skipped=3)
 
 
 def test_a_waived_promise_shows_as_an_expected_failure_with_its_reason(pytester: pytest.Pytester) -> None:

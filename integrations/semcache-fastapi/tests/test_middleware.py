@@ -238,6 +238,10 @@ def test_an_identity_that_is_no_function_is_refused() -> None:
     assert "identity is a function of the request" in refusal(identity=["x-user-id"])
 
 
+def test_a_config_of_another_type_is_refused() -> None:
+    assert "int" in refusal(config=7)
+
+
 def refusal(**options: Any) -> str:
     """Return what a server is told that starts an application with such a middleware."""
     sent: list[Any] = []

@@ -22,7 +22,7 @@ from semcache_openai.chat import OpenAIChat
 from semcache_openai.options import OpenAIChatOptions, OpenAIChatRoute
 
 README = Path(__file__).parents[1] / "README.md"
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference.py"
+OPTIONS = Path(__file__).parents[3] / "docs" / "options.py"
 
 
 def chat(**members: Any) -> Request:
@@ -144,12 +144,12 @@ class TestPlugin(PluginContract):
 
 @pytest.mark.parametrize("options", [OpenAIChatOptions, OpenAIChatRoute])
 def test_the_readme_has_the_table_of_options_that_the_reference_has(options: type[msgspec.Struct]) -> None:
-    spec = importlib.util.spec_from_file_location("reference", REFERENCE)
+    spec = importlib.util.spec_from_file_location("options", OPTIONS)
     assert spec is not None
     assert spec.loader is not None
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
-    (table,) = reference.options_table(options)
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    (table,) = tables.options_table(options)
     assert f"<!-- options {options.__name__} -->\n{table}\n<!-- end -->" in README.read_text("utf-8")
 
 

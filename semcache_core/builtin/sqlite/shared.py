@@ -73,8 +73,8 @@ class SharedFile:
             await worker.stop()
 
     def exists(self) -> bool:
-        """Say whether the file is there: opening makes it, and its folder."""
-        return self._path.expanduser().exists()
+        """Say whether the file is there: opening makes it, and its folder. A dangling link counts as one."""
+        return os.path.lexists(self._path.expanduser())
 
     @property
     def is_open(self) -> bool:

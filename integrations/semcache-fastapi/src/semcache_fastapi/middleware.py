@@ -48,12 +48,12 @@ class SemanticCacheMiddleware:
                 raise ConfigError(
                     "SemanticCacheMiddleware takes a cache or a config, not both: a cache has its own already"
                 )
-            self.cache = cache or _configured(config)
+            self.cache = cache or SemanticCache(config)
             place = Deployment(paths=tuple(paths), methods=tuple(method.upper() for method in methods))
             self._driver = SemanticCacheASGI(
                 app, cache=self.cache, deployment=place, identity=_by_scope(identity), pages=pages
             )
-        except (ConfigError, PluginError) as error:
+        except (ConfigError, PluginError, TypeError) as error:
             self._driver = _Refused(error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +68,7 @@ class _Refused:
     start-up and go on, and then every single request is answered with a 500.
     """
 
-    def __init__(self, error: ConfigError | PluginError) -> None:
+    def __init__(self, error: ConfigError | PluginError | TypeError) -> None:
         self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,9 +93,3 @@ def _check(*, paths: Sequence[str], methods: Sequence[str], identity: Identity |
 
 def _by_scope(identity: Identity | None) -> Callable[[Scope], str | None] | None:
     return None if identity is None else lambda scope: identity(Request(scope))
-
-
-def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:
-    if config is None:
-        return SemanticCache()
-    return SemanticCache.from_config(config) if isinstance(config, Mapping) else SemanticCache.from_toml(config)

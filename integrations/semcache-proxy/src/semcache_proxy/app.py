@@ -51,13 +51,7 @@ def create_app(
         raise ConfigError("create_app() takes a config or a cache, not both: a cache has its configuration already")
     return Proxy(
         Upstream.parse(upstream),
-        cache=cache or _configured(config),
+        cache=cache or SemanticCache(config),
         loopback=loopback,
         forward=forward or ForwardOptions(),
     )
-
-
-def _configured(config: str | PathLike[str] | Mapping[str, Any] | None) -> SemanticCache:
-    if config is None:
-        return SemanticCache()
-    return SemanticCache.from_config(config) if isinstance(config, Mapping) else SemanticCache.from_toml(config)

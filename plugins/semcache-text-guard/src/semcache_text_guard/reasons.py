@@ -24,7 +24,7 @@ REASONS = (
     _differs("modality", "One text asks whether something may be, the other whether it must or should."),
     _differs("negation", "One text denies what the other says, which takes 0.03 off the similarity."),
     _differs("numbers", "The texts hold different numbers."),
-    _differs("quantifiers", "The texts speak of another choice of their kind: all, any, this, one of."),
+    _differs("quantifiers", "The texts choose differently among things of one kind: all, any, this, one of."),
     _differs("question", "The texts ask different questions: when, where, why, how."),
     _differs("quotes", "The texts quote different words."),
     _differs("units", "The texts hold different quantities or amounts of money."),
