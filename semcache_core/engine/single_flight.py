@@ -29,7 +29,7 @@ class FlightFailed(Exception):
     """The flight ended without an answer. ``alone``: do not rejoin, call upstream directly."""
 
     def __init__(self, *, alone: bool) -> None:
-        super().__init__("go alone" if alone else "board again")
+        super().__init__("go alone" if alone else "join again")
         self.alone = alone
 
 

@@ -18,19 +18,21 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.engine.decide import Found
+from semcache_core.engine.decide import Directives, Found
 from semcache_core.engine.engine import Engine
 from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import Recording
+from semcache_core.http.recording import CUT_OFF, Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Entity, Key, Query
+
+_EXACT = Directives(exact_only=True)
 
 SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
@@ -59,7 +61,7 @@ class Missed(Entity):
     concluded: bool = False
 
     def conclude(self, found: Found | None = None) -> None:
-        """Count and tell the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
+        """Count and report the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
         if self.concluded:
             return
         self.concluded = True
@@ -96,11 +98,11 @@ class UpstreamAnswer(Entity):
 
     @property
     def is_shared(self) -> bool:
-        """Whether somebody else waits for this answer."""
+        """Whether another request waits for this answer."""
         return self.flight.waiting > 0
 
     async def unshared(self) -> None:
-        """Return once nobody else waits for this answer."""
+        """Return once no other request waits for this answer."""
         await self.flight.alone()
 
     # -- what a driver tells ----------------------------------------------------------------------------------------
@@ -162,30 +164,46 @@ class UpstreamAnswer(Entity):
         if self._ended:
             return
         self._ended = True
-        recording, flight, missed, request = self._recording, self.flight, self.missed, self.missed.request
-        if recording is not None:
-            refused = False
-            try:
-                outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
-                if isinstance(outcome, Refused):
-                    refused = outcome.complete
-                    self._unstored(outcome.reason)
-                else:
-                    self._recording = None
-                    not_kept = self._engine.keep(
-                        missed.query,
-                        outcome.record,
-                        policy=request.route.policy,
-                        tags=outcome.tags,
-                        vector=missed.found.vector,
-                        refreshes=not request.profile.directives.lookup,
-                    )
-                    refused = not_kept is not None and not_kept.complete
-            except Exception as error:  # noqa: BLE001  see ``head``
-                self._give_up(error)
-            if refused and request.profile.joins:
-                self._engine.flights.mark_hit_for_miss(missed.flight_key)
-        flight.complete()
+        try:
+            if self._recording is not None:
+                await self._store(self._recording)
+        except Exception as error:  # noqa: BLE001  see ``head``
+            self._give_up(error)
+        finally:
+            self.flight.complete()
+
+    async def _store(self, recording: Recording) -> None:
+        missed, request = self.missed, self.missed.request
+        outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
+        if isinstance(outcome, Refused):
+            if outcome is CUT_OFF:
+                self.flight.fail(alone=True)
+            self._unstored(outcome.reason)
+            is_refused = outcome.complete
+        elif await self._would_replace_unproven():
+            self._unstored("unproven-credential")
+            return
+        else:
+            self._recording = None
+            not_kept = self._engine.keep(
+                missed.query,
+                outcome.record,
+                policy=request.route.policy,
+                tags=outcome.tags,
+                vector=missed.found.vector,
+                refreshes=not request.profile.directives.lookup,
+            )
+            is_refused = not_kept is not None and not_kept.complete
+        if is_refused and request.profile.joins:
+            self._engine.flights.mark_hit_for_miss(missed.flight_key)
+
+    async def _would_replace_unproven(self) -> bool:
+        """Say whether this answer, asked for with an unproven credential, would replace a live entry."""
+        missed = self.missed
+        if missed.found.reason != "unproven-credential":
+            return False
+        found = await self._engine.find(missed.query, policy=missed.request.route.policy, directives=_EXACT)
+        return found.outcome == "hit"
 
     def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
@@ -227,13 +245,13 @@ class UpstreamAnswer(Entity):
             refused = recording.refused
             if refused is not None:
                 if self._shares:
-                    # Those who wait already still get all of it; nobody else can join what is not kept.
+                    # The waiters still get all of it; no other request can join what is not kept.
                     self._shares = False
                     flight.stop_joining()
                 if not (refused.complete or flight.waiting):
                     self._unstored(refused.reason)
         except CannotDecode:
-            # The waiters cannot be told the rest: half an answer must not look whole.
+            # The waiters cannot have the rest: half an answer must not look whole.
             self._recording = None
             flight.fail(alone=True)
         except Exception as error:  # noqa: BLE001  see ``head``

@@ -12,7 +12,7 @@ _log = logging.getLogger("semcache.http")
 
 
 def caller_name(identity: Callable[[R], str | None], request: R) -> str | None:
-    """Return the caller's name; None for nobody, and for whoever cannot be told from others. Never raises."""
+    """Return the caller's name; None if it names none, or what it returns cannot tell callers apart. Never raises."""
     try:
         who = identity(request)
     except Exception as error:  # noqa: BLE001  the edge to the application's code

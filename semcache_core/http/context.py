@@ -38,6 +38,7 @@ class DriverContext:
         "engine",
         "keep",
         "keys",
+        "keys_elsewhere",
         "namespace",
         "options",
         "profiles",
@@ -54,6 +55,12 @@ class DriverContext:
         self.keys = HttpKeys(
             runtime.digests, options=options, anonymous=deployment.anonymous, by_application=deployment.by_application
         )
+        self.keys_elsewhere = (
+            HttpKeys(runtime.digests, options=options, by_application=deployment.by_application)
+            if deployment.anonymous
+            else self.keys
+        )
+        """The keys of requests that began on another machine: without identity these bypass, also on loopback."""
         if deployment.by_application:
             # What the configuration itself says of identity was told when the cache opened.
             for message in self.keys.notices():

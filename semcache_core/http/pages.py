@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 
 from semcache_core.engine.readiness import OK
-from semcache_core.errors import ConfigError
+from semcache_core.errors import CacheUnavailable, ConfigError
+from semcache_core.http.headers import began_here, is_loopback
 from semcache_core.http.status import may_debug
 from semcache_core.library.cache import SemanticCache
 from semcache_core.types import Headers
@@ -18,7 +18,7 @@ from semcache_core.types import Headers
 PREFIX = "/.semcache/"
 
 _METHODS = frozenset({"GET", "HEAD"})
-_FORWARDED = frozenset({b"forwarded", b"via"})
+_NOT_READY = {"status": "not ready", "cache": "not open yet"}
 _worker: dict[int, str] = {}
 
 
@@ -78,8 +78,11 @@ class Pages:
     async def _ready(self) -> Page:
         home = await self._lifecycle.reach()
         if home is None:
-            return _json(503, {"status": "not ready", "cache": "not open yet"})
-        states = await home.run(home.runtime.readiness.states())
+            return _json(503, _NOT_READY)
+        try:
+            states = await home.run(home.runtime.readiness.states())
+        except CacheUnavailable:  # It was closed since.
+            return _json(503, _NOT_READY)
         is_ready = all(state == OK for state in states.values())
         told = {"status": "ready" if is_ready else "not ready", "cache": "open", **states}
         return _json(200 if is_ready else 503, told)
@@ -104,31 +107,6 @@ def worker_id() -> str:
         _worker.clear()
         _worker[process] = f"{process}-{secrets.token_hex(4)}"
     return _worker[process]
-
-
-def began_here(headers: Headers) -> bool:
-    """Say whether a request says of itself that it began on this machine: a loopback Host, and no proxy's fields.
-
-    The Host keeps a web page away that had its name resolve to 127.0.0.1.
-    """
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    if any(name in _FORWARDED or name.startswith(b"x-forwarded-") for name, _ in headers):
-        return False
-    return len(hosts) == 1 and is_loopback(_without_port(hosts[0]))
-
-
-def is_loopback(host: str | None) -> bool:
-    """Say whether an address or a name is this machine's own."""
-    try:
-        return host is not None and ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
 
 
 def _refused(status: int, message: str, *, code: str) -> Page:

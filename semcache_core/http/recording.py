@@ -22,6 +22,8 @@ from semcache_core.types import Entity, Headers, Key, Query, Record
 
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
 _MARKED: dict[type, bool] = {}
+CUT_OFF = Refused("aborted", complete=False)
+"""The body does not have the length that its head announced."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -56,6 +58,10 @@ class Recording(Entity):
     _decoder: Bounded | None = None
     """None: the body comes without a content coding."""
     _size: int = 0
+    _announced: int | None = None
+    """Bytes that the answer's Content-Length says; None: it says nothing."""
+    _came: int = 0
+    """Bytes of the body that came, in its coding."""
     _recorder: Recorder | None = None
     _marked: SupportsTerminal | None = None
     _headers: Headers = ()
@@ -80,6 +86,7 @@ class Recording(Entity):
         """
         if not self._open:
             return b""
+        self._came += len(chunk)
         content = chunk if self._decoder is None else self._decoder.feed(chunk)
         self._size += len(content)
         if self._size > self.request.route.policy.max_body:
@@ -101,6 +108,8 @@ class Recording(Entity):
             return self.refused
         if self._recorder is None:
             return Refused("no-answer", complete=False)
+        if self._announced not in (None, self._came) and not self.is_whole:
+            return CUT_OFF
         try:
             if self._decoder is not None and not self.is_whole:
                 self._decoder.end()
@@ -146,6 +155,10 @@ class Recording(Entity):
         refusal = self._lifetime_refusal(headers, names, now)
         if refusal is not None:
             return refusal
+        if b"content-length" in names:
+            # No length has more than 20 digits, and Python refuses to read thousands of them.
+            length = names[b"content-length"].strip()
+            self._announced = int(length) if length.isdigit() and len(length) <= 20 else None
         self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
         self._must_revalidate = route.traits.http_caching and route.obeys and directives.forbids_stale(headers)
         if route.traits.http_caching and b"age" in names:

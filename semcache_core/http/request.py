@@ -18,7 +18,7 @@ from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
 from semcache_core.http.route import Route
-from semcache_core.keys.http import Target
+from semcache_core.keys.http import HttpKeys, Target
 from semcache_core.types import Address, Bypass, Entity, Headers, Key, Query, Request
 
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
@@ -95,7 +95,11 @@ def identify(
 
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
     """
-    place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who)
+    keys, elsewhere = context.keys, None
+    if context.deployment.anonymous and not rules.began_here(head.headers):
+        # The fields that say so are ignored otherwise, so they have to count here.
+        keys, elsewhere = context.keys_elsewhere, b"elsewhere"
+    place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
     canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
     alias = context.digests.alias(canonical_head, body)
     known = context.aliases.get(alias)
@@ -108,7 +112,7 @@ def identify(
     digest = context.digests.head(canonical_head)
     known_profile = context.profiles.get(digest)
     if known_profile is None or known_profile.ends <= now:
-        found = _profile(context, route, head, digest, now=now)
+        found = _profile(context, keys, route, head, digest, now=now)
         if isinstance(found, Bypass):
             return found
         known_profile = found
@@ -116,7 +120,7 @@ def identify(
 
 
 def _profile(
-    context: DriverContext, route: Route, head: RequestHead, digest: bytes, *, now: float
+    context: DriverContext, keys: HttpKeys, route: Route, head: RequestHead, digest: bytes, *, now: float
 ) -> RequestProfile | Bypass:
     """Return what the request's head says, remembered by its digest, or why it keeps the request away."""
     # Only to see which names are there: most requests have none that matters.
@@ -130,7 +134,7 @@ def _profile(
         if asked.semantic and route.comparing is not None:
             route = route.comparing
     target = _target(context, route, head, asked.namespace or context.namespace)
-    caller = context.keys.admit(target, head.headers, now=now, who=head.who)
+    caller = keys.admit(target, head.headers, now=now, who=head.who)
     if isinstance(caller, Bypass):
         return caller
     profile = RequestProfile(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypedDict, TypeVar
 
 import msgspec
@@ -21,6 +23,9 @@ from semcache_core.settings import Duration, Policy
 from semcache_core.types import Query, Record
 
 T = TypeVar("T")
+
+_leading: ContextVar[frozenset[bytes]] = ContextVar("semcache_leading", default=frozenset())
+"""The flights that the calls around this one lead, in any thread or task that they began."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -101,7 +106,8 @@ class Fetch:
     async def join(self) -> None:
         """Join the flight that already fetches this answer, or become its leader."""
         engine, query = self._engine, self._query
-        while query is not None:
+        # A call that asks what it was called for would wait for itself: it goes alone.
+        while query is not None and query.nearby.flight not in _leading.get():
             flight, is_leader = engine.flights.join(query.nearby.flight)
             if is_leader:
                 self._flight = flight
@@ -185,18 +191,25 @@ class Fetch:
         if not self.is_leader:
             return self.value
         try:
-            answer = caught(call)
+            with self._calling():
+                answer = caught(call)
         except BaseException as error:
             record = self._settle_blocking(self.fail(error))
             if record is None:
                 raise
             return unpack(record.kind, record.payload)
-        self._settle_blocking(self.complete(answer))
+        try:
+            self._settle_blocking(self.complete(answer))
+        except BaseException:
+            # Ctrl-C while this waits: otherwise the leader could be gone, and its flight never end.
+            self._home.call(self.abandon)
+            raise
         return value_of(answer)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:
-            answer = await caught_async(call)
+            with self._calling():
+                answer = await caught_async(call)
         except BaseException as error:
             record = await self._settle(self.fail(error))
             if record is None:
@@ -204,6 +217,15 @@ class Fetch:
             return unpack(record.kind, record.payload)
         await self._settle(self.complete(answer))
         return value_of(answer)
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        query = self._query
+        token = _leading.set(_leading.get() if query is None else _leading.get() | {query.nearby.flight})
+        try:
+            yield
+        finally:
+            _leading.reset(token)
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         if await self._settle(self._takes_over()):

@@ -76,6 +76,26 @@ def test_on_loopback_a_caller_without_identity_uses_the_cache(upstream: str, ser
     assert ask(proxy).startswith("semcache; hit")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "192.0.2.7"},
+        {"forwarded": "for=192.0.2.7"},
+        {"via": "1.1 edge"},
+        {"host": "rebound.example"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_what_reaches_loopback_from_elsewhere_bypasses_the_cache_without_identity(
+    upstream: str, served: Serving, headers: dict[str, str]
+) -> None:
+    proxy = served(create_app(upstream, config=EXACT, loopback=True))
+    assert ask(proxy) == "semcache; fwd=miss; detail=absent"
+    assert [ask(proxy, headers) for _ in range(2)] == ["semcache; fwd=bypass; detail=no-identity"] * 2
+    assert ask(proxy, ALICE | headers) == "semcache; fwd=miss; detail=absent"
+    assert ask(proxy).startswith("semcache; hit")
+
+
 def test_elsewhere_a_caller_without_identity_bypasses_it(upstream: str, served: Serving) -> None:
     proxy = served(create_app(upstream, config=EXACT))
     assert [ask(proxy), ask(proxy)] == ["semcache; fwd=bypass; detail=no-identity"] * 2

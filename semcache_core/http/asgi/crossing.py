@@ -17,6 +17,8 @@ class Crossing:
     def __init__(self, app: App, receive: Receive, send: Send) -> None:
         self._app, self._receive, self._send = app, receive, send
         self._loop = asyncio.get_running_loop()
+        self.has_begun = False
+        """Whether the home loop has taken the request up."""
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application on the server's loop; what it receives and sends comes from the home loop."""
@@ -32,6 +34,7 @@ class Crossing:
 
     async def receive(self) -> Message:
         """Receive on the server's loop."""
+        self.has_begun = True
         return await _on(self._loop, self._receive)
 
     async def send(self, message: Message) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from semcache_core.errors import CacheUnavailable
 from semcache_core.http.asgi.crossing import Crossing
 from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
 from semcache_core.http.asgi.lifespan import run_lifespan
@@ -114,7 +115,13 @@ class SemanticCacheASGI:
             await _respond(self.app, exchange, scope, receive, send)
         else:
             there = Crossing(self.app, receive, send)
-            await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
+            try:
+                await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
+            except CacheUnavailable:
+                if there.has_begun:
+                    raise
+                # It was closed since: the request passes uncached.
+                await self.app(scope, receive, send)
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

@@ -26,7 +26,7 @@ Sending = Coroutine[Any, Any, None]
 
 
 def forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Sending:
-    """Ask the application, and send what it answers. What it raises is raised here, after every waiter was told."""
+    """Ask the application, and send what it answers. What it raises is raised here, after the waiters were let go."""
     answer = step.answer
     writer = ResponseWriter(send, answer.flight, answer.missed.request.route.policy.max_body)
     return Forwarding(app, without_directives(scope) if step.strip else scope, incoming, send, answer, writer).run()
@@ -45,9 +45,9 @@ class Forwarding(Entity):
     """A stale answer was sent instead: what the application still says is dropped."""
 
     async def run(self) -> None:
-        """Call the application. What it raises is raised here, after every waiter was told."""
+        """Call the application. What it raises is raised here, after the waiters were let go."""
         answer, writer, incoming = self.answer, self.writer, self.incoming
-        # The client may leave: the application hears of it once nobody else waits for its answer.
+        # The client may leave: the application gets the disconnect once no other request waits for its answer.
         incoming.held = answer.unshared
         try:
             await self.app(self.scope, incoming.receive, self._on_message)
@@ -64,7 +64,7 @@ class Forwarding(Entity):
             answer.close()
             if writer.task is not None:
                 writer.close()
-            # The answer is over: whoever still listens for the client hears of it at once.
+            # The answer is over: a disconnect is passed on at once.
             incoming.held = None
 
     def _on_message(self, message: Message) -> Awaitable[None]:
@@ -139,7 +139,7 @@ class ResponseWriter(Entity):
     _limit: int
     """Bytes that may wait here before ``put`` waits in any case."""
     task: asyncio.Task[None] | None = None
-    """What sends the rest, while there is something that has yet to be sent; or what failed to, until that is told."""
+    """What sends the rest, while something waits to be sent; or its failure, until ``finish`` raises it."""
     _waiting: deque[Message] = msgspec.field(default_factory=deque)
     _bytes: int = 0
 
@@ -188,11 +188,11 @@ class ResponseWriter(Entity):
         """Send no more: the request is over."""
         task, self.task = self.task, None
         if task is not None and not task.cancel() and not task.cancelled():
-            # Nobody is left to be told.
+            # Read, so that asyncio does not log it: the request is over.
             task.exception()
 
     async def _sent_alone(self, sending: Sending, yielded: Any) -> Resumed | None:
-        """Send on in the task that began to, which is who has to leave what the send entered: a time limit, a context.
+        """Go on in the task that began the send, which has to leave what the send entered: a time limit, a context.
 
         Return what is left of it once somebody waits for the answer; None: it is sent.
         """
@@ -244,7 +244,7 @@ async def _comes_first(awaited: Any, joined: asyncio.Future[None]) -> bool:
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
-            # To cancel who waits for a future cancels the future; the send then sees what has come of that.
+            # Cancelling a task cancels the future it waits for; the send then sees the outcome.
             awaited.cancel(*error.args)
             watched = (awaited,)
             continue

@@ -12,12 +12,12 @@ _log = logging.getLogger("semcache.http")
 
 
 async def run_lifespan(app: App, lifecycle: Lifecycle, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run one lifespan. A cache that somebody has entered already is neither opened nor closed here."""
+    """Run one lifespan. A cache that is entered already is neither opened nor closed here."""
     startup = await receive()
     try:
         is_ours = await lifecycle.open()
     except (ConfigError, PluginError) as error:
-        # The server prints the message and stops: a wrong configuration is told now, not at the first request.
+        # The server prints the message and stops: a wrong configuration shows now, not at the first request.
         await send({"type": "lifespan.startup.failed", "message": f"semcache: {error}"})
         return
     if not is_ours:
@@ -44,7 +44,7 @@ class _Shared:
         except Exception:
             if self._answered:
                 raise
-            # An application that knows no lifespan says so by raising; a broken one has to be told from it by its log.
+            # An application that knows no lifespan says so by raising; only its log tells a broken one apart.
             _log.debug("the application refused the lifespan", exc_info=True)
         if not self._answered:
             await self._answer_for_it()
@@ -58,7 +58,7 @@ class _Shared:
     async def send(self, message: Message) -> None:
         self._answered = True
         if message["type"].startswith("lifespan.shutdown") and self._lifecycle is not None:
-            # Before the server is told: it may end the process as soon as it hears.
+            # Before the message goes out: the server may end the process as soon as it has it.
             await self._lifecycle.close()
         await self._send(message)
 

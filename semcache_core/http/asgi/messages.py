@@ -81,7 +81,7 @@ def replayed_request(body: bytes) -> Incoming:
 
 
 async def _nobody() -> Message:
-    """The ``receive`` of a request without a client: nobody ever disconnects."""
+    """The ``receive`` of a request without a client: no disconnect ever comes."""
     message: Message = await asyncio.get_running_loop().create_future()
     return message
 

@@ -84,6 +84,7 @@ class Client:
         scope: Mapping[str, Any] | None = None,
     ) -> Exchange:
         raw_path, _, query = path.encode().partition(b"?")
+        host = () if b"host" in dict(self.headers) else ((b"host", b"testserver"),)
         base: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -94,7 +95,7 @@ class Client:
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
-            "headers": [(b"host", b"testserver"), *self.headers, *headers],
+            "headers": [*host, *self.headers, *headers],
             "client": ("127.0.0.1", 1),
             "server": ("testserver", 80),
         }

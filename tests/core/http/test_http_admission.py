@@ -11,6 +11,7 @@ import pytest
 
 from semcache_core.builtin.memory.responses import MemoryResponseOptions, MemoryResponseStore
 from semcache_core.engine import record_codec
+from semcache_core.errors import AnswerAborted
 from semcache_core.plugin import hookimpl
 from semcache_core.types import EntryView
 
@@ -49,6 +50,33 @@ def test_a_good_answer_is_stored() -> None:
     assert asked_twice(says()) == "HIT"
     assert asked_twice(streams(stream("Paris")), streamed=True) == "HIT"
     assert generic_twice(says({"answer": 42})) == "HIT"
+
+
+@pytest.mark.parametrize(("length", "seen"), [(b"12", "HIT"), (b"13", "MISS"), (b"11", "MISS"), (b"\xb2", "HIT")])
+def test_an_answer_whose_body_has_another_length_than_it_announced_is_not_stored(length: bytes, seen: str) -> None:
+    announced = says(b'{"answer":1}', headers=[(b"content-length", length)])
+    assert generic_twice(announced) == seen
+
+
+def test_who_waits_for_an_answer_is_not_told_that_it_is_whole_if_it_is_cut_off() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says(b'{"answer":1}', headers=[(b"content-length", b"99")])(scope, receive, send)
+
+        async with serving(answer, **ROUTE) as rig:
+            body = {"question": "What is the capital of France?"}
+            leading = asyncio.create_task(rig.client.send("/ask", body))
+            waiting = asyncio.create_task(rig.client.send("/ask", body))
+            await asyncio.sleep(0.05)
+            gate.set()
+            await leading
+            with pytest.raises(AnswerAborted):
+                await waiting
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("text", ["What is the capital of France?", "word " * 100])

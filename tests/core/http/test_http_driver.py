@@ -692,7 +692,7 @@ def test_a_caller_whose_name_is_no_text_bypasses_and_a_warning_says_so(caplog: p
 def test_a_proxy_on_loopback_serves_callers_without_identity() -> None:
     async def main() -> None:
         async with serving(place=Deployment(upstream="https://llm.example", anonymous=True)) as rig:
-            client = Client(rig.client.app, headers=())
+            client = Client(rig.client.app, headers=[(b"host", b"localhost:8080")])
             assert [(await client.chat()).cache for _ in range(2)] == ["MISS", "HIT"]
 
     asyncio.run(main())
@@ -839,6 +839,25 @@ def test_under_a_shared_identity_no_caller_overwrites_an_entry_or_learns_its_age
             hit = await rig.client.chat()
             assert hit.cache == "HIT"
             assert b"poisoned" not in hit.body
+
+    asyncio.run(main())
+
+
+def test_under_a_shared_identity_the_answer_of_an_unproven_credential_replaces_no_live_entry() -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        async with serving(upstream, **SHARED) as rig:
+            await rig.client.chat()
+            upstream.answer = says(completion("another"))
+            bob = Client(rig.client.app, headers=[(b"authorization", b"Bearer bob")])
+            assert b"another" in (await bob.chat()).body
+            for client in (rig.client, bob):
+                hit = await client.chat()
+                assert hit.cache == "HIT"
+                assert b"another" not in hit.body
+            rig.clock.advance(25 * 3600)
+            assert b"another" in (await bob.chat()).body
+            assert b"another" in (await bob.chat()).body
 
     asyncio.run(main())
 

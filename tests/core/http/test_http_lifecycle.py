@@ -359,3 +359,21 @@ def test_requests_of_another_loop_than_the_one_that_opened_the_cache_are_cached(
     finally:
         done.set()
         thread.join()
+
+
+def test_a_cache_that_is_closed_while_a_request_is_on_its_way_to_it_fails_no_request() -> None:
+    upstream = Upstream()
+    cache = SemanticCache.from_config(configured())
+
+    def identity(scope: Any) -> str:
+        cache.sync.close()
+        return "alice"
+
+    async def main() -> None:
+        client = Client(SemanticCacheASGI(upstream, cache=cache, identity=identity))
+        for _ in range(2):
+            answer = await asyncio.wait_for(client.chat(), 5)
+            assert (answer.status, answer.cache) == (200, None)
+
+    asyncio.run(main())
+    assert len(upstream.calls) == 2

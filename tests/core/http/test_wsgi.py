@@ -222,3 +222,17 @@ def test_an_endless_answer_ends_with_the_last_of_those_who_wait_for_it(cached: A
     assert not ended.is_set()
     follower.close()
     assert ended.wait(5)
+
+
+def test_a_cache_that_is_closed_while_a_request_is_on_its_way_to_it_fails_no_request() -> None:
+    cache = SemanticCache(CONFIG)
+
+    def identity(environ: Any) -> str:
+        cache.sync.close()
+        return "alice"
+
+    driver = SemanticCacheWSGI(plain, cache=cache, identity=identity)
+    for _ in range(2):
+        sent = Sent(driver)
+        assert BODY.hex().encode() in sent.read()
+        assert "x-cache" not in sent.fields
