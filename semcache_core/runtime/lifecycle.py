@@ -266,6 +266,10 @@ class Lifecycle:
         with self._lock:
             if self._era is era:
                 self._home = home
+                if self._thread is not None:
+                    # Last registered, first run: at exit the cache closes before the threads that its components need.
+                    atexit.unregister(self.close_blocking)
+                    atexit.register(self.close_blocking)
         if self._home is not home:
             await home.close()
             return None

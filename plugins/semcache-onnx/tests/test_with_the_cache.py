@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +62,28 @@ def test_an_unknown_model_needs_a_threshold(make_model: Any) -> None:
 def test_a_misspelt_option_is_named_with_the_right_one() -> None:
     with pytest.raises(ConfigError, match=r"embedder\.poling.*'pooling'"):
         asked("a", "b", poling="cls")
+
+
+PROGRAM = """
+import sys
+from semcache_core import SemanticCache
+
+stores = {"use": "sqlite", "path": sys.argv[1]}
+cache = SemanticCache({"embedder": {"use": "onnx"}, "vector_store": stores, "response_store": stores})
+print(cache.sync.get_or_call(sys.argv[2], lambda: "called"), cache.sync.stats().hits)
+"""
+
+
+def test_a_program_that_just_ends_leaves_its_vectors_behind(tmp_path: Path) -> None:
+    outputs = []
+    for question in ("How do I reset my password?", "How can I reset my password?"):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(tmp_path / "cache.db"), question],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        outputs.append(done.stdout)
+    assert "'semantic': 1" in outputs[1]
