@@ -19,7 +19,8 @@ async def run_lifespan(app: App, lifecycle: Lifecycle, scope: Scope, receive: Re
     except (ConfigError, PluginError) as error:
         # The server prints the message and stops: a wrong configuration shows now, not at the first request.
         await send({"type": "lifespan.startup.failed", "message": f"semcache: {error}"})
-        return
+        # As frameworks do: a test client that saw the end of the lifespan alone would wait for it at its shut-down.
+        raise
     if not is_ours:
         await _Shared(app, None, receive, send).run(scope, startup)
         return

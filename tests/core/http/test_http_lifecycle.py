@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from semcache_core import SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore
 from semcache_core.config import load
-from semcache_core.errors import EmbedderUnavailable, PluginError, StoreUnavailable
+from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError, StoreUnavailable
 from semcache_core.http.asgi import SemanticCacheASGI
 
 from .asgi_client import Client, Upstream, chat, completion, configured
@@ -377,3 +377,9 @@ def test_a_cache_that_is_closed_while_a_request_is_on_its_way_to_it_fails_no_req
 
     asyncio.run(main())
     assert len(upstream.calls) == 2
+
+
+def test_test_client_raises_what_is_wrong_with_the_configuration() -> None:
+    client = TestClient(cached(fastapi_app(), embedder={"use": "nonesuch"}))
+    with pytest.raises(ConfigError, match="nonesuch"), client:
+        pytest.fail("the application was started")

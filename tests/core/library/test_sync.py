@@ -50,9 +50,10 @@ def test_it_works_inside_a_running_loop(cache: SemanticCache) -> None:
 
 
 def test_who_is_interrupted_while_waiting_leaves_nobody_waiting(cache: SemanticCache) -> None:
-    go_on = threading.Event()
+    asked, go_on = threading.Event(), threading.Event()
 
     def failing() -> str:
+        asked.set()
         go_on.wait(5)
         raise ConnectionError("down")
 
@@ -61,12 +62,14 @@ def test_who_is_interrupted_while_waiting_leaves_nobody_waiting(cache: SemanticC
 
     with ThreadPoolExecutor(2) as pool:
         leading = pool.submit(cache.sync.get_or_call, ASKED, failing)
+        assert asked.wait(5)
         handler = signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
             with pytest.raises(KeyboardInterrupt):
                 cache.sync.get_or_call(ASKED, lambda: "never")
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, handler)
         go_on.set()
         with pytest.raises(ConnectionError):
