@@ -5,7 +5,7 @@ from __future__ import annotations
 from .english import ENGLISH
 
 _UNITS = ENGLISH.units
-# Names that end so have no plural in "-s".
+# Names with these endings have no plural in "-s".
 _NO_PLURAL = ("s", "ies", "feet", "hertz", "per hour", "per second")
 
 

@@ -90,7 +90,7 @@ def _exchanged(p: list[str], q: list[str]) -> tuple[int, int]:
 
 
 def _role(word: Word) -> str:
-    """Return the word's key; who is a he or a she tells nothing about who does what to whom."""
+    """Return the word's key, equal for "he" and "she": the gender does not show who does what to whom."""
     return "they" if word.form in _THIRD else word.key
 
 

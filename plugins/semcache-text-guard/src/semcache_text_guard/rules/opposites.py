@@ -92,7 +92,7 @@ def denied(pair: Pair) -> str | None:
     if pair.only.opposed or (a.negations - b.negations) % 2 == 0:
         return None
     odd = a.negated ^ b.negated
-    # What only one text says, nobody denies.
+    # A word that only one text has is not denied.
     if odd and any(word.key in odd for word in (b.words if odd & a.negated else a.words)):
         return "negation"
     return None

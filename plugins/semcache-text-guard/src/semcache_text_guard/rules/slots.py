@@ -1,4 +1,4 @@
-"""Two texts that are two fillings of one template: equal but for one slot, and other words in it."""
+"""Two texts from one template: equal except for one slot with different words in it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .rule import Pair
 
 Words = tuple[Word, ...]
 
-_WIDEST = 3  # words that a slot may hold
+_WIDEST = 3  # words in a slot at most
 _PHYSICAL = frozenset(("length", "mass", "time", "calendar"))
 _DO = frozenset(("do", "does", "did"))
 _SUBJECTS = frozenset(("what", "which", "who"))
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """The one place where two texts differ: what is before and after it, what each text puts there."""
+    """The one place where two texts differ: the words before and after it, and the words of each text in it."""
 
     x: Words
     y: Words
@@ -42,7 +42,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     @classmethod
     def between(cls, a: Parsed, b: Parsed) -> Slot | None:
-        """Return the slot of two texts, or None where they are no fillings of one template."""
+        """Return the slot of two texts, or None if they do not share a template."""
         x, y = a.words, b.words
         size = min(len(x), len(y))
         head = 0
@@ -60,7 +60,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     @property
     def spelled(self) -> tuple[str, str]:
-        """What each text puts there, in one piece."""
+        """The words of each text in the slot, joined."""
         return "".join([word.form for word in self.left]), "".join([word.form for word in self.right])
 
 
@@ -177,4 +177,4 @@ def _is_verb(words: Words, head: int, fill: Word) -> bool:
 
 
 EXCUSES = (_names_format, _one_word, _measured, _participles, _verbs)
-"""What makes another filler the same question."""
+"""Cases in which another filler is the same question."""
