@@ -35,7 +35,7 @@ ROMAN: dict[str, int] = {
 
 
 def _units() -> dict[str, tuple[str, float]]:
-    """Return the dimension and the factor of every unit by its names; a currency is a dimension of its own."""
+    """Return the dimension and the factor of every unit by its names; each currency is a separate dimension."""
     table = {
         each: (dimension, float(factor))
         for dimension, units in _UNITS.table["units"].items()

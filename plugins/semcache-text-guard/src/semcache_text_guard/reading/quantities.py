@@ -62,7 +62,7 @@ def quantity(
 
 
 def _unit_name(unit: str) -> str:
-    if unit in _BITS:  # the case tells bits from bytes (IEC 80000-13)
+    if unit in _BITS:  # the case distinguishes bits from bytes (IEC 80000-13)
         return _BITS[unit]
     unit = unit.lower()
     if unit == "per cent":

@@ -10,7 +10,7 @@ from semcache_text_guard.reading.parse import Parsed
 from .opposed import cancelled
 from .rule import Pair
 
-# What stands after one and the same word in two texts, and what shows that it may.
+# Particles after the same word in two texts, and the words that show that they may be opposites.
 _PARTED = (("in", "out", "out"), ("for", "against", "against"))
 _TURN = frozenset(look_up(verb).key for verb in ("turn", "switch"))
 _SWITCHED = {look_up(verb).group: state for verb, state in (("enable", "on"), ("disable", "off"))}

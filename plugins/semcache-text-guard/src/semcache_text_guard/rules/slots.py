@@ -103,9 +103,9 @@ def slots(pair: Pair) -> str | None:
 
 
 def _whole_word(slot: Slot) -> bool:
-    """True for a whole other word of another language before the end, where the verb seldom stands.
+    """True for a different whole word of another language before the end, where the verb rarely is.
 
-    What endings mean there is not known.
+    The meaning of its endings is unknown.
     """
     one, other = slot.spelled
     if _names_format(slot) or _one_word(slot):
@@ -168,7 +168,7 @@ def _is_verb(words: Words, head: int, fill: Word) -> bool:
         head += 1
     if head == 0 or words[head - 1].form not in VERB_BEFORE:
         return False
-    # "Can hamsters ...", "why do bears ...": after an auxiliary that opens the question stands its subject.
+    # "Can hamsters ...", "why do bears ...": the subject follows an auxiliary that opens the question.
     if words[head - 1].form not in AUXILIARIES:
         return True
     if head == 1 or words[head - 2].form in QUESTION_WORDS:
