@@ -1,8 +1,8 @@
 """The base of every contract of the kit: runs async promises, and prevents their silent loss.
 
 A contract is a class of ``test_...`` methods, one for each promise. A plugin's author subclasses it under a name that
-begins with ``Test``, and pytest collects the inherited tests. They need no asyncio plugin: each runs in an event loop
-of its own.
+begins with ``Test``, and pytest collects the inherited tests. They need no asyncio plugin: each runs in a new event
+loop.
 
 A promise cannot be lost silently. Defining a subclass that overrides one, or sets it to None, raises ContractBroken. A
 component that cannot keep a promise waives it: ``waived = {"test_name": "why"}`` shows the test as an expected failure
