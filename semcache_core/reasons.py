@@ -1,7 +1,7 @@
 """Every reason code of the core: what it means, and what to do about it. This file is their reference.
 
 A decision, a bypass and an answer that is not stored each carry one code. ``semcache explain`` and ``semcache stats``
-print its sentence and its remedy. A plugin lists the codes of its own on the component that uses them::
+print its sentence and its remedy. A plugin lists its codes on the component that uses them::
 
     SCRIPT = Reason("script", "miss", "The texts are written in two scripts.", "Nothing: these are two texts.")
 

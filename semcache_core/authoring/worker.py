@@ -26,7 +26,7 @@ _LARGEST_BATCH = 256
 class RunEachAlone(Exception):
     """Raised by ``run_together``: one call of a batch failed, and no effect of the batch was kept.
 
-    The worker then runs each call in a batch of its own, so that only the faulty one fails.
+    The worker then runs each call in a separate batch, so that only the faulty one fails.
     """
 
 

@@ -66,8 +66,8 @@ def explain(
     """Say what the cache would make of a request, and why. Nothing is stored or counted.
 
     REQUEST.json holds {"method": "POST", "path": "/v1/chat/completions", "headers": {"host": "...", "authorization":
-    "..."}, "body": {...}}, as the cache sees it: the host and the credential are part of who asks. For a call of the
-    library give --prompt, and --context where the call has one.
+    "..."}, "body": {...}}, as the cache sees it: the host and the credential are part of the identity. For a call of
+    the library give --prompt, and --context if the call has one.
     """
     asked = _asked(request, prompt, context)
     place = Deployment(upstream=upstream.rstrip("/"), anonymous=bool(upstream) and not public)

@@ -19,7 +19,7 @@ from semcache_core.runtime.registry import KINDS, Kind, Offer, Registry
 def plugins(file: Path | None) -> None:
     """List every component that is installed, and every plugin that does not work.
 
-    A component's name is what stands after `use =` in the configuration. With --config, those that it uses are marked.
+    A component's name is the value of `use =` in the configuration. With --config, the components in use are marked.
     """
     registry = Registry.installed()
     used = _used(file, registry) if file is not None else []

@@ -54,7 +54,7 @@ class Held(msgspec.Struct):
 def stats(file: Path | None, url: str | None, as_json: bool) -> None:
     """Count what the configured response store holds, or show the counters of a running proxy.
 
-    The store tells how many answers there are; only the process that serves them knows hits and misses: ask it with
+    The store has the number of answers; only the process that serves them knows hits and misses: ask it with
     --url. A proxy that listens beyond this machine wants its debug token, in the variable SEMCACHE_DEBUG_TOKEN.
     """
     values = _asked(url) if url is not None else msgspec.to_builtins(asyncio.run(_held(load(file))))

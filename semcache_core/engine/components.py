@@ -70,7 +70,7 @@ class OpenComponents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """The guard of each dependency. Writes have a guard of their own: a full disk does not stop reads."""
+    """The guard of each dependency. Writes have separate guards: a full disk does not stop reads."""
 
     responses: Guard
     vectors: Guard

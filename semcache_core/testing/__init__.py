@@ -1,4 +1,4 @@
-"""The contract kit: says whether a plugin keeps what the engine relies on. Needs the extra ``semcache-core[testing]``.
+"""The contract kit: tests whether a plugin does what the engine relies on. Needs ``semcache-core[testing]``.
 
 Subclass the contract of your kind in a test file, under a name that begins with ``Test``, and run pytest::
 
@@ -8,7 +8,7 @@ Subclass the contract of your kind in a test file, under a name that begins with
         def make(self):
             return MyStore(MyOptions())
 
-Each inherited test is one promise, and its name says which. ``docs/how-to/write-a-plugin.md`` shows a whole plugin.
+Each inherited test is one promise, named by the test. ``docs/how-to/write-a-plugin.md`` shows a whole plugin.
 """
 
 from semcache_core.testing import _extra  # noqa: F401  # isort: skip  (it says what to install)

@@ -1,4 +1,4 @@
-"""The half of the key extractor's contract that is about answers: recording one, and framing it for the next caller."""
+"""The part of the key extractor's contract about answers: recording one, and framing it for the next caller."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from semcache_core.types import Key, Request, Struct
 
 STEPS = (1, 2, 3, 7, 64)
 CUTS = 200
-"""At most so many places are tried at which an answer may break off."""
+"""How many places to try at most at which an answer may break off."""
 
 
 class AnswerSample(Struct, frozen=True, kw_only=True):
-    """A whole answer that the protocol would store, and the request it answers."""
+    """A complete answer that the protocol would store, and its request."""
 
     request: Request
     content_type: bytes
@@ -31,17 +31,17 @@ class AnswerSample(Struct, frozen=True, kw_only=True):
 
 
 class AnswerPromises(ResourceContract[KeyExtractor]):
-    """What the core relies on in an extractor that has ``SupportsAnswers``."""
+    """What the core relies on in an extractor with ``SupportsAnswers``."""
 
     fuzz_examples: ClassVar[int] = 200
 
     def answers(self) -> Sequence[AnswerSample]:
-        """Return whole, good answers: one for each mode of the protocol at least. None where answers are not known."""
+        """Return complete, valid answers: at least one for each mode; none without ``SupportsAnswers``."""
         return ()
 
     @final
     def known_answers(self, extractor: KeyExtractor) -> Iterator[tuple[SupportsAnswers, AnswerSample, Key, Answer]]:
-        """Return every sample with its key and what is recorded of it."""
+        """Yield every sample with its key and its recorded answer."""
         if not isinstance(extractor, SupportsAnswers):
             assert not self.answers(), "answers() gives samples, and the extractor has no SupportsAnswers"
             pytest.skip("does not promise SupportsAnswers")
@@ -66,7 +66,7 @@ class AnswerPromises(ResourceContract[KeyExtractor]):
         for answers, sample, key, whole in self.known_answers(extractor):
             for end in range(0, len(sample.body), max(1, len(sample.body) // CUTS)):
                 said = _recorded(answers, key, sample.content_type, [sample.body[:end]])
-                # Without its last line ending an answer may well be the same.
+                # An answer without its last line ending may be equal.
                 assert isinstance(said, Refused) or said == whole, f"cut after {end} bytes: {sample.body[:end][-80:]!r}"
 
     @promise

@@ -1,4 +1,4 @@
-"""Ways to change a JSON request: the leaves of a body, one change at a time, and the bodies that are no JSON at all."""
+"""Changes to a JSON request: each leaf of a body, one at a time, and bodies that are not JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MALFORMED: tuple[bytes, ...] = (
     b"\x1f\x8b\x08\x00",
 )
 UNUSUAL: tuple[bytes, ...] = (b"null", b"true", b"[]", b'"text"', b"1", b"{}", b'{"a": 1e999999}', b"[[], {}]")
-"""JSON, but hardly a request: a protocol may take it for one or not."""
+"""JSON, but hardly a request: a protocol may accept it or not."""
 DEEP = 10_000
 
 
@@ -41,7 +41,7 @@ def encoded(request: Request, value: Any, **style: Any) -> Request:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield (path, value) of everything in a JSON value that is no object or list, and of empty ones."""
+    """Yield (path, value) of every leaf of a JSON value: not an object or list, or an empty one."""
     if isinstance(value, dict) and value:
         for name, member in value.items():
             yield from leaves(member, (*path, name))
@@ -70,14 +70,14 @@ def dotted(path: Path) -> str:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what stands at ``path``."""
+    """Return the value at ``path``."""
     for step in path:
         value = value[step]
     return value
 
 
 def replaced(value: Any, path: Path, new: Any) -> Any:
-    """Return a copy of a JSON value with ``new`` at ``path``; objects on the way are made."""
+    """Return a copy of a JSON value with ``new`` at ``path``; missing objects are created."""
     copy = json.loads(json.dumps(value))
     *parents, last = path
     inner = copy
@@ -90,7 +90,7 @@ def replaced(value: Any, path: Path, new: Any) -> Any:
 
 
 def removed(value: Any, path: Path) -> Any:
-    """Return a copy of a JSON value without what stands at ``path``."""
+    """Return a copy of a JSON value without the value at ``path``."""
     copy = json.loads(json.dumps(value))
     *parents, last = path
     del at(copy, tuple(parents))[last]
@@ -98,14 +98,14 @@ def removed(value: Any, path: Path) -> Any:
 
 
 def other_values(value: Any) -> Iterator[Any]:
-    """Yield values that no upstream takes for ``value``: others of its type, one of another type, null."""
+    """Yield values that no upstream confuses with ``value``: others of its type, one of another type, null."""
     match value:
         case bool():
             others: tuple[Any, ...] = (not value, int(value))
         case int() | float():
             others = (value + 1, str(value), bool(value))
         case str():
-            # A letter more, a space more, another letter case: each may mean something to an upstream.
+            # Another letter, another space, another case: each may have a meaning for an upstream.
             others = (value + "x", value + " ", value.swapcase(), "", [value])
         case None:
             others = (0, "")

@@ -1,12 +1,12 @@
-"""What every contract of the kit stands on: running async promises, and keeping the promises in place.
+"""The base of every contract of the kit: runs async promises, and prevents their silent loss.
 
 A contract is a class of ``test_...`` methods, one for each promise. A plugin's author subclasses it under a name that
-begins with ``Test``, and pytest collects the inherited tests. They need no asyncio plugin: each runs in an event loop
-of its own.
+begins with ``Test``, and pytest collects the inherited tests. They need no asyncio plugin: each runs in a new event
+loop.
 
-A promise cannot be lost silently. A subclass that overrides one, or sets it to None, is refused when it is defined. One
-that cannot keep a promise says so: ``waived = {"test_name": "why"}`` shows the test as an expected failure with that
-reason, and fails once the promise is kept after all.
+A promise cannot be lost silently. Defining a subclass that overrides one, or sets it to None, raises ContractBroken. A
+component that cannot keep a promise waives it: ``waived = {"test_name": "why"}`` shows the test as an expected failure
+with that reason, and fails once the promise is kept after all.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Contract(ABC):  # noqa: B024  its subclasses have the abstract methods
 
     @final
     def run(self, body: Body) -> None:
-        """Run an async body in an event loop of its own, within the time limit."""
+        """Run an async body in a new event loop, within the time limit."""
 
         async def limited() -> None:
             async with asyncio.timeout(self.time_limit):
@@ -70,11 +70,11 @@ class Contract(ABC):  # noqa: B024  its subclasses have the abstract methods
 
 
 class ResourceContract(Contract, Generic[R]):
-    """What holds for every component that is opened and closed: its life cycle."""
+    """The life cycle of every component: opening and closing."""
 
     @abstractmethod
     def make(self) -> R:
-        """Return a new component, not yet open. Called several times in one test: with the same options each time."""
+        """Return a new component, not yet open. A test may call it several times; use the same options each time."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[R]:
@@ -93,7 +93,7 @@ class ResourceContract(Contract, Generic[R]):
     def test_closing_leaves_no_task_behind(self) -> None:
         async def body() -> None:
             async with self.opened():
-                # One turn of the loop, so that a task made at open has begun.
+                # One loop iteration, so that a task created at opening has started.
                 await asyncio.sleep(0)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             assert not left, f"__aexit__ must end and await the component's own tasks; still there: {left}"
@@ -110,11 +110,11 @@ class ResourceContract(Contract, Generic[R]):
 
 
 class GuardedContract(ResourceContract[R]):
-    """A component that holds something open: used outside ``async with``, it says so."""
+    """A component that raises NotOpenError if it is used outside ``async with``."""
 
     @abstractmethod
     async def use(self, component: R) -> None:
-        """Do the simplest thing the component is for. The kit fills this in."""
+        """Make the simplest call of the component. The kit implements it."""
 
     def test_use_before_open_raises_not_open(self) -> None:
         component = self.make()
@@ -132,7 +132,7 @@ class GuardedContract(ResourceContract[R]):
 
 
 def promise(body: Callable[[C, Any], Coroutine[Any, Any, None]]) -> Callable[[C], None]:
-    """Make a test of an async method: it is given an open component. Nothing of the coroutine shows to pytest."""
+    """Turn an async method into a test with an open component. Pytest does not see a coroutine."""
 
     def test(self: C) -> None:
         async def with_component() -> None:
@@ -141,7 +141,7 @@ def promise(body: Callable[[C, Any], Coroutine[Any, Any, None]]) -> Callable[[C]
 
         self.run(with_component)
 
-    # Not functools.wraps: pytest would follow __wrapped__ and take the component for a fixture.
+    # Not functools.wraps: pytest would follow __wrapped__ and treat the component as a fixture.
     test.__name__, test.__qualname__, test.__doc__ = body.__name__, body.__qualname__, body.__doc__
     test.__module__ = body.__module__
     return test
@@ -182,7 +182,7 @@ def _expected_to_fail(promised: Callable[..., None], *, reason: str) -> Callable
         promised(*args, **kwargs)
 
     waived._waives = promised  # type: ignore[attr-defined]
-    # strict: a waiver that is no longer needed fails, so it does not outlive its reason.
+    # strict: a waiver that is no longer needed fails.
     marked: Callable[..., None] = pytest.mark.xfail(reason=f"waived: {reason}", strict=True)(waived)
     return marked
 

@@ -1,4 +1,4 @@
-"""Imports what the extra ``[testing]`` brings, or says how to install it."""
+"""Imports the packages of the extra ``[testing]``, or says how to install it."""
 
 from semcache_core.remedies import pip_install
 

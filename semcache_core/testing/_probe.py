@@ -1,7 +1,7 @@
-"""Run by path in a fresh interpreter, and never imported: what a plugin loads, and what making a component touches.
+"""Run by path in a new interpreter, never imported: finds the modules a plugin loads and the I/O of constructors.
 
-Reads a JSON object from the command line and writes one to standard output. Imports nothing but the standard library by
-itself, so that what it finds loaded was loaded by the plugin.
+Reads a JSON object from the command line and writes one to standard output. It imports only the standard library, so
+that every other loaded module was loaded by the plugin.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 TOUCHES = ("open", "os.", "socket.", "sqlite3.", "subprocess.", "shutil.", "tempfile.", "urllib.", "mmap.")
-"""Audit events (or their beginnings) that mean work outside: files, network, processes."""
+"""Audit events (or prefixes of them) that mean I/O: files, network, processes."""
 
 
 def loaded_by(module: str) -> list[str]:
-    """Return the modules that importing ``module`` loads, besides those that ``semcache_core.plugin`` needs."""
+    """Return the modules that importing ``module`` loads, besides those of ``semcache_core.plugin``."""
     importlib.import_module("semcache_core.plugin")
     before = set(sys.modules)
     importlib.import_module(module)
@@ -27,7 +27,7 @@ def loaded_by(module: str) -> list[str]:
 
 
 def touched_by(components: list[dict[str, Any]]) -> list[str]:
-    """Return the audit events of making each component (``name``, ``factory``, ``options``): none where it computes."""
+    """Return the audit events of constructing each component (``name``, ``factory``, ``options``); should be empty."""
     import msgspec
 
     events: list[str] = []
@@ -41,7 +41,7 @@ def touched_by(components: list[dict[str, Any]]) -> list[str]:
     for each in components:
         module, _, attribute = each["factory"].partition(":")
         factory: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-        # Types that msgspec does not know, such as a secret, are made from what the configuration holds.
+        # Types that msgspec does not know, such as a secret, are created from the configuration's value.
         given = msgspec.convert(each["options"], factory.Options, dec_hook=lambda kind, value: kind(value))
         threads = threading.active_count()
         making = each["name"]
@@ -55,7 +55,7 @@ def touched_by(components: list[dict[str, Any]]) -> list[str]:
 
 
 def _importing() -> bool:
-    # A module that is imported late reads its own file; that is no I/O of the component.
+    # A late import reads the module's file; that is not I/O of the component.
     frame = sys._getframe()
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

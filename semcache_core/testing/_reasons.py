@@ -1,4 +1,4 @@
-"""Which reason codes a component may use: the core's, and those that its own descriptor lists."""
+"""The reason codes that a component may use: the core's, and those that its descriptor lists."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from semcache_core.runtime.registry import Kind, Offer, Registry
 
 
 def check_listed(kind: Kind, component: object, codes: Collection[str], given: Sequence[Reason] | None) -> None:
-    """Fail for a code that is neither the core's nor listed: ``given``, else by the plugin that offers the component.
+    """Fail for a code that is neither the core's nor listed in ``given``, or else by the component's plugin.
 
-    Skips where no installed plugin does: there is no list to hold the codes against.
+    Skip if no installed plugin offers the component: there is no list to compare with.
     """
     listed = _listed(kind, component) if given is None else given
     if listed is None:
@@ -29,7 +29,7 @@ def _listed(kind: Kind, component: object) -> Sequence[Reason] | None:
 
 
 def _makes(registry: Registry, kind: Kind, offer: Offer, component: object) -> bool:
-    # Loading the others could fail, and is not this component's business.
+    # Do not load the others: that could fail, and does not concern this component.
     if offer.component.factory.partition(".")[0] != type(component).__module__.partition(".")[0]:
         return False
     return registry.load(kind, f"{offer.distribution}/{offer.component.name}") is type(component)

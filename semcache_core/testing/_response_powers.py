@@ -1,4 +1,4 @@
-"""What a response store may do beyond its protocol, and what all its promises are written with."""
+"""The optional protocols of a response store, and the helpers of all its promises."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from semcache_core.types import Stored
 
 
 class ResponseStorePowers(GuardedContract[ResponseStore]):
-    """The half of ``ResponseStoreContract`` that is about the ``Supports...`` protocols."""
+    """The part of ``ResponseStoreContract`` about the ``Supports...`` protocols."""
 
     shared: ClassVar[bool] = False
-    """True: components made in one test see the same contents, and contents outlive a component."""
+    """True: the components of one test share their contents, and the contents outlive a component."""
     promises: ClassVar[tuple[type, ...]] = ()
     """The ``Supports...`` protocols that the store has."""
 
     @final
     async def use(self, component: ResponseStore) -> None:
-        """Read: what the engine does most."""
+        """Read an entry: the engine's most frequent call."""
         await component.get([ident("a")], now=START)
 
     @final
@@ -43,18 +43,18 @@ class ResponseStorePowers(GuardedContract[ResponseStore]):
         keep_until: float | None = None,
         tags: tuple[str, ...] = (),
     ) -> None:
-        """Store ``data`` under the id that stands for ``name``."""
+        """Store ``data`` under the id of ``name``."""
         await store.set(ident(name), data, keep_until=keep_until, tags=[ident(tag) for tag in tags])
 
     @final
     async def got(self, store: ResponseStore, name: str, *, now: float = START) -> Stored | None:
-        """Return what the store finds under the id that stands for ``name``."""
+        """Return the entry under the id of ``name``."""
         (found,) = await store.get([ident(name)], now=now)
         return found
 
     @final
     async def data(self, store: ResponseStore, name: str, *, now: float = START) -> bytes | None:
-        """Return the bytes that the store finds under the id that stands for ``name``."""
+        """Return the bytes under the id of ``name``."""
         found = await self.got(store, name, now=now)
         return None if found is None else found.data
 

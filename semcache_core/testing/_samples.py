@@ -1,4 +1,4 @@
-"""Material that several contracts share: ids, vectors whose cosine is known, a beating heart."""
+"""Helpers of several contracts: ids, vectors of known cosine, and a check that the event loop keeps running."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from semcache_core.protocols import (
 from semcache_core.types import Vector
 
 START = 4_102_444_800.0
-"""The kit's present: 1 January 2100. Later than any server's clock, so nothing ends but by the ``now`` it is given."""
+"""The kit's present: 1 January 2100. Later than any server's clock, so entries expire only by the ``now`` passed in."""
 
 POWERS: tuple[type, ...] = (
     SupportsGetNowait,
@@ -40,12 +40,12 @@ POWERS: tuple[type, ...] = (
 
 
 def ident(name: str) -> bytes:
-    """Return the entry id that stands for ``name``: 16 bytes of any value, as the core's are. Tags look the same."""
+    """Return the entry id of ``name``: 16 bytes of any value, like the core's. Tags have the same form."""
     return hashlib.sha256(name.encode()).digest()[:16]
 
 
 def scope_of(name: str) -> bytes:
-    """Return the scope that stands for ``name``: 32 bytes, as the core's are."""
+    """Return the scope of ``name``: 32 bytes, like the core's."""
     return hashlib.sha256(name.encode()).digest()
 
 
@@ -65,7 +65,7 @@ def random_units(count: int, *, dimensions: int, seed: int = 1) -> Vector:
 
 
 async def within_a_second(check: Callable[[], Awaitable[bool]]) -> bool:
-    """Return whether ``check`` comes true within a second."""
+    """Return whether ``check`` becomes true within a second."""
     end = time.perf_counter() + 1.0
     while not await check():
         if time.perf_counter() > end:
@@ -75,7 +75,7 @@ async def within_a_second(check: Callable[[], Awaitable[bool]]) -> bool:
 
 
 async def cut_off(work: Coroutine[Any, Any, object], *, after: int) -> None:
-    """Start ``work``, let the loop turn ``after`` times, cancel it and wait for its end."""
+    """Start ``work``, run ``after`` loop iterations, cancel it and wait for its end."""
     task = asyncio.ensure_future(work)
     for _ in range(after):
         await asyncio.sleep(0)
@@ -85,14 +85,14 @@ async def cut_off(work: Coroutine[Any, Any, object], *, after: int) -> None:
 
 @dataclass
 class Pulse:
-    """The longest time, in seconds, for which the event loop did not turn."""
+    """The longest time, in seconds, for which the event loop was blocked."""
 
     longest: float = 0.0
 
 
 @asynccontextmanager
 async def pulse() -> AsyncIterator[Pulse]:
-    """Measure how long the event loop stands still while the block runs."""
+    """Measure how long the event loop is blocked while the ``async with`` body runs."""
     measured = Pulse()
     last = time.perf_counter()
 

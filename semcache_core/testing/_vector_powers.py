@@ -1,4 +1,4 @@
-"""What a vector store may do beyond its protocol, and what all its promises are written with."""
+"""The optional protocols of a vector store, and the helpers of all its promises."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCOPE = scope_of("scope")
 
 
 class VectorStorePowers(GuardedContract[VectorStore]):
-    """The half of ``VectorStoreContract`` that is about the ``Supports...`` protocols."""
+    """The part of ``VectorStoreContract`` about the ``Supports...`` protocols."""
 
     shared: ClassVar[bool] = False
-    """True: components made in one test see the same contents, and contents outlive a component."""
+    """True: the components of one test share their contents, and the contents outlive a component."""
     half_precision: ClassVar[bool] = False
-    """True: vectors are kept as 16-bit floats, and similarities are good to 0.005 instead of 0.001."""
+    """True: vectors are stored as 16-bit floats, and similarities are accurate to 0.005 instead of 0.001."""
     promises: ClassVar[tuple[type, ...]] = ()
     """The ``Supports...`` protocols that the store has."""
     dimensions: ClassVar[int] = 32
@@ -36,7 +36,7 @@ class VectorStorePowers(GuardedContract[VectorStore]):
 
     @final
     async def use(self, component: VectorStore) -> None:
-        """Search: what the engine does most."""
+        """Search: the engine's most frequent call."""
         await self.near(component)
 
     @final
@@ -64,7 +64,7 @@ class VectorStorePowers(GuardedContract[VectorStore]):
         floor: float = 0.0,
         now: float = START,
     ) -> list[Match]:
-        """Search with the usual query, the first axis, unless told otherwise."""
+        """Search, by default with the usual query: the first axis."""
         query = towards(1.0, dimensions=self.dimensions) if vector is None else vector
         return list(await store.search(query, scope=scope, limit=limit, floor=floor, now=now))
 

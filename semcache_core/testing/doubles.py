@@ -1,4 +1,4 @@
-"""Stand-ins for tests: a frozen clock, an embedder that counts, a store that fails, an observer that records."""
+"""Test doubles: a frozen clock, an embedder that counts, a store that fails, an observer that records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from semcache_core.types import Decision, Event, Fault, Notice, Vector
 
 
 class FrozenClock:
-    """A clock that moves only when it is told to. Call it for the time; ``clock.now = ...`` sets it."""
+    """A clock that moves only on request. Call it for the time; ``clock.now = ...`` sets it."""
 
     def __init__(self, now: float = START) -> None:
         self.now = now
@@ -36,11 +36,11 @@ class FrozenClock:
 
 
 class CountingEmbedder:
-    """A deterministic embedder without a model: texts that share words are near. It counts what it is asked.
+    """A deterministic embedder without a model: texts that share words are near. It records the embedded texts.
 
-    **It hides quality faults.** Words and letters are hashed, nothing is understood: "not refundable" lies next to
-    "refundable" here, as it does in real models, but synonyms lie far apart. Use it to see *that* a cache embeds, never
-    *how well* it matches; that takes a real model.
+    **It hides quality faults.** Words and letters are hashed, without meaning: "not refundable" is near "refundable"
+    here, as in real models, but synonyms are far apart. Use it to test *that* a cache embeds, never *how well* it
+    matches; that needs a real model.
 
     ``delay`` seconds pass in each call; ``fail`` makes each call raise it. Both may be changed while it is open.
     """
@@ -68,11 +68,11 @@ class CountingEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """Everything that shapes a vector here is the number of dimensions."""
+        """Only the number of dimensions affects a vector here."""
         return f"counting/1/{self.dimensions}"
 
     async def embed(self, texts: Sequence[str]) -> Vector:
-        """Return one unit vector a text, shape (len(texts), dimensions). Raises TextTooLong, and ``fail`` if set."""
+        """Return one unit vector per text, shape (len(texts), dimensions). Raises TextTooLong, and ``fail`` if set."""
         if not self._open:
             raise NotOpenError("the CountingEmbedder is not open: use it inside `async with`")
         self.calls += 1
@@ -88,7 +88,7 @@ class CountingEmbedder:
 
     def _vector(self, text: str) -> Vector:
         words = re.findall(r"\w+", text.lower()) or [text]
-        # Parts of words join words that differ in an ending; they weigh less than a whole word in common.
+        # Parts of words bring words with different endings closer; they weigh less than a common whole word.
         features = dict.fromkeys(words, 1.0) | {word[:4] + "*": 0.5 for word in words if len(word) > 4}
         vector = np.zeros(self.dimensions, dtype=np.float32)
         for feature, weight in features.items():
@@ -111,7 +111,7 @@ class CountingEmbedder:
 
 
 class FlakyStore:
-    """Wraps a store and makes chosen calls fail, hang or wait. It has the powers of what it wraps.
+    """Wraps a store and makes chosen calls fail, hang or wait. It has the optional protocols of the wrapped store.
 
     ::
 
@@ -129,7 +129,7 @@ class FlakyStore:
         self.inner = inner
         self.calls: Counter[str] = Counter()
         self._trouble: dict[str, _Trouble] = {}
-        # Set on the instance, and not by __getattr__: a protocol with runtime checks looks no further than that.
+        # Set on the instance, not by __getattr__: an isinstance check of a runtime protocol does not call that.
         for name in dir(inner):
             if not name.startswith("_") and name not in without and callable(inspect.getattr_static(inner, name)):
                 setattr(self, name, self._wrapped(name, getattr(inner, name)))
@@ -144,11 +144,11 @@ class FlakyStore:
         self._make_trouble(methods, lambda: _Trouble(released=asyncio.Event(), times=times))
 
     def delay(self, *methods: str, seconds: float) -> None:
-        """Make calls of these methods wait before they are passed on."""
+        """Delay calls of these methods before they reach the store."""
         self._make_trouble(methods, lambda: _Trouble(seconds=seconds))
 
     def heal(self) -> None:
-        """Let every call pass from now on."""
+        """Let every call reach the store from now on."""
         for trouble in self._trouble.values():
             if trouble.released is not None:
                 trouble.released.set()
@@ -185,7 +185,7 @@ class FlakyStore:
 
 
 class _Trouble(msgspec.Struct, kw_only=True):
-    """What happens to a call before it is passed on."""
+    """What happens to a call before it reaches the store."""
 
     error: Exception | None = None
     released: asyncio.Event | None = None
@@ -209,7 +209,7 @@ class _Trouble(msgspec.Struct, kw_only=True):
 
 
 class RecordingObserver:
-    """A plugin that keeps every event it hears, in order."""
+    """A plugin that keeps every event, in order."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -235,5 +235,5 @@ class RecordingObserver:
         return [event for event in self.events if isinstance(event, Notice)]
 
     def clear(self) -> None:
-        """Forget what was heard."""
+        """Drop the kept events."""
         self.events.clear()

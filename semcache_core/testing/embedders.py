@@ -1,4 +1,4 @@
-"""The contract of an embedder: texts in, unit vectors out, in order, without holding the loop up."""
+"""The contract of an embedder: texts in, unit vectors out, in order, without blocking the loop."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class EmbedderContract(GuardedContract[Embedder]):
     """
 
     meanings: ClassVar[Sequence[tuple[str, str, str]]] = MEANINGS
-    """(text, the same in other words, something else): the second must be nearer to the first than the third is."""
+    """(text, the same in other words, another text): the second must be nearer to the first than the third is."""
     longest_pause: ClassVar[float] = 0.05
-    """Seconds for which the event loop may stand still while a large batch is embedded."""
+    """Seconds for which the event loop may be blocked while a large batch is embedded."""
 
     @abstractmethod
     def variants(self) -> Sequence[Embedder]:
@@ -66,10 +66,10 @@ class EmbedderContract(GuardedContract[Embedder]):
 
     @abstractmethod
     def outage(self) -> Embedder | None:
-        """Return one whose model or server cannot be had; None where nothing outside is needed."""
+        """Return an embedder whose model or server is unavailable; None if it needs nothing external."""
 
     def too_long(self, embedder: Embedder) -> str | None:
-        """Return a text that is longer than the window; None where no bound is known."""
+        """Return a text that is longer than the window; None if no bound is known."""
         return None if embedder.max_tokens is None else "window " * (embedder.max_tokens + 1)
 
     @final
@@ -102,7 +102,7 @@ class EmbedderContract(GuardedContract[Embedder]):
             try:
                 vectors = await embedder.embed([text])
             except TextUnreadable:
-                continue  # Better than one vector for everything that it does not know.
+                continue  # Better than one vector for every unknown text.
             _check_units(vectors, count=1, dimensions=embedder.dimensions)
 
     @promise
@@ -133,7 +133,7 @@ class EmbedderContract(GuardedContract[Embedder]):
                 f"{text!r}: check pooling, prefix, tokenizer"
             )
 
-    # -- what it says of itself ---------------------------------------------------------------------------------------
+    # -- properties ---------------------------------------------------------------------------------------------------
 
     def test_equal_options_have_equal_fingerprints(self) -> None:
         async def body() -> None:
@@ -173,7 +173,7 @@ class EmbedderContract(GuardedContract[Embedder]):
     async def test_the_event_loop_keeps_beating(self, embedder: Embedder) -> None:
         texts = [f"{text} Number {n}." for n in range(8) for text in TEXTS]
         pauses = []
-        # A busy machine can hold any loop up once; an embedder that blocks does so every time.
+        # A busy machine can block any loop once; a blocking embedder does so every time.
         for _ in range(5):
             async with pulse() as measured:
                 await embedder.embed(texts)
@@ -212,7 +212,7 @@ class EmbedderContract(GuardedContract[Embedder]):
 
 
 async def _one_by_one(embedder: Embedder, texts: Sequence[str]) -> Vector:
-    # Copies, so that an embedder which reuses its buffer is caught by the test that is about that.
+    # Copies: a reused buffer is the subject of another test.
     stacked: Vector = np.concatenate([(await embedder.embed([text])).copy() for text in texts])
     return stacked
 

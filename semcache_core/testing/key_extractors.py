@@ -1,6 +1,6 @@
-"""The contract of a key extractor: what splits keys, what does not, and that no body makes it raise.
+"""The contract of a key extractor: which members split keys, which do not, and that no body makes it raise.
 
-It changes the author's own valid requests, one leaf at a time, so it needs to know no protocol.
+It changes the author's valid requests, one leaf at a time, so it does not depend on a protocol.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class KeyExtractorContract(AnswerPromises):
 
         class TestAnthropic(KeyExtractorContract):
             ignored = {"stream": [True, False], "service_tier": ["auto"]}
-            audience = {"metadata.user_id": ["u1", "u2"]}
+            end_user = {"metadata.user_id": ["u1", "u2"]}
 
             def make(self) -> KeyExtractor:
                 return AnthropicMessages(AnthropicOptions())
@@ -40,8 +40,8 @@ class KeyExtractorContract(AnswerPromises):
             def samples(self) -> Sequence[Request]:
                 return [Request(method="POST", path=b"/v1/messages", body=b'{"model": "m", ...}')]
 
-    Members are named by their path in the body: ``messages.0.role``. Nothing that a sample holds is exempt from
-    splitting keys, except what is named here and the text that may be worded differently.
+    Members are named by their path in the body: ``messages.0.role``. Every member of a sample must split keys, except
+    those named here and the comparable text.
     """
 
     ignored: ClassVar[Values] = {}
@@ -51,11 +51,11 @@ class KeyExtractorContract(AnswerPromises):
     exact_only_members: ClassVar[Values] = {}
     """Members that split exact keys, but no scopes."""
     reasons: ClassVar[Sequence[Reason] | None] = None
-    """The reason codes that its component lists; None: what the installed plugin says."""
+    """The reason codes that its component lists; None: those of the installed plugin."""
 
     @abstractmethod
     def samples(self) -> Sequence[Request]:
-        """Return valid requests of the protocol, each of which has a key; the more members they use, the better."""
+        """Return valid requests of the protocol, each with a key; the more members they use, the better."""
 
     def foreign(self) -> Sequence[Request]:
         """Return further requests that are not this protocol's."""
@@ -182,7 +182,7 @@ class KeyExtractorContract(AnswerPromises):
                 )
                 assert any(SENTINEL in slot for slot in changed.slot)
 
-    # -- bodies that mean trouble -------------------------------------------------------------------------------------
+    # -- difficult bodies ---------------------------------------------------------------------------------------------
 
     @promise
     async def test_its_reason_codes_are_listed_by_its_component(self, extractor: KeyExtractor) -> None:
@@ -193,7 +193,7 @@ class KeyExtractorContract(AnswerPromises):
         ]
         codes: set[str] = set()
         for request in (*asked, *self.foreign()):
-            with contextlib.suppress(Exception):  # That it never raises is another promise.
+            with contextlib.suppress(Exception):  # Another promise checks that it never raises.
                 said = extractor.extract(request)
                 codes |= {said.reason} if isinstance(said, Bypass) else set()
                 codes |= {said.exact_only} if isinstance(said, Key) and said.exact_only is not None else set()
@@ -212,7 +212,7 @@ class KeyExtractorContract(AnswerPromises):
         for sample, body, _ in self.json_samples(extractor):
             for path in bodies.objects(body):
                 for name, value in bodies.at(body, path).items():
-                    # Also with an escape in the name, which only a parser sees through.
+                    # Also with an escape in the name, which only a parser decodes.
                     for spelling in (json.dumps(name), f'"\\u{ord(name[0]):04x}{name[1:]}"' if name else '""'):
                         member = f"{spelling}: {json.dumps(value)}"
                         _expect_none(extractor, bodies.with_body(sample, bodies.with_raw_member(body, path, member)))

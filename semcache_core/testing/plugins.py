@@ -1,4 +1,4 @@
-"""The contract of a plugin: found, light to load, rightly spelt, documented, and quiet until it is opened."""
+"""The contract of a plugin: discoverable, light to load, valid hooks, documented, and no I/O until it is opened."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class PluginContract(Contract):
     """
 
     heavy: ClassVar[Sequence[str]] = ()
-    """Modules that listing the plugin must not load. Third parties' modules count as heavy without being named."""
+    """Modules that listing the plugin must not load. Third-party modules always count as heavy."""
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """By component, the options that have no default."""
+    """The options without a default, by component."""
 
     @property
     @abstractmethod
@@ -58,7 +58,7 @@ class PluginContract(Contract):
     @property
     @abstractmethod
     def module(self) -> str:
-        """The module that the entry point names."""
+        """The module of the entry point."""
 
     # -- found and light ----------------------------------------------------------------------------------------------
 
@@ -100,8 +100,8 @@ class PluginContract(Contract):
         built_in.add(importlib.import_module("semcache_core.builtin.plugin"), distribution=CORE)
         taken = {(kind, name) for kind, name, _ in self._offers(built_in, KINDS)}
         for kind, name, _ in self._offers(self._registry(), KINDS):
-            # Nor those of the distributions that the core knows of. Where both are installed, a configuration that
-            # names none, or just the name, does not start any more.
+            # Nor those of the distributions that the core knows. If both were installed, a configuration that names
+            # none, or only the name, would fail to start.
             is_taken = (kind, name) in taken or elsewhere.owner(kind, name) not in (None, self.distribution)
             assert not is_taken, f"{name!r} is a {NOUNS[kind]} of semcache itself; take another name"
 
@@ -142,7 +142,7 @@ class PluginContract(Contract):
         for kind, name, factory in self._factories_by_kind():
             component = factory(_converted(factory.Options, self.options.get(name, {})))
             for member, promised in _members(PROTOCOLS[kind]).items():
-                # Not None in its place: `recommended = None` is how an embedder says that nobody has measured.
+                # Not None as the default: `recommended = None` means that no thresholds were measured.
                 found = inspect.getattr_static(component, member, _MISSING)
                 assert found is not _MISSING, f"{NOUNS[kind]} {name!r} has no {member}; see semcache_core.protocols"
                 if inspect.isfunction(promised) and inspect.isfunction(found):
@@ -180,8 +180,8 @@ class PluginContract(Contract):
 
 
 def _fresh(task: Mapping[str, Any]) -> list[str]:
-    """Ask ``_probe`` in an interpreter that has imported nothing yet."""
-    # By path and with -P, so that nothing of the kit, and no folder of it, is in the way of the plugin's imports.
+    """Run ``_probe`` in a new interpreter."""
+    # By path and with -P, so that neither the kit nor its folder affects the plugin's imports.
     probe = Path(__file__).with_name("_probe.py")
     done = subprocess.run(  # noqa: S603  our own file, our own interpreter
         [sys.executable, "-P", str(probe), json.dumps(task)], capture_output=True, text=True, timeout=60, check=False
@@ -207,7 +207,7 @@ def _description(kind: Any) -> str:
 
 
 def _members(protocol: type) -> dict[str, Any]:
-    """Return what a protocol asks for, by name: methods and properties, and the two that open and close."""
+    """Return the members of a protocol by name: methods and properties, and the two that open and close."""
     kept: dict[str, Any] = {}
     for base in reversed(protocol.__mro__):
         if base.__module__ == protocol.__module__:

@@ -1,7 +1,6 @@
-"""The contract of a response store: entries by id, the truth that the vector index can be rebuilt from.
+"""The contract of a response store: entries by id, from which the vector index can be rebuilt.
 
-Reading and writing are each tested against a back door, so that a bug in ``set`` cannot be hidden by its mirror in
-``get``.
+Reading and writing are each tested against direct access, so that a bug in ``get`` cannot hide the same bug in ``set``.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ class ResponseStoreContract(ResponseStorePowers):
             async def write_raw(self, store, id, data, *, keep_until):
                 plain_client.hset(self.prefix + id, mapping={"data": data, "keep_until": keep_until})
 
-    Each test wants an empty place: use an autouse fixture of your class where one must be made.
+    Each test needs an empty store: create it in an autouse fixture of your class if necessary.
     """
 
     @abstractmethod
     async def read_raw(self, store: ResponseStore, id: bytes) -> bytes | None:
-        """Return what lies under ``id`` without asking ``store.get``; None where nothing does."""
+        """Return the data under ``id`` without ``store.get``; None if there is none."""
 
     @abstractmethod
     async def write_raw(self, store: ResponseStore, id: bytes, data: bytes, *, keep_until: float | None) -> None:
-        """Put an entry without tags there, without asking ``store.set``."""
+        """Write an entry without tags, without ``store.set``."""
 
     # -- reading and writing ------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The contract of a vector store.
 
-Similarities are exact by construction: vectors are built from the cosine that they are to have.
+Similarities are exact by construction: vectors are built from the intended cosine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from semcache_core.types import Match, Point
 
 OTHER_SCOPE = scope_of("another scope")
 ROUGHLY = 0.05
-"""Where a test is not about exact similarities."""
+"""The tolerance of tests that are not about exact similarities."""
 
 
 class VectorStoreContract(VectorStorePowers):
@@ -32,10 +32,10 @@ class VectorStoreContract(VectorStorePowers):
             def make(self) -> VectorStore:
                 return RedisVectorStore(RedisOptions(url=URL, prefix=self.prefix))
 
-    Each test wants an empty place: use an autouse fixture of your class where one must be made.
+    Each test needs an empty store: create it in an autouse fixture of your class if necessary.
     """
 
-    # -- finding ------------------------------------------------------------------------------------------------------
+    # -- searching ----------------------------------------------------------------------------------------------------
 
     @promise
     async def test_a_point_is_found_at_once_with_its_id_and_similarity(self, store: VectorStore) -> None:
@@ -73,7 +73,7 @@ class VectorStoreContract(VectorStorePowers):
 
     @promise
     async def test_nothing_below_the_floor_comes_back_and_what_is_on_it_does(self, store: VectorStore) -> None:
-        # One half is exact in every float format, so that "on the floor" means just that.
+        # One half is exact in every float format, so the match is exactly on the floor.
         on_the_floor = np.zeros(self.dimensions, dtype=np.float32)
         on_the_floor[:4] = 0.5
         await store.upsert([self.point("above", 0.6), self.point("below", 0.45)])
@@ -196,7 +196,7 @@ class VectorStoreContract(VectorStorePowers):
             await self.near(store, towards(1.0, dimensions=self.dimensions - 1))
 
     def test_vectors_of_3072_dimensions_are_kept(self) -> None:
-        # Some indexes end at 2,000 dimensions; a store that needs half precision above it may have it.
+        # Some indexes are limited to 2,000 dimensions; above it a store may use half precision.
         async def body() -> None:
             async with self.opened(dimensions=3072) as store:
                 vector = random_units(1, dimensions=3072)[0]

@@ -75,30 +75,30 @@ class VerifierContract(ResourceContract[Verifier]):
     """
 
     symmetric: ClassVar[bool] = False
-    """True: the verdict does not depend on which text was asked and which is stored."""
+    """True: the verdict does not depend on which text is the query and which is stored."""
     seconds_a_pair: ClassVar[float] = 0.001
-    """The time that an ordinary pair takes at most; the fastest of several runs is held against it."""
+    """Maximum time for an ordinary pair; compared with the fastest of several runs."""
     seconds_a_long_pair: ClassVar[float] = 0.5
-    """The time that a pair of pathological texts of 10 to 20 kB takes at most."""
+    """Maximum time for a pair of pathological texts of 10 to 20 kB."""
     fuzz_examples: ClassVar[int] = 200
     reasons: ClassVar[Sequence[Reason] | None] = None
-    """The reason codes that its component lists; None: what the installed plugin says."""
+    """The reason codes that its component lists; None: those of the installed plugin."""
 
     @abstractmethod
     def same(self) -> Pairs:
-        """Return pairs that it accepts: one question in two wordings."""
+        """Return pairs that it must accept: one question in two wordings."""
 
     @abstractmethod
     def different(self) -> Pairs:
-        """Return pairs that it does not accept: what this verifier is for."""
+        """Return pairs that it must not accept."""
 
     def outage(self) -> Verifier | None:
-        """Return one whose judge cannot be reached; None where nothing outside is needed."""
+        """Return a verifier whose service is unreachable; None if it needs nothing external."""
         return None
 
     @final
     def pairs(self) -> list[tuple[str, str]]:
-        """Return every pair that the author gave."""
+        """Return every pair of the author."""
         return [*self.same(), *self.different()]
 
     # -- verdicts -----------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class VerifierContract(ResourceContract[Verifier]):
             there, back = await verifier.verify(one, other), await verifier.verify(other, one)
             assert type(there) is type(back), (one, other, there, back)
 
-    # -- any text at all ----------------------------------------------------------------------------------------------
+    # -- arbitrary texts ----------------------------------------------------------------------------------------------
 
     @promise
     async def test_rubbish_gets_a_verdict_too(self, verifier: Verifier) -> None:
@@ -218,7 +218,7 @@ async def _seconds(verifier: Verifier, query: str, candidate: str) -> float:
 def _check(verdict: Verdict) -> None:
     assert isinstance(verdict, (Accept, Reject, Penalty)), f"{verdict!r} is no verdict"
     if isinstance(verdict, (Reject, Penalty)):
-        # Reason codes go into headers, events and statistics: never a word of the texts.
+        # Reason codes appear in headers, events and statistics: they must not contain words of the texts.
         assert re.fullmatch(r"[a-z][a-z0-9-]{0,39}", verdict.reason), f"{verdict.reason!r} is no reason code"
     if isinstance(verdict, Penalty):
         assert 0 < verdict.amount <= 1, "an amount is taken off a similarity between 0 and 1"

@@ -1,4 +1,4 @@
-"""The middleware: Starlette's conventions over the core's ASGI driver, which does all the work."""
+"""The middleware: a Starlette-style wrapper around the core's ASGI driver."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Identity = Callable[[Request], str | None]
 
 
 class SemanticCacheMiddleware:
-    """Answers from the cache before the application is asked, and remembers what it answers.
+    """Answers requests from the cache before they reach the application, and stores its answers.
 
-    ``cache`` is a ``SemanticCache``, opened and closed with the application unless it is open already; ``config`` makes
-    one from a TOML file or a mapping. ``paths`` are path suffixes whose JSON requests with one of ``methods`` are
-    cached; requests of the OpenAI chat protocol are recognised by themselves. ``identity`` names the caller, or returns
-    None for nobody, whose requests bypass the cache; without it credentials in the headers tell callers apart.
-    ``pages=True`` adds the cache's own pages: ``/.semcache/health``, ``ready`` and ``stats``; a text is their prefix.
+    ``cache`` is a ``SemanticCache``, opened and closed with the application unless it is open already; ``config``
+    configures one from a TOML file or a mapping. ``paths`` are path suffixes whose JSON requests with one of
+    ``methods`` are cached; requests of the OpenAI chat protocol are recognised on any path. ``identity`` returns the
+    caller, or None to bypass the cache; without it, credentials in the headers distinguish callers. ``pages=True`` adds
+    the cache's own pages: ``/.semcache/health``, ``ready`` and ``stats``; a str sets their prefix.
 
-    Arguments that make no sense, and whatever is wrong in ``config``, fail the application's start-up.
+    Invalid arguments and mistakes in ``config`` fail the application's start-up.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class SemanticCacheMiddleware:
             self._driver = _Refused(error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or take part in start-up and shut-down."""
+        """Answer one request, or handle start-up and shutdown."""
         await self._driver(scope, receive, send)
 
 
 class _Refused:
-    """Stands where the cache would, where it cannot be made as asked, and fails the server's start-up with the reason.
+    """Replaces a cache that cannot be created, and fails the server's start-up with the reason.
 
-    Starlette makes its middleware while the server starts. Servers take an exception there for an application without a
-    start-up and go on, and then every single request is answered with a 500.
+    Starlette creates its middleware while the server starts. Servers treat an exception there as an application without
+    lifespan support and continue; then every request gets a 500.
     """
 
     def __init__(self, error: ConfigError | PluginError | TypeError) -> None:

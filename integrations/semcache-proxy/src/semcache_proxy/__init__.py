@@ -11,7 +11,7 @@ __all__ = ["create_app"]
 
 
 def __getattr__(name: str) -> Any:
-    # Listing the installed plugins imports this package: Starlette and httpx must wait until somebody builds an app.
+    # Listing the installed plugins imports this package, so Starlette and httpx are imported only to create an app.
     if name == "create_app":
         from .app import create_app
 

@@ -19,7 +19,7 @@ from .upstream import ForwardOptions, Upstream
 
 
 class Proxy:
-    """An ASGI app; ``cache`` is the cache it answers from, opened and closed with the server."""
+    """An ASGI app; ``cache`` is its cache, opened and closed with the server."""
 
     def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
         self.cache = cache
@@ -29,7 +29,7 @@ class Proxy:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: one of ours, one from the cache, or one that is forwarded."""
+        """Answer one request: with an own page, from the cache, or by forwarding it."""
         await self._edge(scope, receive, send)
 
 
@@ -43,9 +43,9 @@ def create_app(
 ) -> Proxy:
     """Return the proxy in front of ``upstream`` (a URL) for an ASGI server to run.
 
-    ``config`` is a TOML file or a mapping; without it, and without a ``cache``, the configuration is found as
-    ``SemanticCache()`` finds it. ``loopback=True`` says that only this machine can reach the server: then callers
-    without a credential may use the cache, and the statistics are open. Raises ConfigError, PluginError.
+    ``config`` is a TOML file or a mapping; without it and without ``cache``, the configuration is found as by
+    ``SemanticCache()``. ``loopback=True`` means that only this machine can reach the server: then callers without a
+    credential may use the cache, and the statistics are open. Raises ConfigError, PluginError.
     """
     if cache is not None and config is not None:
         raise ConfigError("create_app() takes a config or a cache, not both: a cache has its configuration already")

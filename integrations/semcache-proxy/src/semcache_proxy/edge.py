@@ -1,4 +1,4 @@
-"""The outermost layer: what is for this hop ends here, upstream's failures become HTTP errors, other protocols go."""
+"""The outermost layer: removes hop-by-hop fields, turns upstream failures into HTTP errors, refuses other protocols."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("semcache.proxy")
 
 
 class Edge:
-    """Wraps the cache and the forwarder. It stands outside the cache, so its own errors carry no Cache-Status."""
+    """Wraps the cache and the forwarder. It is outside the cache, so its own errors have no Cache-Status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,7 +23,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass a lifespan on."""
         if scope["type"] == "websocket":
-            # Declining before accepting makes the server answer 403: a WebSocket cannot be passed on by this proxy.
+            # Closing before accepting makes the server answer 403: this proxy cannot forward a WebSocket.
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] == "lifespan":
@@ -41,19 +41,19 @@ class Edge:
         except UpstreamFailed as failure:
             if failure.status >= 500:
                 _log.warning("%s", failure)
-            # A stale answer may have stood in already; then the failure is only for the log.
+            # If a stale answer has replaced it already, only log the failure.
             if not begun:
                 await _send_error(send, failure)
         except (UpstreamAborted, AnswerAborted) as aborted:
-            # Returning without a last piece makes the server cut the connection, which tells the client that the answer
-            # is not whole: a clean end would pass half an answer off as a whole one.
+            # Returning without a last piece makes the server close the connection, so that the client sees that the
+            # answer is incomplete: after a clean end it would look complete.
             _log.warning("%s", aborted)
 
 
 def _onward(scope: Scope) -> Scope:
-    """Return the scope without the fields that ``Connection`` names, which upstream does not get.
+    """Return the scope without the fields that ``Connection`` names, which are not forwarded.
 
-    In a key they would have the answer to a request without them stored as the answer to a request with them.
+    In a key they would store the answer to a request without them as the answer to a request with them.
     """
     named = named_by_connection(scope["headers"])
     if not named:

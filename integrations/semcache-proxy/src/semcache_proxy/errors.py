@@ -1,7 +1,7 @@
-"""What goes wrong between the proxy and its upstream.
+"""Failures between the proxy and its upstream.
 
-Both are raised out of the forwarding app, so that the cache around it sees a failure for what it is (nothing is stored,
-a stale answer may stand in); the proxy's outermost layer turns them into an HTTP error or a broken-off connection.
+The forwarding app raises them, so that the cache around it sees a failure (nothing is stored, a stale answer may be
+served); the proxy's outermost layer turns them into an HTTP error or a closed connection.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class UpstreamFailed(SemcacheError):
         self.code = code
 
     def body(self) -> bytes:
-        """Return the error as JSON in the form that OpenAI's SDKs read."""
+        """Return the error as JSON in the form that OpenAI's SDKs expect."""
         return error_body(str(self), kind="upstream_error", code=self.code)
 
 
 class UpstreamAborted(SemcacheError):
-    """The upstream broke off in the middle of an answer; the client's connection must break off, too."""
+    """The upstream broke off in the middle of an answer; the client's connection must be closed too."""
 
 
 class Unforwardable(UpstreamFailed):
-    """The request itself cannot be written to an upstream: the client's fault, status 400."""
+    """The request cannot be forwarded: the client's fault, status 400."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=400, code="not_forwardable")

@@ -1,4 +1,4 @@
-"""A reverse proxy that only forwards: bodies both ways piece by piece, as bytes, at once. No cache in sight."""
+"""A reverse proxy without a cache: forwards bodies in both directions piece by piece, as bytes, without delay."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .upstream import ForwardOptions, Upstream
 
 
 class ClientLeft(Exception):
-    """The client hung up: nobody wants the answer any more."""
+    """The client disconnected: the answer is no longer needed."""
 
 
 class Forward:
-    """An ASGI app that passes every request on to one upstream, and the answer back.
+    """An ASGI app that forwards every request to one upstream, and the answer back.
 
-    Raises UpstreamFailed where no answer could be had and UpstreamAborted where one broke off: whoever wraps it says
-    what the client sees. A client that leaves takes its upstream request with it. Making one raises ConfigError where
-    an option needs a package that is not installed.
+    Raises UpstreamFailed if there is no answer and UpstreamAborted if one broke off: the wrapping app decides what the
+    client sees. If the client disconnects, its upstream request is cancelled. The constructor raises ConfigError if an
+    option needs a package that is not installed.
     """
 
     def __init__(self, upstream: Upstream, *, options: ForwardOptions | None = None) -> None:
@@ -57,7 +57,7 @@ class Forward:
             receive, empty=content_length(scope["headers"]) is None and not is_chunked(scope["headers"])
         )
         request = self._request(scope, request_body)
-        # A cancel scope: the watcher lets it expire when the client leaves, and the upstream request ends with it.
+        # A cancel scope: when the client disconnects, the watcher makes it expire and the upstream request ends.
         client_is_there = asyncio.timeout(None)
         try:
             async with client_is_there:
@@ -75,7 +75,7 @@ class Forward:
         try:
             transport = self._transport()
         except (OSError, ValueError) as error:
-            # Without start-up every request would fail. A proxy's URL may hold a password: ValueError would quote it.
+            # Otherwise every request would fail. A proxy's URL may contain a password, which the ValueError quotes.
             why = str(error) if isinstance(error, OSError) else type(error).__name__
             told = (
                 f"semcache: SSL_CERT_FILE, SSL_CERT_DIR or HTTP_PROXY, which --trust-env makes count, is wrong: {why}"
@@ -92,7 +92,7 @@ class Forward:
         if self._kept is not None:
             await self._exchange_on(self._kept, request, send, request_body)
             return
-        # No server start-up, so nobody to close a pool: this request's connection is its own.
+        # Without lifespan events a pool would never be closed: use one connection for this request.
         async with self._transport() as transport:
             await self._exchange_on(transport, request, send, request_body)
 
@@ -103,7 +103,7 @@ class Forward:
             response = await transport.handle_async_request(request)
         except httpx.TransportError as error:
             raise _failure(error, self._upstream) from error
-        # An upstream may answer before it has read everything; what is left of the upload is then only drained.
+        # An upstream may answer before it has read the whole body; the rest of the upload is then drained.
         request_body.finished.set()
         try:
             await _send_answer(response, send, request_body)
@@ -123,10 +123,10 @@ class Forward:
         url = self._url
         extensions: dict[str, Any] = {"timeout": self._timeout}
         if self._proxy is None:
-            # Carries the path as it came, which httpx.URL would normalise.
+            # The raw path: httpx.URL would normalise it.
             extensions["target"] = self._target(scope)
         else:
-            # With a proxy on the way httpcore would put ``target`` into its CONNECT as well.
+            # With an HTTP proxy, httpcore would put ``target`` into its CONNECT as well.
             url = url.copy_with(raw_path=self._target(scope))
         return httpx.Request(scope["method"], url, headers=headers, stream=request_body, extensions=extensions)
 
@@ -160,16 +160,16 @@ class Forward:
 
 
 class RequestBody(httpx.AsyncByteStream):
-    """The client's request body as it arrives; afterwards, word of the client's leaving."""
+    """The client's request body as it arrives; afterwards, the client's disconnect."""
 
     def __init__(self, receive: Receive, *, empty: bool) -> None:
         self._receive = receive
         self._empty = empty
         self.finished = asyncio.Event()
-        """Set when the upstream takes no more of the body: only then may somebody else call ``receive``."""
+        """Set when the upstream reads no more of the body: only then may another task call ``receive``."""
         self.client_left = False
         self.answered = False
-        """Set just before the last piece of the answer goes out. Servers say "disconnect" from then on."""
+        """Set just before the last piece of the answer is sent. From then on, servers report "disconnect"."""
         if empty:
             self.finished.set()
 
@@ -186,7 +186,7 @@ class RequestBody(httpx.AsyncByteStream):
         self.finished.set()
 
     async def wait_for_leaving(self) -> None:
-        """Return when the client has left."""
+        """Return when the client has disconnected."""
         await self.finished.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -195,20 +195,20 @@ class RequestBody(httpx.AsyncByteStream):
 
 async def _watch(request_body: RequestBody, client_is_there: asyncio.Timeout) -> None:
     await request_body.wait_for_leaving()
-    # Whoever wraps us may have work to do with the whole answer, storing it for one: that must not be cut short.
+    # The wrapping app may still work on the complete answer, for example store it: that must not be cancelled.
     if not request_body.answered:
         client_is_there.reschedule(asyncio.get_running_loop().time())
 
 
 async def _send_answer(response: httpx.Response, send: Send, request_body: RequestBody) -> None:
-    """Pass an answer on; each piece goes out before the next one is read."""
+    """Forward an answer; each piece is sent before the next one is read."""
     headers = end_to_end(response.headers.raw)
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     expected = content_length(headers)
     passed = 0
     async for piece in response.stream:  # type: ignore[union-attr]  # an async transport answers with an async stream
         passed += len(piece)
-        # Where the length is known the last piece says so: one send less, and the client need not wait for our end.
+        # If the length is known, mark the last piece: one send less, and the client need not wait for the end.
         request_body.answered = passed == expected
         await send({"type": "http.response.body", "body": piece, "more_body": passed != expected})
     if passed != expected or not passed:
@@ -217,7 +217,7 @@ async def _send_answer(response: httpx.Response, send: Send, request_body: Reque
 
 
 def _forwarded(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
-    """Return who asked, for the X-Forwarded fields. What an outer proxy said of scheme and host stays."""
+    """Return the X-Forwarded fields. An outer proxy's scheme and host are kept."""
     names = {name for name, _ in scope["headers"]}
     fields = []
     if scope.get("client"):
@@ -230,7 +230,7 @@ def _forwarded(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _failure(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailed:
-    """Say in HTTP terms why there is no answer. The upstream's address is named, never what was asked."""
+    """Return the HTTP error for a missing answer. It names the upstream's address, never the request."""
     match error:
         case httpx.PoolTimeout():
             return UpstreamFailed(f"all connections to {upstream.origin} are busy", status=503, code="upstream_busy")

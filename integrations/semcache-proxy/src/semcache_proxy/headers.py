@@ -11,23 +11,23 @@ _NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host"})
 """Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection."""
 
 _OPTIONS = frozenset({b"", b"close"})
-"""What may stand in ``Connection`` and names no field."""
+"""Values of ``Connection`` that are not field names."""
 
 _REPLACED = frozenset({b"host", b"expect"})
-"""``host`` becomes the upstream's; ``expect: 100-continue`` was already answered by the server that runs us."""
+"""``host`` becomes the upstream's; the ASGI server has already answered ``expect: 100-continue``."""
 
 _VIA = b"1.1 semcache"
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the fields that go on to the next hop, names in lower case, order and duplicates kept."""
+    """Return the fields for the next hop, names in lower case, order and duplicates kept."""
     lowered = [(name.lower(), value) for name, value in headers]
     gone = HOP_BY_HOP | named_by_connection(lowered)
     return [field for field in lowered if field[0] not in gone]
 
 
 def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """Return the further fields that the sender meant for this hop only; names are in lower case."""
+    """Return the fields that ``Connection`` limits to this hop; names are in lower case."""
     values = [value for name, value in headers if name == b"connection"]
     named = {token.strip().lower() for value in values for token in value.split(b",")}
     return frozenset(named - HOP_BY_HOP - _NOT_FOR_CONNECTION_TO_NAME - _OPTIONS)
@@ -42,13 +42,13 @@ def for_upstream(
 ) -> list[tuple[bytes, bytes]]:
     """Return the request header for the upstream.
 
-    ``forwarded`` are (name, value) pairs appended to what is there already (``x-forwarded-for``); ``injected`` ones
-    replace the client's. A body that came chunked goes on chunked; one with a length keeps it.
+    ``forwarded`` are (name, value) pairs appended to existing fields (``x-forwarded-for``); ``injected`` ones replace
+    the client's. A chunked body stays chunked; one with a length keeps it.
     """
     replaced = _REPLACED.union(name for name, _ in injected) if injected else _REPLACED
     chunked = is_chunked(headers)
     if chunked:
-        # With both, the length is a lie (RFC 9112, 6.3): the server that runs us read the chunks.
+        # With both, the length is invalid (RFC 9112, 6.3): the ASGI server has read the chunks.
         replaced |= {b"content-length"}
     fields = [(b"host", host)]
     fields += [field for field in end_to_end(headers) if field[0] not in replaced]
@@ -70,12 +70,12 @@ def append(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None
 
 
 def is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Say whether a request's body came without a length."""
+    """Say whether a request's body has no length."""
     return any(name == b"transfer-encoding" for name, _ in headers)
 
 
 def content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """Return the announced length of the body, or None where there is none that can be read."""
+    """Return the announced length of the body, or None if it is missing or invalid."""
     for name, value in headers:
         if name == b"content-length" and value.isdigit():
             return int(value)

@@ -1,4 +1,4 @@
-"""An ASGI app on a free port of this machine, in a thread of its own: the demo's servers, and the tests'."""
+"""Runs an ASGI app on a free port of this machine, in a thread, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starlette.types import ASGIApp
 from semcache_core.errors import SemcacheError
 
 AS_PROXY: dict[str, Any] = {"date_header": False, "server_header": False, "proxy_headers": False}
-"""What uvicorn must leave alone: the upstream's Date and Server go on; X-Forwarded-For is appended to, not believed."""
+"""Uvicorn must not change the upstream's Date and Server, and must not trust X-Forwarded-For."""
 
 _START_DEADLINE = 120.0
 _STOP_DEADLINE = 15.0
 
 
 class Served:
-    """``with Served(app) as server:`` runs ``app`` under uvicorn until the block ends; ``server.url`` is where.
+    """``with Served(app) as server:`` runs ``app`` under uvicorn until the block ends; ``server.url`` is its URL.
 
     ``options`` go to ``uvicorn.Config``. Raises SemcacheError if the app does not come up.
     """
@@ -52,8 +52,8 @@ class Served:
 
 
 def _listening(port: int) -> socket.socket:
-    # Not socket.create_server(): it leaves the protocol number at 0, asyncio then does not know TCP and leaves Nagle's
-    # algorithm on, and an answer in two writes waits 40 ms for its own acknowledgement.
+    # Not socket.create_server(): it sets protocol number 0, so asyncio does not recognise TCP and leaves Nagle's
+    # algorithm on; an answer in two writes then waits 40 ms for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))

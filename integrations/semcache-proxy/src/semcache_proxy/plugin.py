@@ -1,4 +1,4 @@
-"""What the ``semcache`` entry point names: the commands that this distribution adds to the ``semcache`` program."""
+"""The entry-point module: the commands that this distribution adds to the ``semcache`` program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests go to: one origin and a path in front of every request's own."""
+"""The upstream: one origin and a path prefix for every request."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from semcache_core.types import Headers
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """One service, by its origin; ``prefix`` is put before each request's raw path (no slash at its end)."""
+    """One service, by its origin; ``prefix`` precedes each request's raw path (no slash at its end)."""
 
     scheme: str
     host: bytes
-    """What the Host header says: the port only where it is not the scheme's own."""
+    """The Host header: with the port only if it is not the scheme's default."""
     origin: str
     prefix: bytes = b""
 
     @property
     def url(self) -> str:
-        """Return the base URL, as it enters the partition: two upstreams never share an answer."""
+        """Return the base URL, which is part of the partition: two upstreams never share an answer."""
         return self.origin + self.prefix.decode("ascii")
 
     @classmethod
@@ -33,7 +33,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         try:
             url = httpx.URL(text)
         except httpx.InvalidURL:
-            # Not the cause: it may quote what stands where a port should.
+            # Without the cause: it may quote a password in the place of the port.
             raise ConfigError(f"upstream {shown} is not a URL") from None
         if url.scheme not in ("http", "https") or not url.host:
             raise ConfigError(f"upstream {shown} must begin with http:// or https:// and name a host")
@@ -46,7 +46,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _without_secrets(url: str) -> str:
-    """Return what may be shown of a URL that somebody mistyped: no user, no password, no query."""
+    """Return an invalid URL for a message: without user, password and query."""
     return re.sub(r"[^/]*@", "", re.split(r"[?#]", url)[0])
 
 
@@ -62,13 +62,13 @@ class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_connections: int = 128
     keepalive_expiry: float = 30.0
     http2: bool = False
-    """Speak HTTP/2 where the upstream does; needs the extra ``http2``."""
+    """Use HTTP/2 if the upstream supports it; needs the extra ``http2``."""
     trust_env: bool = False
-    """Whether HTTP_PROXY, NO_PROXY and SSL_CERT_FILE count."""
+    """Whether HTTP_PROXY, NO_PROXY and SSL_CERT_FILE are used."""
     forwarded_headers: bool = True
-    """Whether the upstream is told who asked, in X-Forwarded-For, -Proto and -Host."""
+    """Whether to send the client's address to the upstream, in X-Forwarded-For, -Proto and -Host."""
     injected: Headers = ()
-    """Header fields that replace the client's on the way up, for example a credential. Never part of an identity."""
+    """Header fields that replace the client's, for example a credential. Never part of an identity."""
 
 
 def inject_headers(fields: Mapping[str, str]) -> Headers:

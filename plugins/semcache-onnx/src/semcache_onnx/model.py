@@ -1,6 +1,6 @@
 """A loaded model: tokenizer and onnxruntime session, texts in, unit vectors out. Blocks; one thread uses it.
 
-Imports the heavy libraries, and is itself imported on the embedder's thread.
+It imports the heavy libraries, so it is imported on the embedder's thread.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from .sources import ModelFiles
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _TYPES: dict[str, type[np.signedinteger[Any]]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
-# Operators that scale by the largest value of the whole batch: a text's vector then depends on its batch mates.
+# Operators that scale by the largest value of the batch: a text's vector then depends on its batch.
 _DYNAMIC_OPERATORS = (b"DynamicQuantizeLinear", b"DynamicQuantizeMatMul", b"DynamicQuantizeLSTM")
 
 # The apostrophe-like letters of Hawaiian and others are "modifier letters".
 _LATIN = re.compile(r"\b(LATIN|MODIFIER)\b")
 
-# No tokenizer makes tokens this long on average, so a longer text need not be tokenised to know that it does not fit.
+# No tokenizer's tokens are this long on average, so a longer text does not fit and need not be tokenised.
 _CHARACTERS_PER_TOKEN = 64
 
 
 class LoadedModel:
-    """One model, ready to run. Raises ConfigError if the files do not make a text embedder."""
+    """One model, ready to run. Raises ConfigError if the files are not a text embedder."""
 
     def __init__(self, files: ModelFiles, *, prefix: str) -> None:
         self._prefix = prefix
@@ -55,7 +55,7 @@ class LoadedModel:
             )
         self._output = _output(self._session, pooling=files.pooling, path=files.onnx)
         self.batch_invariant = "attention_mask" in self._types and not _quantises_dynamically(files.onnx)
-        # The first run allocates and tells the dimensions, which not every file declares.
+        # The first run allocates memory and shows the dimensions, which not every file declares.
         try:
             self.dimensions = int(self._run([self._encode("warm")]).shape[1])
         except TextTooLong as error:
@@ -79,9 +79,9 @@ class LoadedModel:
         return np.concatenate([self._run([ids]) for ids in encoded])
 
     def _read(self, text: str) -> list[int]:
-        """Return the tokens of a text that the model can tell from others. Raises TextTooLong, TextUnreadable."""
+        """Return the tokens of a text that the model can distinguish. Raises TextTooLong, TextUnreadable."""
         ids = self._encode(text)
-        # One token stands for everything the vocabulary lacks: two questions that differ there have one vector.
+        # All unknown text has the same token: two questions that differ only there would have equal vectors.
         if self._unknown in ids:
             raise TextUnreadable("the text has characters that the model's vocabulary lacks")
         if self._latin_only and not _is_latin(text):
@@ -95,7 +95,7 @@ class LoadedModel:
         try:
             ids = self._tokenizer.encode(self._prefix + text).ids
         except (TypeError, UnicodeError):
-            # Rust strings cannot hold a lone surrogate. The cause is dropped: its text quotes the prompt.
+            # Rust strings cannot contain a lone surrogate. Drop the cause: its text quotes the prompt.
             raise EmbedderUnavailable("the text is not valid Unicode, so it has no tokens") from None
         if len(ids) > self._max_tokens:
             raise TextTooLong(f"a text of {len(ids)} tokens does not fit a window of {self._max_tokens}")
@@ -110,13 +110,13 @@ class LoadedModel:
             (output,) = self._session.run(
                 [self._output], {name: np.array(feeds[name], type_) for name, type_ in self._types.items()}
             )
-        except Exception as error:  # onnxruntime raises bare classes of its own
+        except Exception as error:  # onnxruntime raises its own subclasses of Exception
             raise EmbedderUnavailable(f"onnxruntime could not run the model: {type(error).__name__}") from error
         return _unit(_pool(np.asarray(output, np.float32), mask, pooling=self._pooling))
 
 
 def _pool(output: NDArray[np.float32], mask: list[list[int]], *, pooling: Pooling) -> NDArray[np.float32]:
-    """Reduce (texts, tokens, dimensions) to (texts, dimensions); ``model`` output has that shape already."""
+    """Reduce (texts, tokens, dimensions) to (texts, dimensions); with ``model`` pooling it already has that shape."""
     if pooling == "model":
         return output
     if pooling == "cls":
@@ -128,7 +128,7 @@ def _pool(output: NDArray[np.float32], mask: list[list[int]], *, pooling: Poolin
 
 
 def _unit(vectors: NDArray[np.float32]) -> Vector:
-    # One text is the common case, and each numpy call costs more than the arithmetic that it does here.
+    # One text is the common case, where each numpy call costs more than its arithmetic.
     units = np.empty(vectors.shape, np.float32)
     for vector, unit in zip(vectors, units, strict=True):
         length = math.sqrt(vector.dot(vector))
@@ -150,7 +150,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 class _TokenizerModel(msgspec.Struct):
-    """Where a ``tokenizer.json`` names the token for what it does not know: by text, or by number (Unigram)."""
+    """The part of ``tokenizer.json`` that names the unknown token: by text, or by number (Unigram)."""
 
     unk_token: str | None = None
     unk_id: int | None = None
@@ -161,7 +161,7 @@ class _TokenizerFile(msgspec.Struct):
 
 
 def _unknown_token(tokenizer: Tokenizer) -> int | None:
-    """Return the id that every unknown piece of a text gets; None where each byte has a token of its own."""
+    """Return the id of the unknown token; None if every byte has its own token."""
     model = msgspec.json.decode(tokenizer.to_str(), type=_TokenizerFile).model
     if model.unk_id is not None or model.unk_token is None:
         return model.unk_id
@@ -170,7 +170,7 @@ def _unknown_token(tokenizer: Tokenizer) -> int | None:
 
 
 def _is_latin(text: str) -> bool:
-    """Say whether every letter of the text is a Latin one. Digits, signs and accents belong to no script."""
+    """Say whether every letter of the text is Latin. Digits, signs and accents belong to no script."""
     return text.isascii() or all(
         character.isascii() or not character.isalpha() or _LATIN.search(unicodedata.name(character, "")) is not None
         for character in text
@@ -178,7 +178,7 @@ def _is_latin(text: str) -> bool:
 
 
 def _uncased_wordpiece(vocabulary: Path) -> Tokenizer:
-    """Build the tokenizer of uncased BERT from its vocabulary: one token a line, the line's number is its id."""
+    """Build the tokenizer of uncased BERT from its vocabulary: one token per line, the line number is its id."""
     ids = {token: number for number, token in enumerate(vocabulary.read_text("utf-8").splitlines())}
     tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106 - no password
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -192,17 +192,17 @@ def _uncased_wordpiece(vocabulary: Path) -> Tokenizer:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    # One core for embedding; the event loop, which answers exact hits meanwhile, keeps the others.
+    # One core for embedding; the others stay free for the event loop, which answers exact hits meanwhile.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Texts differ in length, and a memory pattern is kept for each length ever seen. The arena stays: without it a
-    # text costs 0.3 ms more, and freed blocks leave the process 100 MB larger.
+    # No memory patterns: one would be kept for each text length ever seen. The arena stays: without it a text costs
+    # 0.3 ms more, and the process grows by 100 MB.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises bare classes of its own
+    except Exception as error:  # onnxruntime raises its own subclasses of Exception
         raise PluginError(
             f"semcache-onnx: onnxruntime {onnxruntime.__version__} cannot load {path}: {type(error).__name__}; "
             "the file is damaged, incomplete or newer than this onnxruntime"
@@ -210,7 +210,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _output(session: onnxruntime.InferenceSession, *, pooling: Pooling, path: Path) -> str:
-    """Return the name of the first output that has the shape which this pooling reads."""
+    """Return the name of the first output with the shape that this pooling expects."""
     rank = 2 if pooling == "model" else 3
     for declared in session.get_outputs():
         if len(declared.shape) == rank:
@@ -221,6 +221,6 @@ def _output(session: onnxruntime.InferenceSession, *, pooling: Pooling, path: Pa
 
 
 def _quantises_dynamically(path: Path) -> bool:
-    """Say whether the graph quantises activations at run time. Operators stand in the file under their plain names."""
+    """Say whether the graph quantises activations at run time: the file contains operator names as plain text."""
     graph = path.read_bytes()
     return any(operator in graph for operator in _DYNAMIC_OPERATORS)

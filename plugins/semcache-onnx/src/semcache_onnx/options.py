@@ -1,4 +1,4 @@
-"""The options of the ``onnx`` embedder: what stands in ``[embedder]`` beside ``use = "onnx"``."""
+"""The options of the ``onnx`` embedder: ``[embedder]`` with ``use = "onnx"``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Bundle = Literal["bge-small-en-v1.5", "all-minilm-l6-v2"]
 
 
 class OnnxOptions(Options, frozen=True):
-    """Which model, and how its output becomes one vector. With neither ``path`` nor ``model``: a bundled model."""
+    """The model, and how to pool its output. Without ``path`` and ``model``: a bundled model."""
 
     path: Annotated[str | None, Meta(description="Folder with the ONNX file and its tokenizer.json.")] = None
     model: Annotated[

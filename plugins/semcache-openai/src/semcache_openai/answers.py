@@ -1,7 +1,7 @@
-"""Answers of the OpenAI chat protocol: what may be stored of them, and in which form.
+"""Answers of the OpenAI chat protocol: which may be stored, and in which form.
 
-A JSON answer is stored as it came. A streamed one is assembled into the same form, so that one entry serves both kinds
-of caller; what cannot be assembled is stored as its event log (``form = "events"``) and serves streams only.
+A JSON answer is stored unchanged. A streamed one is assembled into the same form, so that one entry serves both kinds
+of caller; an answer that cannot be assembled is stored as its event log (``form = "events"``) and serves streams only.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .assembly import Assembly, Broken
 from .options import Terms
 
 WHOLE = "whole"
-"""``Answer.offers``: everything a caller of the JSON mode gets from this upstream."""
+"""``Answer.offers``: everything that a caller in JSON mode gets from this upstream."""
 STREAM = "stream"
-"""``Answer.offers``: it can be framed as a stream without leaving anything out."""
+"""``Answer.offers``: it can be framed as a stream without losing anything."""
 USAGE = "usage"
 JSON = "json"
-"""``Mode.required``: the caller asked for a JSON format, so a text that is no JSON is not an answer."""
+"""``Mode.required``: the caller requested a JSON format, so a text that is not JSON cannot answer it."""
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
 _CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
@@ -35,7 +35,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def recorder_for(key: Key, head: AnswerHead, terms: Terms) -> Recorder | Refused:
-    """Return what records an answer of this content type, or why such an answer is not stored."""
+    """Return a recorder for this content type, or why such an answer is not stored."""
     kind = content_type(head)
     if kind == b"text/event-stream":
         return _StreamRecorder(key, terms)
@@ -78,7 +78,7 @@ class _StreamRecorder:
 
     def finish(self) -> Answer | Refused:
         if self._stream.end() is not None:
-            self.feed(b"\n\n")  # The last event counts, although the empty line after it was left out.
+            self.feed(b"\n\n")  # The last event counts even without the empty line after it.
         if self._broken is not None:
             return Refused(self._broken, complete=False)
         assembly = self._assembly
@@ -89,7 +89,7 @@ class _StreamRecorder:
         if isinstance(verdict, Refused):
             return verdict
         if assembly.raw or not verdict.streamable:
-            # What is not understood is for equal requests only.
+            # An answer with unknown members is for equal requests only.
             log = b"".join([framed(event.data, name=event.name) for event in self._log])
             verdict = msgspec.structs.replace(verdict, exact_only=True)
             return _answer(log, content, verdict, whole=False, stream=True, form="events")
@@ -107,7 +107,7 @@ _PLAIN = Admission(exact_only=False, streamable=True)
 
 
 def admit(content: object, key: Key, terms: Terms) -> Admission | Refused:
-    """Say whether a whole chat completion may be stored, and for whom."""
+    """Say whether a complete chat completion may be stored, and for which requests."""
     if not isinstance(content, dict):
         return Refused("malformed-answer", complete=False)
     if content.get("error") is not None:
@@ -155,12 +155,12 @@ def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
 
 
 def _is_strange(message: dict[str, Any]) -> bool:
-    """Say whether the message has a member that nobody here knows, with something in it."""
+    """Say whether the message has an unknown, non-empty member."""
     return any(name not in _STREAMABLE and value not in (None, "", [], {}) for name, value in message.items())
 
 
 def _plain_tools(message: dict[str, Any]) -> bool:
-    """Say whether the tool calls have the members that a stream of chunks can carry, and no others."""
+    """Say whether the tool calls have only members that a stream of chunks can carry."""
     calls = message.get("tool_calls") or []
     return (
         isinstance(calls, list)

@@ -1,7 +1,7 @@
-"""One canonical chat completion out of a stream of chunks: every choice, tool calls by index, reasoning, usage. Pure.
+"""Builds one canonical chat completion from a stream of chunks: choices, tool calls by index, reasoning, usage. Pure.
 
-What it cannot put together without guessing (log probabilities, members it does not know) makes the assembly *raw*:
-such an answer is kept as its event log. Nothing is dropped in silence and nothing is invented.
+Members that it cannot assemble without guessing (log probabilities, unknown members) make the assembly *raw*: such an
+answer is kept as its event log. Nothing is dropped silently or invented.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from semcache_core.reasons import Code
 
 DONE = b"[DONE]"
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-# These may differ from chunk to chunk without meaning anything: a server stamps each, or fills the first with blanks.
+# These may differ between chunks without a meaning: a server stamps each chunk, or leaves them blank in the first.
 _FIRST_COUNTS = frozenset({"id", "created", "model"})
 _LAST_COUNTS = frozenset({"system_fingerprint", "service_tier"})
 _NOT_KEPT = frozenset({"object", "choices", "usage", "obfuscation"})
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class Broken(Exception):
-    """The stream holds something that ends all hope of storing it."""
+    """The stream contains something that makes it unstorable."""
 
     def __init__(self, reason: Code) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class Broken(Exception):
 
 
 class _Choice:
-    """What the chunks said of one choice so far."""
+    """The content of one choice so far."""
 
     __slots__ = ("call", "finish", "members", "role", "texts", "tools")
 
@@ -58,7 +58,7 @@ class _Choice:
 
 
 class Assembly:
-    """Takes events in order and puts the answer together."""
+    """Receives events in order and assembles the answer."""
 
     __slots__ = ("_choices", "_members", "done", "raw", "usage")
 
@@ -68,10 +68,10 @@ class Assembly:
         self.usage: Json | None = None
         self.done = False
         self.raw = False
-        """True once something came that only the event log can keep."""
+        """True once an event had content that only the event log can keep."""
 
     def take(self, event: Event) -> None:
-        """Take the next event. Raises Broken for an error event and for what is not a chunk."""
+        """Receive the next event. Raises Broken for an error event and for data that is not a chunk."""
         if self.done:
             return
         if event.name == b"error":
@@ -90,7 +90,7 @@ class Assembly:
         self._merge(chunk)
 
     def body(self) -> Json:
-        """Return the answer as a ``chat.completion`` object. ``usage`` is there only if the stream told it."""
+        """Return the answer as a ``chat.completion`` object, with ``usage`` only if the stream had it."""
         members = self._members
         body: Json = {name: members[name] for name in ("id",) if name in members}
         body["object"] = "chat.completion"
@@ -159,7 +159,7 @@ class Assembly:
 
     def _merge_tool(self, choice: _Choice, call: object) -> None:
         if not isinstance(call, dict) or not isinstance(call.get("index"), int):
-            # Without an index nobody can say which call a piece belongs to.
+            # Without an index it is unknown to which call a piece belongs.
             self.raw = True
             choice.tools.setdefault(-1, {})
             return

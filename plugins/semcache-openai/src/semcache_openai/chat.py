@@ -1,4 +1,4 @@
-"""Keys of the OpenAI chat protocol: ``POST .../chat/completions`` on any path, of any provider that speaks it."""
+"""Keys of the OpenAI chat protocol: ``POST .../chat/completions`` under any prefix, of any provider."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from semcache_core.settings import Normalise, Policy
 from semcache_core.types import LLM, Bypass, Key, Mode, Request
 
 from .answers import recorder_for
-from .names import AUDIENCE, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
+from .names import END_USER, FOLDED_MESSAGE, FOLDED_PART, MESSAGE, PART
 from .options import OpenAIChatOptions, OpenAIChatRoute, terms_of
 from .replies import reply
 from .shape import CONTAINERS, MALFORMED, Shape, is_on, shape_of, why_bypassed
@@ -57,18 +57,18 @@ class OpenAIChat:
         self.follow((), ())
 
     def follow(self, routes: Sequence[ExtractorRoute], normalise: Sequence[Normalise]) -> None:
-        """Take what routes say to this extractor, and rewrite keys by ``normalise``. Raises ConfigError."""
+        """Read the routes' options for this extractor, and rewrite keys by ``normalise``. Raises ConfigError."""
         self._base = base = terms_of(self._options)
         terms = [(route.path, terms_of(self._options, route)) for route in routes]
         self._terms = RouteTable(terms, otherwise=base)
         self._rewrites = Rewrites(normalise)
         everywhere = [base, *(each for _, each in terms)]
-        # Usually nobody wants either, and then no request pays for the question.
+        # Usually neither is configured, and then requests do not pay for the check.
         self._has_rules = bool(self._rewrites) or any(each.ignore for each in everywhere)
         self._zeroes = any(each.zero_usage for each in everywhere)
 
     def notices(self) -> Sequence[str]:
-        """Return what an operator should know about these options."""
+        """Return notices for the operator about these options."""
         if not self._last_turn:
             return ()
         return ('turns = "last-turn": a conversation may be answered from another one with a similar last message',)
@@ -77,14 +77,14 @@ class OpenAIChat:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
     def claims(self, method: str, path: bytes) -> bool:
         """Say whether this is a chat completion, by method and path suffix."""
         return method == "POST" and path.endswith(b"/chat/completions")
 
     def extract(self, request: Request) -> Key | Bypass | None:
-        """Return the key of a chat request; Bypass where its answer is no function of it, or its body is ambiguous."""
+        """Return the key of a chat request; Bypass if its answer is not a function of it, or its body is ambiguous."""
         try:
             body = parse(request.body)
             if type(body) is not dict:
@@ -93,7 +93,7 @@ class OpenAIChat:
             bypass = why_bypassed(body, shape)
             mode = _mode_of(body, shape)
             if self._has_rules and bypass is None:
-                # What the rules take out of the key is still asked for: mode and refusal are those of the whole body.
+                # Members that the rules remove from the key are still requested: mode and bypass use the whole body.
                 body = self._ruled(body, request.path)
                 shape = shape_of(body)
                 bypass = why_bypassed(body, shape)
@@ -102,11 +102,11 @@ class OpenAIChat:
             return Bypass(reason=ambiguous.reason)
 
     def recorder(self, key: Key, head: AnswerHead, *, policy: Policy) -> Recorder | Refused:
-        """Return what records an answer of this content type, or why such an answer is not stored."""
+        """Return a recorder for this content type, or why such an answer is not stored."""
         return recorder_for(key, head, self._terms.named(policy.route) if policy.route else self._base)
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Frame a stored answer for this caller, or return None where it lacks what the caller's mode needs."""
+        """Frame a stored answer for this caller; None if it lacks a member that the caller's mode requires."""
         zero_usage = self._zeroes and self._terms.named(framing.route).zero_usage
         return reply(answer, framing, zero_usage=zero_usage)
 
@@ -117,7 +117,7 @@ class OpenAIChat:
         return root[0]
 
     def _key(self, body: dict[str, Any], shape: Shape, mode: Mode) -> Key:
-        end_user = _audience(body) if shape.end_user else b""
+        end_user = _end_user(body) if shape.end_user else b""
         for name in shape.left_out:
             del body[name]
         for name in shape.sampling:
@@ -167,7 +167,7 @@ def _mode_of(body: dict[str, Any], shape: Shape) -> Mode:
 
 
 def _why_exact(body: dict[str, Any]) -> Code | None:
-    """Return why only an equal request may be answered. Sampling numbers are compared by value already."""
+    """Return why only an equal request may match. Sampling numbers already compare by value."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or choices != 1):
         return "several-choices"
@@ -182,13 +182,13 @@ def _why_exact(body: dict[str, Any]) -> Code | None:
     return None
 
 
-def _audience(body: dict[str, Any]) -> bytes:
-    """Return the end-user members: they split scopes, but equal requests of two end users get one answer."""
-    return sorted_names({name: seal(body[name]) for name in AUDIENCE & body.keys()})
+def _end_user(body: dict[str, Any]) -> bytes:
+    """Return the end-user members: they split scopes, but equal requests of two end users share an answer."""
+    return sorted_names({name: seal(body[name]) for name in END_USER & body.keys()})
 
 
 def _settle(message: Any) -> None:
-    """Fix a message's members so that sorting the names of messages and parts touches nothing else."""
+    """Fix a message's members, so that only the names of messages and parts are sorted."""
     if type(message) is not dict:
         raise Ambiguous(MALFORMED)
     if message.keys() == _USUAL_TURN and type(message["content"]) is str and type(message["role"]) is str:
@@ -210,13 +210,13 @@ def _settled_part(part: Any) -> Any:
     part = {name: seal(value) if type(value) in CONTAINERS else value for name, value in part.items()}
     if part.get("type") == "text":
         return part
-    # Images, audio and files count by content, and may be megabytes: their hash stands for them.
+    # Images, audio and files compare by content and may be megabytes: use their hash.
     digest = blake2b(sorted_names(part), digest_size=32).hexdigest()
     return msgspec.Raw(b'"' + HASHED + digest.encode() + b'"')
 
 
 def _take_text(last: dict[str, Any]) -> tuple[str, ...]:
-    """Take the text parts of a final user message out, leave their places marked, and return them."""
+    """Remove the text parts of a final user message, mark their places, and return them."""
     if last.get("role") != "user":
         return ()
     content = last.get("content")

@@ -1,22 +1,22 @@
-"""The names of the OpenAI chat protocol, and what each of them is to a key."""
+"""The member names of the OpenAI chat protocol, and the role of each in a key."""
 
 from __future__ import annotations
 
 from semcache_core.authoring.json_form import folded
 
-#: End-user members: out of the exact digest, in the scope and in the flight.
-AUDIENCE = frozenset({"user", "safety_identifier", "metadata"})
+#: End-user members: part of the scope and the flight, not of the exact digest.
+END_USER = frozenset({"user", "safety_identifier", "metadata"})
 
-#: Members that say how the answer is delivered and billed, not what it is; and the end-user members, kept elsewhere.
-LEFT_OUT = AUDIENCE | {"stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
+#: Members for the delivery and billing of the answer, not its content; and the end-user members, keyed separately.
+LEFT_OUT = END_USER | {"stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
 
-#: Of these, and beside them, what the way of delivery depends on besides ``stream``.
+#: Members, some of them from the list above, that affect the delivery besides ``stream``.
 DELIVERY = frozenset({"stream_options", "service_tier", "response_format"})
 
 #: Members that may make a request exact-only.
 EXACT = frozenset({"n", "logprobs", "top_logprobs", "modalities", "audio", "temperature"})
 
-#: Numbers that count by value: 1, 1.0 and 1e0 sample alike.
+#: Numbers that compare by value: 1, 1.0 and 1e0 sample alike.
 SAMPLING = frozenset(
     {
         "temperature",
@@ -32,7 +32,7 @@ SAMPLING = frozenset(
     }
 )
 
-#: Members that may make the answer depend on the world, or on something the upstream keeps.
+#: Members that may make the answer depend on the outside world, or on state of the upstream.
 LIVE = frozenset(
     {
         "web_search_options",
@@ -45,7 +45,7 @@ LIVE = frozenset(
     }
 )
 
-#: Tools that the caller runs; every other one the upstream runs.
+#: Tools that the caller runs; the upstream runs every other one.
 CHOOSABLE_TOOLS = frozenset({"function", "custom"})
 
 TOP = (

@@ -1,4 +1,4 @@
-"""The options of ``openai-chat``, of the component and of a route, and what the two come to together."""
+"""The options of ``openai-chat``, for the component and for a route, and their combination."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OpenAIChatOptions(Options, frozen=True):
 
 
 class OpenAIChatRoute(Options, frozen=True):
-    """``[[route]] openai-chat = {...}``: what it leaves out is what the component's options say."""
+    """``[[route]] openai-chat = {...}``: an absent option defaults to the component's option."""
 
     ignore: Annotated[tuple[str, ...], Meta(description="Further members that never split keys here.")] = ()
     tool_calls: Annotated[ToolCalls | None, Meta(description="Overrides `tool_calls` on this route.")] = None
@@ -47,7 +47,7 @@ class OpenAIChatRoute(Options, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What holds for the requests and answers of one route."""
+    """The resolved options for the requests and answers of one route."""
 
     ignore: tuple[Path, ...]
     tool_calls: ToolCalls
@@ -56,7 +56,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def terms_of(options: OpenAIChatOptions, route: ExtractorRoute | None = None) -> Terms:
-    """Return what holds on ``route``, or where no route does. Raises ConfigError for a path that cannot be read."""
+    """Return the options for ``route``; without one, for all other requests. Raises ConfigError for an invalid path."""
     ignore = parse_paths(options.ignore, place="ignore")
     own = OpenAIChatRoute()
     if route is not None and route.options is not None:

@@ -1,7 +1,8 @@
-"""Stored chat completions framed again: as the JSON body, or as the stream of chunks that stands for it. Pure.
+"""Frames stored chat completions: as the JSON body, or as an equivalent stream of chunks. Pure.
 
-Only what was stored is told. A stream begins with each choice's role, goes on with its text split on word boundaries,
-ends with the finish reasons, has a usage chunk only if the caller asked for one, and closes with ``[DONE]``.
+Nothing is added to the stored content. A stream begins with each choice's role, continues with its text split on word
+boundaries, ends with the finish reasons, has a usage chunk only if the caller requested one, and closes with
+``[DONE]``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from semcache_core.protocols import Answer, Framing, Reply
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-# The members are kept byte for byte: only what must change is changed.
+# The members are kept byte for byte, except those that must change.
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WORDS = re.compile(r"\s*\S+|\s+")
 _JSON = b"application/json"
@@ -27,9 +28,9 @@ _TEXTS = ("reasoning_content", "reasoning", "content", "refusal")
 
 
 def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Reply | None:
-    """Return the framed answer, or None where it lacks what the caller's mode needs.
+    """Return the framed answer; None if it lacks a member that the caller's mode requires.
 
-    ``zero_usage``: a hit cost no tokens, and says so.
+    ``zero_usage``: report zero tokens for a hit.
     """
     if not framing.streamed:
         if "whole" not in answer.offers or answer.form != "body":
@@ -52,7 +53,7 @@ def _json(body: bytes, framing: Framing, zero_usage: bool) -> bytes:
 
 
 def _renewed(members: dict[str, msgspec.Raw], framing: Framing, zero_usage: bool) -> dict[str, msgspec.Raw]:
-    """Return the members with what belongs to this answer alone made anew, where the stored answer has it at all."""
+    """Return the members with a new id, time and usage, where the stored answer has them."""
     fresh = dict(members)
     if not framing.exact:
         if "id" in members:
@@ -105,7 +106,7 @@ def _chunks(body: dict[str, Any], framing: Framing, zero_usage: bool) -> Iterato
 
 
 def _envelope(body: dict[str, Any], framing: Framing) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what every chunk carries, and what only the last one does: members with a structure of their own."""
+    """Return the members of every chunk, and those of the last chunk only: nested ones."""
     envelope = {name: value for name, value in body.items() if name not in ("choices", "usage")}
     if "object" in envelope:
         envelope["object"] = "chat.completion.chunk"
@@ -141,7 +142,7 @@ def _chunk(envelope: dict[str, Any], index: int, delta: dict[str, Any], wants_us
 
 
 def _around(envelope: dict[str, Any], index: int, wants_usage: bool) -> tuple[bytes, bytes]:
-    """Return what stands before and after the delta in every chunk of a choice: it is the same for all its words."""
+    """Return the bytes before and after the delta in the chunks of a choice: equal for all its words."""
     choice = {"index": index, "delta": None, "finish_reason": None}
     whole = _event({**envelope, **_no_usage(wants_usage), "choices": [choice]})
     before, _, after = whole.rpartition(b'"delta":null')
@@ -149,7 +150,7 @@ def _around(envelope: dict[str, Any], index: int, wants_usage: bool) -> tuple[by
 
 
 def _no_usage(wanted: bool) -> dict[str, None]:
-    # Who asks for usage gets the member on every chunk, null until the last one: so the protocol defines it.
+    # By the protocol, a caller that requests usage gets the member on every chunk, null until the last one.
     return {"usage": None} if wanted else {}
 
 
@@ -157,7 +158,7 @@ def _event(chunk: dict[str, Any]) -> bytes:
     return framed(_encode(chunk))
 
 
-# -- an event log as it was -------------------------------------------------------------------------------------------
+# -- an event log, unchanged ------------------------------------------------------------------------------------------
 
 
 def _replayed(log: bytes, framing: Framing, zero_usage: bool) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What the names of a chat request call for, worked out once for each set of names; and what keeps a request away."""
+"""What the member names of a chat request require, computed once for each set of names; and reasons for a bypass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from semcache_core.reasons import Code
 from semcache_core.types import Bypass
 
 from .names import (
-    AUDIENCE,
     CHOOSABLE_TOOLS,
     DELIVERY,
+    END_USER,
     EXACT,
     FOLDED_TOOL,
     FOLDED_TOP,
@@ -33,16 +33,16 @@ _REMEMBERED = 1024
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What the names of a body call for."""
+    """What the member names of a body require."""
 
     left_out: tuple[str, ...]
     sampling: tuple[str, ...]
     others: tuple[str, ...]
     live: bool
-    """Some member may make the answer depend on the world."""
+    """Some member may make the answer depend on the outside world."""
     end_user: bool
     delivery: bool
-    """Some member says how the answer is delivered, besides ``stream``."""
+    """Some member besides ``stream`` affects the delivery of the answer."""
     exact: bool
     """Some member may make the request exact-only."""
 
@@ -51,12 +51,12 @@ _shapes: dict[tuple[str, ...], Shape] = {}
 
 
 def shape_of(body: dict[str, Any]) -> Shape:
-    """Return what the names of ``body`` call for. Raises Ambiguous for a name that differs from a known one in case."""
+    """Return the shape of ``body``. Raises Ambiguous for a name that differs from a known one only in case."""
     names = tuple(body)
     shape = _shapes.get(names)
     if shape is None:
         shape = _read(names)
-        # Names that we know are short and few; a caller's own may be neither, and would stay for ever.
+        # Known names are few and short; a caller's names may be neither, and the cache would keep them for ever.
         if len(_shapes) < _REMEMBERED and TOP.issuperset(names):
             _shapes[names] = shape
     return shape
@@ -69,19 +69,19 @@ def _read(names: tuple[str, ...]) -> Shape:
         sampling=tuple(name for name in names if name in SAMPLING),
         others=tuple(name for name in names if name not in LEFT_OUT | SAMPLING | {"messages"}),
         live=not LIVE.isdisjoint(names),
-        end_user=not AUDIENCE.isdisjoint(names),
+        end_user=not END_USER.isdisjoint(names),
         delivery=not DELIVERY.isdisjoint(names),
         exact=not EXACT.isdisjoint(names),
     )
 
 
 def is_on(value: object) -> bool:
-    """Say whether a member that may be left out asks for anything."""
+    """Say whether an optional member requests anything."""
     return value is not None and value is not False
 
 
 def why_bypassed(body: dict[str, Any], shape: Shape) -> Bypass | None:
-    """Return why the request is not for a cache: nobody can say what it means, or its answer is no function of it."""
+    """Return why the request bypasses the cache: its meaning is unknown, or its answer is not a function of it."""
     messages = body.get("messages")
     if type(messages) is not list or not messages:
         return Bypass(reason=MALFORMED)
@@ -96,7 +96,7 @@ def why_bypassed(body: dict[str, Any], shape: Shape) -> Bypass | None:
 
 @lru_cache(maxsize=512)
 def _searches(model: str) -> bool:
-    """Say whether a model's name says that it looks things up before it answers."""
+    """Say whether the model, by its name, searches the web before it answers."""
     name = model.casefold()
     return (
         "search" in name

@@ -1,6 +1,6 @@
-"""Says whether the answer to one text may answer another: the rules, in the order in which they are asked.
+"""Decides whether the answer to one text may answer another: the rules, in the order in which they run.
 
-The first that finds a difference decides. The later a rule stands, the more alike the texts are by then.
+The first rule that finds a difference decides. The later a rule runs, the more similar the texts are by then.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from .options import TextGuardOptions
 
 
 class TextGuard:
-    """Rejects a neighbour whose text differs in what changes an answer: numbers, names, opposites, order, code."""
+    """Rejects a candidate whose text differs so that the answer changes: numbers, names, opposites, order, code."""
 
     Options = TextGuardOptions
 
@@ -21,7 +21,7 @@ class TextGuard:
 
     @property
     def costly(self) -> bool:
-        """False: the guard is asked about every neighbour."""
+        """False: the guard checks every candidate."""
         return False
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The options of ``text-guard``: what stands in ``[verifiers.text-guard]``."""
+"""The options of ``text-guard``: ``[verifiers.text-guard]``."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from semcache_core.protocols import Options
 
 
 class TextGuardOptions(Options, frozen=True):
-    """``text-guard`` has nothing to set: a rule that some users must switch off is a wrong rule."""
+    """``text-guard`` has no options: a rule that some users must switch off is a wrong rule."""

@@ -1,4 +1,4 @@
-"""What this distribution offers to semcache; imports nothing heavy."""
+"""The entry-point module: offers the verifier; imports nothing heavy."""
 
 from semcache_core.plugin import Component, hookimpl
 

@@ -1,4 +1,4 @@
-"""The reason codes of the ``text-guard`` verifier, apart from its rules: listing plugins must not load those."""
+"""The reason codes of ``text-guard``, in a separate module: listing plugins must not load the rules."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ REASONS = (
     _differs("urls", "The texts name different addresses."),
     _differs("versions", "The texts name different versions or IP addresses."),
 )
-"""Every code that ``rules.compare`` gives."""
+"""Every code that ``compare`` returns."""

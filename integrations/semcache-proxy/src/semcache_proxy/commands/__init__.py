@@ -1,1 +1,1 @@
-"""The commands that this distribution adds to the ``semcache`` program, one a module."""
+"""The commands that this distribution adds to the ``semcache`` program, one per module."""

@@ -24,7 +24,7 @@ from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 _ENV = re.compile(r"\{env=(\w+)\}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  to be recognised, not to be listened on
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
 _CUT_OFF = "ASGI callable returned without completing response."
 _SOME = click.FloatRange(0, min_open=True)
 
@@ -87,14 +87,14 @@ def serve(
         )
     )
     server.upstream = upstream.rstrip("/")
-    logging.getLogger("uvicorn.error").addFilter(_is_news)  # After the Config, which sets uvicorn's loggers up.
+    logging.getLogger("uvicorn.error").addFilter(_is_news)  # After the Config, which configures uvicorn's loggers.
     click.echo("semcache: opening the cache", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
 
 
 class _Announced(uvicorn.Server):
-    """A server that says where it listens once it does: opening the cache may load a model first."""
+    """A server that prints its address once it listens: opening the cache may load a model first."""
 
     upstream = ""
 
@@ -102,7 +102,7 @@ class _Announced(uvicorn.Server):
         try:
             await super().startup(sockets)
         except SystemExit:
-            # Why was told already. Statuses as everywhere: 2 where the cache refused its configuration, else 1.
+            # The reason is already printed. Exit status 2 for a wrong configuration, else 1.
             raise SystemExit(2 if self.lifespan.should_exit else 1) from None
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
@@ -111,9 +111,9 @@ class _Announced(uvicorn.Server):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Say whether a line of uvicorn's tells what is not known: an answer is cut off on purpose, for a reason told."""
+    """Drop uvicorn's log lines about answers that are cut off on purpose: their reason is already logged."""
     error = record.exc_info[1] if record.exc_info else None
-    # What is left after --drain seconds is cancelled; uvicorn says so in a line before it, and then shows a traceback.
+    # Requests still running after --drain seconds are cancelled: uvicorn logs a line about it, then a traceback.
     return not isinstance(error, asyncio.CancelledError) and record.getMessage() != _CUT_OFF
 
 
@@ -126,7 +126,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
-    """Say whether requests would come back to where they left: llama.cpp's own port is 8080, too."""
+    """Say whether the proxy would forward to itself: llama.cpp's default port is also 8080."""
     url = httpx.URL(upstream.origin)
     if port != (url.port or _DEFAULT_PORTS[url.scheme]):
         return False
@@ -134,7 +134,7 @@ def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
 
 
 def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the header fields of ``NAME: VALUE`` lines, variables filled in. Raises ConfigError."""
+    """Return the header fields of ``NAME: VALUE`` lines, with variables expanded. Raises ConfigError."""
     fields = {}
     for line in lines:
         name, colon, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""One request of the demo, sent over real HTTP, and what its answer says of itself. Nothing here asks the cache."""
+"""One request of the demo, sent over real HTTP, and the facts in its answer. Nothing here uses the cache directly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, by whom, and what it is to show."""
+    """A request of the demo: its text, its caller, and what it demonstrates."""
 
     shows: str
     prompt: str
@@ -20,11 +20,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What one answer said: every field is read from the HTTP answer, or timed on it."""
+    """The facts of one answer: every field is read from the HTTP answer or measured on it."""
 
     status: int
     outcome: str
-    """``X-Cache``: HIT, MISS, BYPASS, STALE, or ``-`` where the answer has none."""
+    """``X-Cache``: HIT, MISS, BYPASS, STALE, or ``-`` if the answer has none."""
     reason: str
     similarity: float | None
     """``Semcache-Similarity``, which the debug token unlocks."""
@@ -36,7 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def saved(self) -> int | None:
-        """Tokens that nobody had to pay for: those of an answer from the cache."""
+        """Tokens saved: those of an answer from the cache."""
         return self.tokens if self.outcome in ("HIT", "STALE") else None
 
 
@@ -66,7 +66,7 @@ def send(client: httpx.Client, step: Step, *, model: str, key: str, debug_token:
 
 
 def reason_of(headers: httpx.Headers) -> str:
-    """Return why: the debug field where it is there, else what Cache-Status says."""
+    """Return the reason code: from the debug field if present, else from Cache-Status."""
     if said := headers.get("semcache-reason"):
         return str(said)
     status = headers.get("cache-status", "")

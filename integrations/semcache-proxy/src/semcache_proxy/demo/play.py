@@ -1,4 +1,4 @@
-"""Runs the demo: starts the servers, sends the requests, hands what came back to the report."""
+"""Runs the demo: starts the servers, sends the requests, returns the answers for the report."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _PATIENCE = 300.0
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the demo runs and as whom."""
+    """The demo's servers and credential."""
 
     proxy: str
     model: str
     debug_token: str
     key: str | None = None
-    """The credential for a real upstream; every caller of the stand-in has one of its own."""
+    """The credential for a real upstream; with the stand-in, each caller has its own."""
 
     def key_of(self, caller: str) -> str:
-        """Return the API key that ``caller`` sends. A real upstream knows only one: others get one it will refuse."""
+        """Return the API key that ``caller`` sends. A real upstream has only one: other callers get one it refuses."""
         return self.key if self.key is not None and caller == "alice" else f"demo-key-of-{caller}"
 
 
 def configuration(*, without: Sequence[str], debug_token: str) -> dict[str, Any]:
-    """Return the configuration of the demo's proxy: all defaults, kept in memory, and debug headers."""
+    """Return the configuration of the demo's proxy: defaults, memory stores and debug headers."""
     return {
         "semcache": {"namespace": "demo"},
         "vector_store": {"use": "memory"},
@@ -52,7 +52,7 @@ def configuration(*, without: Sequence[str], debug_token: str) -> dict[str, Any]
 def staged(
     console: Console, *, upstream: str | None, model: str, key: str | None, without: Sequence[str]
 ) -> Iterator[Stage]:
-    """Start the stand-in (unless ``upstream`` names a real server) and the proxy before it; stop both at the end."""
+    """Start the stand-in (unless ``upstream`` is a real server) and the proxy in front of it; stop both at the end."""
     debug_token = secrets.token_urlsafe(24)
     with ExitStack() as stack:
         if upstream is None:
@@ -63,7 +63,7 @@ def staged(
         app = create_app(upstream, config=configuration(without=without, debug_token=debug_token), loopback=True)
         console.print("proxy     starting")
         with console.status("a moment"):
-            # Errors are printed: a plugin that does not work is told while the server starts, and by nobody else.
+            # Print errors: a broken plugin is reported only while the server starts.
             proxy = stack.enter_context(Served(app, log_level="error")).url
         console.print(
             f"proxy     {proxy}  semcache with its defaults{''.join(f', without {name}' for name in without)}\n"
@@ -72,9 +72,9 @@ def staged(
 
 
 def play(console: Console, stage: Stage, steps: Sequence[Step]) -> list[Seen]:
-    """Send the steps one after the other through the proxy and return what each answer said.
+    """Send the steps in order through the proxy and return the facts of each answer.
 
-    Raises httpx.HTTPError, and SemcacheError where the first answer is an error: there is nothing to watch then.
+    Raises httpx.HTTPError, and SemcacheError if the first answer is an error: then there is nothing to show.
     """
     seen = []
     with httpx.Client(base_url=stage.proxy, timeout=_PATIENCE, trust_env=False) as client:

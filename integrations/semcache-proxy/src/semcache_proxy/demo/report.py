@@ -1,4 +1,4 @@
-"""The demo's table. It lays out what the answers said and adds nothing to it."""
+"""The demo's table: it shows only facts of the answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLOURS = {"HIT": "green", "STALE": "green", "MISS": "yellow", "BYPASS": "magen
 
 
 def show(console: Console, steps: Sequence[Step], seen: Sequence[Seen]) -> None:
-    """Print the table, what its reasons mean, and what the cache saved."""
+    """Print the table, the meaning of its reasons, and the savings."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title_justify="left", title_style="bold")
     table.title = "what each HTTP answer said"
     table.add_column("request")

@@ -1,4 +1,4 @@
-"""What the demo asks, in order: ordinary help-desk questions, whose similarities are the model's own."""
+"""The requests of the demo, in order: ordinary help-desk questions, with the model's real similarities."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ MEANINGS = {
     "below-threshold": "nothing stored is near enough",
     "numbers": "something near is stored, but its numbers differ",
 }
-"""What the reason codes that a first run shows mean."""
+"""The meaning of the reason codes that a first run shows."""

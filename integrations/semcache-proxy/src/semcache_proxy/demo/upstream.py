@@ -1,6 +1,6 @@
-"""The demo's upstream: an OpenAI-like chat server with canned answers, and the slowness of a real model.
+"""The demo's upstream: an OpenAI-like chat server with canned answers, as slow as a real model.
 
-It knows nothing of the cache, and answers over real HTTP: whole, or word by word as server-sent events.
+It does not know the cache, and answers over real HTTP: in one piece, or word by word as server-sent events.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def stand_in(*, seconds: float = 0.6) -> Starlette:
 
 
 class _Answer:
-    """One answer, in the shapes of the chat protocol."""
+    """One answer, in the forms of the chat protocol."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
         question = asked["messages"][-1]["content"]

@@ -1,1 +1,1 @@
-"""What is known of the words of a language, from its data files."""
+"""The vocabulary of a language, from its data files."""

@@ -1,4 +1,4 @@
-"""English: the lists of ``data/en`` under the names by which the rules use them. Loaded once, at import."""
+"""English: the lists of ``data/en`` under the names that the rules use. Loaded once, at import."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ SUFFIXES = frozenset(suffix for pair in SUFFIX_PAIRS for suffix in pair)
 PICKS = {form: picked for picked, forms in ENGLISH.words.lists("picks").items() for form in forms}
 MEASURES = {adjective: noun for adjective, (noun,) in ENGLISH.words.lists("measures").items()}
 MEASURED = frozenset(MEASURES.values())
-"""What a measure phrase asks for: "how long" is read as "what length"."""
+"""The quantity that a measure phrase asks for: "how long" is read as "what length"."""
 
 MONTHS = {
     name: number
     for number, (month, short) in enumerate(ENGLISH.words.lists("months").items(), start=1)
     for name in (month, *short)
 }
-# A bare short or ambiguous name ("may", "march", "mar", "jan") is no month on its own.
+# A bare short or ambiguous name ("may", "march", "mar", "jan") alone is not a month.
 MONTH_WORDS = {name: f"month{n}" for name, n in MONTHS.items() if len(name) > 3 and name != "march"}
 WEEKDAYS = {name: day for day, short in ENGLISH.words.lists("weekdays").items() for name in (day, *short)}

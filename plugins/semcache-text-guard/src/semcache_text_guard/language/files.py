@@ -1,4 +1,4 @@
-"""Reads the data files of a language, and refuses what would make a list say something else than it seems to.
+"""Reads the data files of a language, and rejects entries that would not have the effect they seem to have.
 
 Two forms: lines of text with ``#`` comments, and TOML whose strings are lists of words. A refusal names the file, the
 line and the remedy.
@@ -15,11 +15,11 @@ import msgspec
 
 
 class DataError(ValueError):
-    """A data file says something that it must not: ``synonyms.txt:12: ...; remove ...``."""
+    """A data file has an invalid entry: ``synonyms.txt:12: ...; remove ...``."""
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """A line of a text file: its words, and where it stands."""
+    """A line of a text file: its words and its place."""
 
     place: str
     words: tuple[str, ...]
@@ -58,7 +58,7 @@ class Toml:
         return words
 
     def _place(self, key: str, word: str, start: int) -> str:
-        """Return the file and the line where a word of a list stands the second time."""
+        """Return the file and the line of a word's second occurrence in a list."""
         spot = self._start(rf'"?{re.escape(key)}"? =', start)
         for _ in range(2):
             spot = re.compile(rf"(?<![^\s\"]){re.escape(word)}(?![^\s\"])").search(self._text, spot).end()  # type: ignore[union-attr]
@@ -70,7 +70,7 @@ class Toml:
 
 
 def lines(file: Traversable) -> Iterator[Line]:
-    """Yield the lines of a text file without comments; raise DataError where one repeats an earlier one."""
+    """Yield the lines of a text file without comments; raise DataError for a repeated line."""
     seen: dict[frozenset[str], int] = {}
     for number, text in enumerate(file.read_text("utf-8").splitlines(), start=1):
         words = tuple(text.partition("#")[0].split())

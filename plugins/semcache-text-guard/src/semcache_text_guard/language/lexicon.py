@@ -1,4 +1,4 @@
-"""What is known of one word: its stem, the group of synonyms and the sets of names it belongs to, its opposites."""
+"""Looks up a word: its stem, its group of synonyms, its sets of names, its opposites."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOTHING: frozenset[str] = frozenset()
 class Word(msgspec.Struct, frozen=True, gc=False):
     """A word as the rules see it: ``key`` is equal for all forms of a word, ``open`` false for function words.
 
-    ``group`` is equal for synonyms, too; it is the key where the word has none. See ``Pair`` for what it excuses.
+    ``group`` is also equal for synonyms; for a word without synonyms it is the key. See ``Pair`` for its effect.
     """
 
     form: str
@@ -73,7 +73,7 @@ def _roots(word: str) -> set[str]:
 
 @lru_cache(maxsize=32768)
 def look_up(form: str) -> Word:
-    """Return what is known of a lower-case word without apostrophes."""
+    """Return the entry of a lower-case word without apostrophes."""
     ordinal = ORDINALS.get(form)
     name = f"#{ordinal}" if ordinal else MONTH_WORDS.get(form) or WEEKDAYS.get(form) or form
     key = _positive(stem(name))
@@ -111,6 +111,6 @@ def look_up(form: str) -> Word:
 
 @lru_cache(maxsize=4096)
 def as_group(form: str) -> Word:
-    """Return the word with the key of its group, as where its synonym stands in the other text."""
+    """Return the word with its group as the key, for a text pair in which the other text has a synonym."""
     word = look_up(form)
     return msgspec.structs.replace(word, key=word.group)

@@ -4,13 +4,13 @@
 |---|---|
 | ``words.toml`` | function words, the calendar, spellings, affixes |
 | ``irregular.tsv`` | words with their irregular forms |
-| ``synonyms.txt`` | groups of words that ask for the same thing |
+| ``synonyms.txt`` | groups of words with the same meaning |
 | ``antonyms.txt`` | words that turn a question into its opposite |
-| ``sets.toml`` | names of which one never stands for another |
+| ``sets.toml`` | names that never replace each other |
 | ``units.toml`` | units, money, spelled numbers |
 
-A word stands in one synonym group, no pair is both synonym and antonym, no line and no word of a list is repeated.
-Whatever breaks that raises DataError with the file, the line and the remedy.
+A word is in one synonym group at most, no pair is both synonym and antonym, no line and no word of a list is repeated.
+A violation raises DataError with the file, the line and the remedy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .stems import Stemmer
 
 
 class Language(msgspec.Struct, frozen=True):
-    """What is known of a language. All keys are stems; a group is known by the stem of its first word."""
+    """The vocabulary of a language. All keys are stems; the key of a group is the stem of its first word."""
 
     words: Toml
     units: Toml
@@ -73,7 +73,7 @@ def _irregular(file: Traversable) -> dict[str, str]:
 
 
 def _groups(file: Traversable, stem: Stemmer) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the group of each word, and where the word stands."""
+    """Return the group of each word, and the place of the word."""
     groups: dict[str, str] = {}
     places: dict[str, str] = {}
     for line in lines(file):

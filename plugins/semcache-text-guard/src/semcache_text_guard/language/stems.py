@@ -1,6 +1,6 @@
-"""Brings the forms and the spellings of a word to one stem: a light stemmer, on purpose not a strong one.
+"""Reduces the forms and spellings of a word to one stem. Deliberately a light stemmer.
 
-A strong one makes one word of "organ" and "organization".
+A strong one would give "organ" and "organization" one stem.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .english import ENGLISH
 
 _UNITS = ENGLISH.units
-# Names that end so have no plural in "-s".
+# Names with these endings have no plural in "-s".
 _NO_PLURAL = ("s", "ies", "feet", "hertz", "per hour", "per second")
 
 
@@ -35,7 +35,7 @@ ROMAN: dict[str, int] = {
 
 
 def _units() -> dict[str, tuple[str, float]]:
-    """Return the dimension and the factor of every unit by its names; a currency is a dimension of its own."""
+    """Return the dimension and the factor of every unit by its names; each currency is a separate dimension."""
     table = {
         each: (dimension, float(factor))
         for dimension, units in _UNITS.table["units"].items()

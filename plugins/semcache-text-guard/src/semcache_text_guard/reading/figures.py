@@ -1,8 +1,8 @@
-"""Finds what a text writes in figures, and brings each item to one spelling.
+"""Finds the items that a text writes in figures, and normalises their spelling.
 
-What is found is replaced by one placeholder character, so that the words around it keep their order. Ordinary prose
-costs a scan that finds nothing; the large expression runs only where a figure stands. Every repetition is bounded or
-consumes what it looked at, so the time is linear in the text.
+Each item is replaced by one placeholder character, so that the words around it keep their order. Ordinary prose costs
+a scan that finds nothing; the large expression runs only at a figure. Every repetition is bounded or consumes its
+input, so the time is linear in the text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .folding import MAX_FOUND, PLACEHOLDER
 from .quantities import Literal, clock, date, quantity
 
 Item = tuple[str, Literal | None]
-"""The words to leave in the text in place of what was found, and what that is."""
+"""The words that replace the item in the text, and the item."""
 
 
 def _any(names: dict[str, object]) -> str:
@@ -29,7 +29,7 @@ _UNIT = _any(dict(UNITS))
 _SCALE = _any(dict(SCALES))
 _MONTH_BEFORE = re.compile(rf"\b(?:{_MONTH})\.?,? (?:the |of )?\Z", re.IGNORECASE)
 
-# Tried where a chunk with a digit starts. The named alternatives are the kinds; the first that fits wins.
+# Tried at the start of a chunk with a digit. The named alternatives are the kinds; the first match wins.
 _FIGURE = re.compile(
     rf"""
     (?P<iso>(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}})(?![\w-]))
@@ -69,7 +69,7 @@ _NUMERONYMS = {  # the letters that were left out, counted
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 
-# Not every code: "PHP 8" and "try 5 times" are no money.
+# Not every code: "PHP 8" and "try 5 times" are not money.
 _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values()}
 # "USD 500" is 500 USD, and "No. 7" is number 7.
 _PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
@@ -85,7 +85,7 @@ def _amount(match: re.Match[str]) -> str:
 
 
 def figures(text: str, found: list[Literal]) -> str:
-    """Take every item with a digit out of the text, appending them to ``found`` in order of appearance."""
+    """Remove every item with a digit from the text, appending it to ``found`` in order of appearance."""
     hit = _DIGIT.search(text)
     if hit is None:
         return text
@@ -109,7 +109,7 @@ def figures(text: str, found: list[Literal]) -> str:
 
 
 def _simple(text: str, done: int, digit: int) -> tuple[int, int, Item] | None:
-    """Read figures between spaces, with or without a unit, or return None where they may be part of something else."""
+    """Read figures between spaces, with or without a unit; None if they may be part of something else."""
     bare = _BARE.match(text, digit) if digit == 0 or text[digit - 1] == " " else None
     if bare is None or _after_month(text, done, digit):
         return None

@@ -1,11 +1,11 @@
-"""Gives a text one kind of quotes, dashes and digits."""
+"""Normalises quotes, dashes and digits."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-PLACEHOLDER = 0xE000  # the private use area: no text means anything by it, and ``fold`` removes it
+PLACEHOLDER = 0xE000  # private use area: it has no meaning in a text, and ``fold`` removes it
 MAX_FOUND = 6000
 
 _PUNCTUATION = str.maketrans(
@@ -21,7 +21,7 @@ _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
 
 
 def fold(text: str) -> str:
-    """Return the text with one kind of quotes, dashes and digits; ASCII comes back as it is."""
+    """Return the text with one kind of quotes, dashes and digits; ASCII is unchanged."""
     if text.isascii():
         return text
     text = _SQUARE.sub(lambda match: f"{match[0][0]}^{unicodedata.digit(match[1])}", _FRACTION.sub(" ", text))

@@ -7,7 +7,7 @@ import re
 from .folding import PLACEHOLDER
 from .quantities import Literal
 
-# Between figures, where their order counts: 2 / 10 is not 10 / 2. Not a dash, which makes ranges.
+# Between figures, where order matters: 2 / 10 is not 10 / 2. Not a dash, which makes ranges.
 _ORDERED = re.compile(r"([\ue000-\uf8ff]) *([/^]|[<>]=?) *(?=([\ue000-\uf8ff]))")
 _OPERATOR_HINT = re.compile(r"[+*^=<>/]")
 _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-\uf8ff ])/) *(?=[\ue000-\uf8ff(])")
@@ -15,7 +15,7 @@ _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-
 
 # Alone, a dash between two figures is a range.
 _FORMULA = re.compile(rf"{_OPERATOR.pattern}|(?<=\s)-(?=\s)|\((?= *[\ue000-\uf8ff])")
-# Between names as well: what stands alone between spaces, a comparison, arrows and mathematical signs anywhere.
+# Also between names: signs alone between spaces; comparisons, arrows and mathematical signs anywhere.
 _SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
 _SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
 

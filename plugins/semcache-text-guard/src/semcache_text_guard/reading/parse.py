@@ -70,7 +70,7 @@ def form_at(words: tuple[Word, ...], here: int) -> str:
 
 @lru_cache(maxsize=2048)
 def parse(text: str) -> Parsed:
-    """Return what the rules need of a text. Linear in its length; the caller bounds it."""
+    """Return the parts of a text that the rules need. Linear in its length, which the caller bounds."""
     folded = settled(fold(text))
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)

@@ -1,6 +1,6 @@
-"""Brings phrases that say one thing in several ways to one spelling, before anything else is read.
+"""Normalises phrases with several spellings, before anything else is read.
 
-Each costs ordinary prose one look for a piece of text that most questions have not.
+Each costs ordinary prose one search for a string that most questions do not contain.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _DAYTIME = re.compile(
     r"(?:in the (morning|afternoon|evening)|at (night)|(noon|midday)|(midnight))\b"
 )
 
-# Single letters are numerals after what is counted so: "World War I", "type V" (Chicago Manual of Style, 9.64).
+# Single letters are numerals after a counted noun: "World War I", "type V" (Chicago Manual of Style, 9.64).
 _NUMERAL = re.compile(rf"(?:\b(\w+) )?\b((?i:world war|{'|'.join(sorted(COUNTED))})) ([IVX])\b(?= (\w+))?", re.ASCII)
 _NUMERALS = {"I": "1", "V": "5", "X": "10"}
 _DETERMINERS = frozenset(("the", "this", "that", "which", "any", "every", "each", "my", "our"))
 
 
 def settled(text: str) -> str:
-    """Return the text with such phrases in one spelling."""
+    """Return the text with these phrases in one spelling."""
     for needle, settle in _PHRASES:
         if needle in text:
             text = settle(text)
@@ -51,7 +51,7 @@ def settled(text: str) -> str:
 
 
 def counted(text: str) -> str:
-    """Return the text with single-letter numerals in figures: for one that has a word which a numeral may follow."""
+    """Return the text with single-letter numerals in figures; for a text with a word that a numeral may follow."""
     return _NUMERAL.sub(_counted, text)
 
 
@@ -82,7 +82,7 @@ def _figure(number: str) -> int:
     return NUMBER_WORDS[number.lower()] if number.lower() in NUMBER_WORDS else int(number)
 
 
-# A piece of text that a phrase has, and what brings the phrase to one spelling.
+# A string that the phrase contains, and the function that normalises the phrase.
 _PHRASES: tuple[tuple[str, Callable[[str], str]], ...] = tuple(
     (needle, settle)
     for needles, settle in (

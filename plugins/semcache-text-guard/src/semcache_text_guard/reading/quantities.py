@@ -11,11 +11,11 @@ from semcache_text_guard.language.units import SCALES, UNITS
 
 
 class Literal(msgspec.Struct, frozen=True, gc=False):
-    """One found item: ``kind`` is the reason code of a difference, ``key`` its one spelling.
+    """One found item: ``kind`` is the reason code of a difference, ``key`` the normalised spelling.
 
-    A quantity also has its bare ``value``, so that "30" may stand for "30 years" but "30 mg" not for "30 g".
-    A soft one ("two", "an hour") may be left out by the other text, but not be another number there. ``other`` is the
-    key of a second meaning: "10 pounds" may be 10 lb or £10.
+    A quantity also has its bare ``value``, so that "30" may match "30 years" but "30 mg" not "30 g". A soft one ("two",
+    "an hour") may be absent from the other text, but not be another number there. ``other`` is the key of a second
+    meaning: "10 pounds" may be 10 lb or £10.
     """
 
     kind: str
@@ -37,7 +37,7 @@ def plain(value: float) -> str:
 def quantity(
     digits: str, *, negative: bool, scale: str | None, unit: str | None, money: str | None, soft: bool = False
 ) -> Literal:
-    """Return the literal of a number as written, with what stood around it."""
+    """Return the literal of a number as written, with its context."""
     digits = digits.replace(",", "").replace("_", "").replace(" ", "")
     if not (scale or unit or money):
         # Without a unit it may be a code, a version or a year: 007 is not 7 and 3.10 is not 3.1.
@@ -62,7 +62,7 @@ def quantity(
 
 
 def _unit_name(unit: str) -> str:
-    if unit in _BITS:  # the case tells bits from bytes (IEC 80000-13)
+    if unit in _BITS:  # the case distinguishes bits from bytes (IEC 80000-13)
         return _BITS[unit]
     unit = unit.lower()
     if unit == "per cent":

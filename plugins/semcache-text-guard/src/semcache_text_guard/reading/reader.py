@@ -34,10 +34,10 @@ class Reader:
         self._text = ""
 
     def read(self, text: str) -> None:
-        """Read all words; most are known as they stand between spaces and need no second look."""
+        """Read all words; most are known as written between spaces and need no analysis."""
         self._text = text
         words, spelled = self.words, self._spelled
-        start = True  # a capital says nothing at the start of a sentence, nor where most words have one
+        start = True  # a capital has no meaning at the start of a sentence, nor if most words have one
         for chunk in text.split():
             known = _KNOWN.get(chunk)
             if known is not None and not spelled:
@@ -50,7 +50,7 @@ class Reader:
         self._settle()
 
     def _settle(self) -> None:
-        """Decide what depends on the word after."""
+        """Decide the cases that depend on the next word."""
         words = self.words
         for place, found_at in self._ordinals:  # the second largest is another one than the largest
             if place < len(words) and words[place].form.endswith(_SUPERLATIVES):
@@ -98,14 +98,14 @@ class Reader:
             self._note(lower, words[-1])
 
     def _is_numeral(self, raw: str, lower: str) -> bool:
-        """Take a Roman numeral; return False for any other word."""
+        """Add a Roman numeral; return False for any other word."""
         if lower not in ROMAN or not (raw[: len(lower)].isupper() or (raw[0].islower() and lower not in _LOWER_WORDS)):
             return False
         self._add(Literal("numbers", str(ROMAN[lower]), str(ROMAN[lower])))
         return True
 
     def _note(self, lower: str, word: Word) -> None:
-        """Note of the word just read what later words depend on."""
+        """Note the properties of the last word that later words depend on."""
         here = len(self.words)
         if lower in COUNTED:
             self.counted = True
@@ -120,7 +120,7 @@ class Reader:
             self.found.append(Literal("numbers", value + "th", value, soft=True))
 
     def _spells(self, word: Word) -> bool:
-        """Take a word of a spelled number; return False for any other."""
+        """Add a word of a spelled number; return False for any other."""
         spelled = self._spelled
         if word.number is None:
             counted = word.form in _LARGE or (self.words and self.words[-1].form == "a")  # million dollars, a dozen
@@ -143,7 +143,7 @@ class Reader:
         return head if tail in _TAILS else head + tail
 
     def _named(self, raw: str, word: Word, *, start: bool) -> Word:
-        """Return the word, noted as a proper name where the writing says so."""
+        """Return the word, marked as a proper name if its capital says so."""
         acronym = len(raw) > 1 and raw.isupper()
         if len(raw) == 1 and raw != "I" and not start and not word.open:  # plan A, vitamin D
             word = look_up(f"letter {raw}")
@@ -158,7 +158,7 @@ class Reader:
         self.words.append(_item(literal))
 
     def _close_number(self, unit: str) -> bool:
-        """Add the number that was spelled ("two hundred and five"); return True if ``unit`` became a part of it."""
+        """Add the spelled number ("two hundred and five"); return True if ``unit`` became a part of it."""
         spelled = self._spelled
         if not spelled:
             return False
@@ -177,7 +177,7 @@ class Reader:
 
 
 def _is_context_free(raw: str, word: Word) -> bool:
-    """True if the word is the same wherever it is written so: no contraction, no capital that may make a name of it."""
+    """True if this spelling always means the same word: no contraction, no capital that may mark a name."""
     if "'" in raw:
         return False
     return raw == word.form or (not word.open and raw not in _NAMES_TOO and (len(raw) > 1 or raw == "I"))
@@ -186,7 +186,7 @@ def _is_context_free(raw: str, word: Word) -> bool:
 # Plain words as they are written, "how" and "How": most of every text, found in one step.
 _KNOWN: dict[str, Word] = {}
 _MAX_KNOWN = 20_000
-_MAX_SPELLED = 12  # words of one number; more is no number, and would have no bounds
+_MAX_SPELLED = 12  # words of one number; more is not a number, and time must be bounded
 
 _STOPS = frozenset(".!?:")
 _SUPERLATIVES = ("est", "most")

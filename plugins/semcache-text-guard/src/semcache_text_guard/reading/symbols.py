@@ -1,4 +1,4 @@
-"""Takes URLs, addresses, code, file names and date patterns out of a text, each in one spelling."""
+"""Extracts URLs, addresses, code, file names and date patterns from a text, each in one spelling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
 _PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
 _DOTTED = re.compile(r"\.[a-zA-Z]")
-# What every item below has somewhere; slower than the hints, and asked where one of them was found.
+# Every item below contains a match; slower than the hints, so it runs only if one of them was found.
 _SYMBOL_START = re.compile(
     r"[`@_]|\.[a-z]|www\.|://|(?<![\w/<])[/\\][\w.-]|[a-z](?:\+\+|\#)|\(\)| --?[a-z]", re.IGNORECASE
 )
@@ -43,7 +43,7 @@ _SYMBOL = re.compile(
 
 
 def symbols(text: str, found: list[Literal]) -> str:
-    """Take URLs, addresses, code, file names and operators out of the text, appending them to ``found``."""
+    """Remove URLs, addresses, code, file names and operators from the text, appending them to ``found``."""
     patterned = "-" in text or "/" in text or ":" in text or "%" in text
     if not patterned or _PATTERN_HINT.search(text) is None:
         if _SYMBOL_HINT.search(text) is None and _DOTTED.search(text) is None and " -" not in text:

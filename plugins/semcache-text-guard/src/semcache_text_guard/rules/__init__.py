@@ -1,1 +1,1 @@
-"""The rules: what two texts must agree in for an answer to one to be an answer to the other."""
+"""The rules: in what two texts must agree, so that an answer to one is an answer to the other."""

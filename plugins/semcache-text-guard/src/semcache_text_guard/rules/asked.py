@@ -18,7 +18,7 @@ _CONJUNCTIONS = frozenset(("when", "where"))
 _MANY = frozenset(("many", "much"))
 _PERSONS = frozenset(("i", "you", "we", "one", "they", "he", "she"))
 _HEDGED = HEDGES | {"explain"}
-# Told apart where every other word is the same: "why does it use", "how does it use".
+# Distinguished only if all other words are equal: "why does it use", "how does it use".
 _OPENINGS = {"why": 1, "how": 1, "which": 1, "amount": 2}
 # "Where can I buy it?" asks for a way to buy it.
 _ALIKE = frozenset(("how", "where"))

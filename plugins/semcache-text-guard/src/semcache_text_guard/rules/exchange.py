@@ -24,7 +24,7 @@ _REPLACING = frozenset(stem(verb) for verb in ("replace", "substitute", "overwri
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """A text in which two things stand where the other text has them the other way round."""
+    """A text with two things that have changed places in the other text."""
 
     text: Words
     before: Words
@@ -90,7 +90,7 @@ def _exchanged(p: list[str], q: list[str]) -> tuple[int, int]:
 
 
 def _role(word: Word) -> str:
-    """Return the word's key; who is a he or a she tells nothing about who does what to whom."""
+    """Return the word's key, equal for "he" and "she": the gender does not show who does what to whom."""
     return "they" if word.form in _THIRD else word.key
 
 
@@ -108,7 +108,7 @@ def _is_party(word: Word) -> bool:
 
 
 def _adjoining(exchange: Exchange) -> bool:
-    """Nothing stands between the two, and they are not of one set.
+    """There is nothing between the two, and they are not of one set.
 
     = show me the order status in red | show me the status order in red
     != a cheap flight rome athens | a cheap flight athens rome
@@ -145,7 +145,7 @@ def _amount(exchange: Exchange) -> bool:
 
 
 def _listed(exchange: Exchange) -> bool:
-    """What stands between the two only lists them; what stands before both of them links nothing.
+    """The words between the two only list them; the words before them do not link them.
 
     = cook lentils with rice | cook rice with lentils
     = which is deeper, Lake Como or Lake Garda | which is deeper, Lake Garda or Lake Como

@@ -13,7 +13,7 @@ def opposed(only_a: list[Word], only_b: list[Word]) -> set[tuple[Word, Word]]:
     """Return the words of one text of which the other has an opposite, each with it."""
     groups = {y.group for y in only_b}
     roots = {root for y in only_b for root in y.roots}
-    # Opposites are listed or have a root in common: no word has to be held against all the others.
+    # Opposites are listed or share a root: words need not be compared pairwise.
     suspects = [x for x in only_a if not (x.opposites.isdisjoint(groups) and roots.isdisjoint(x.roots))]
     if not suspects:
         return set()

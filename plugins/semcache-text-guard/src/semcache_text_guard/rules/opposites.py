@@ -10,7 +10,7 @@ from semcache_text_guard.reading.parse import Parsed
 from .opposed import cancelled
 from .rule import Pair
 
-# What stands after one and the same word in two texts, and what shows that it may.
+# Particles after the same word in two texts, and the words that show that they may be opposites.
 _PARTED = (("in", "out", "out"), ("for", "against", "against"))
 _TURN = frozenset(look_up(verb).key for verb in ("turn", "switch"))
 _SWITCHED = {look_up(verb).group: state for verb, state in (("enable", "on"), ("disable", "off"))}
@@ -92,7 +92,7 @@ def denied(pair: Pair) -> str | None:
     if pair.only.opposed or (a.negations - b.negations) % 2 == 0:
         return None
     odd = a.negated ^ b.negated
-    # What only one text says, nobody denies.
+    # A word that only one text has is not denied.
     if odd and any(word.key in odd for word in (b.words if odd & a.negated else a.words)):
         return "negation"
     return None

@@ -53,7 +53,7 @@ def turned(pair: Pair) -> str | None:
 
 
 def _ways(words: tuple[Word, ...]) -> set[tuple[int, str]]:
-    """Return what stands after "from" and "to", and which of the two it was."""
+    """Return the words after "from" and "to", each with its preposition."""
     found: set[tuple[int, str]] = set()
     for here, word in enumerate(words):
         if word.role and word.form != "for" and not (here and words[here - 1].form in _DIFFERENT):
@@ -108,7 +108,7 @@ def _argument(words: tuple[Word, ...]) -> str:
 
 
 def part(pair: Pair) -> str | None:
-    """Those who ask do it in one text, and have it done to them in the other.
+    """The asker does it in one text, and has it done to them in the other.
 
     = Will you warn me when it rains? | Will I be warned when it rains?
     = Does my bank let me close an account? | Can I close an account at my bank?
@@ -120,7 +120,7 @@ def part(pair: Pair) -> str | None:
 
 
 def _part(words: tuple[Word, ...]) -> str:
-    """Return which part those who ask have, where the question opens with an auxiliary and its subject."""
+    """Return the asker's part, if the question opens with an auxiliary and its subject."""
     opened = next((here + 1 for here, word in enumerate(words[:_OPENING]) if word.form in OPENING_VERBS), 0)
     subject = words[opened : opened + 2]
     if not opened or not subject:
@@ -146,7 +146,7 @@ def owned(pair: Pair) -> str | None:
 
 
 def _is_subject(words: tuple[Word, ...], key: str) -> bool:
-    """True if "my husband" stands right after the verb that opens the question."""
+    """True if "my husband" directly follows the verb that opens the question."""
     return any(
         word.key == key and here > 1 and words[here - 2].form in OPENING_VERBS and not word.form.endswith("s")
         for here, word in enumerate(words)

@@ -1,4 +1,4 @@
-"""What a rule is, and the pair of texts that it sees."""
+"""The type of a rule, and the pair of texts that it compares."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .opposed import cancelled, opposed
 
 
 class Pair:
-    """Two texts, and the words of content that only one of them has.
+    """Two texts, and the content words that only one of them has.
 
-    A synonym excuses a difference and nothing else: where each text has a word that the other lacks, and the two are of
-    one group, both are known by the group from here on. A word that both texts have stays what it is.
+    A synonym only excuses a difference: if each text has a word that the other lacks, and the two are of one group,
+    both get the group as their key. A word that both texts have keeps its own key.
     """
 
     __slots__ = ("_only", "a", "b")
@@ -29,7 +29,7 @@ class Pair:
 
     @property
     def only(self) -> _Only:
-        """What only one of the texts says. Computed when it is first asked for: many pairs differ in a number."""
+        """The content of only one of the texts. Computed at first use: many pairs differ already in a number."""
         if self._only is None:
             self._only = _only(self.a, self.b)
         return self._only
@@ -71,24 +71,24 @@ def _excused(a: Parsed, b: Parsed) -> tuple[Parsed, Parsed]:
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing in which two texts must agree.
+    """Something in which two texts must agree.
 
-    ``differs`` gives the reason code where they do not; it must not depend on the order of the texts. Its docstring has
-    cases, which a test runs: ``= one text | another`` for a pair that is accepted, ``!=`` for one that is rejected.
+    ``differs`` returns the reason code if they do not; it must not depend on the order of the texts. Its docstring has
+    cases, which a test runs: ``= one text | another`` for an accepted pair, ``!=`` for a rejected one.
     """
 
     differs: Callable[[Pair], str | None]
     reasons: tuple[str, ...]
-    """The codes that ``differs`` may give."""
+    """The codes that ``differs`` may return."""
     within: int | None = None
-    """Looked at only where at most this many words of content differ."""
+    """The rule runs only if at most this many content words differ."""
     certain: bool = True
-    """False where many a word has a second sense."""
+    """False if many of the rule's words have a second sense."""
     penalty: float = 0.0
-    """What a difference takes off the similarity; 0: it rejects."""
+    """Subtracted from the similarity for a difference; 0: a difference rejects."""
 
     def verdict(self, reason: str) -> Reject | Penalty:
-        """Return what a difference means."""
+        """Return the verdict for a difference."""
         if self.penalty:
             return Penalty(amount=self.penalty, reason=reason)
         return Reject(reason=reason, certain=self.certain)

@@ -1,4 +1,4 @@
-"""Two texts that are two fillings of one template: equal but for one slot, and other words in it."""
+"""Two texts from one template: equal except for one slot with different words in it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .rule import Pair
 
 Words = tuple[Word, ...]
 
-_WIDEST = 3  # words that a slot may hold
+_WIDEST = 3  # words in a slot at most
 _PHYSICAL = frozenset(("length", "mass", "time", "calendar"))
 _DO = frozenset(("do", "does", "did"))
 _SUBJECTS = frozenset(("what", "which", "who"))
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """The one place where two texts differ: what is before and after it, what each text puts there."""
+    """The one place where two texts differ: the words before and after it, and the words of each text in it."""
 
     x: Words
     y: Words
@@ -42,7 +42,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     @classmethod
     def between(cls, a: Parsed, b: Parsed) -> Slot | None:
-        """Return the slot of two texts, or None where they are no fillings of one template."""
+        """Return the slot of two texts, or None if they do not share a template."""
         x, y = a.words, b.words
         size = min(len(x), len(y))
         head = 0
@@ -60,7 +60,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     @property
     def spelled(self) -> tuple[str, str]:
-        """What each text puts there, in one piece."""
+        """The words of each text in the slot, joined."""
         return "".join([word.form for word in self.left]), "".join([word.form for word in self.right])
 
 
@@ -103,9 +103,9 @@ def slots(pair: Pair) -> str | None:
 
 
 def _whole_word(slot: Slot) -> bool:
-    """True for a whole other word of another language before the end, where the verb seldom stands.
+    """True for a different whole word of another language before the end, where the verb rarely is.
 
-    What endings mean there is not known.
+    The meaning of its endings is unknown.
     """
     one, other = slot.spelled
     if _names_format(slot) or _one_word(slot):
@@ -168,7 +168,7 @@ def _is_verb(words: Words, head: int, fill: Word) -> bool:
         head += 1
     if head == 0 or words[head - 1].form not in VERB_BEFORE:
         return False
-    # "Can hamsters ...", "why do bears ...": after an auxiliary that opens the question stands its subject.
+    # "Can hamsters ...", "why do bears ...": the subject follows an auxiliary that opens the question.
     if words[head - 1].form not in AUXILIARIES:
         return True
     if head == 1 or words[head - 2].form in QUESTION_WORDS:
@@ -177,4 +177,4 @@ def _is_verb(words: Words, head: int, fill: Word) -> bool:
 
 
 EXCUSES = (_names_format, _one_word, _measured, _participles, _verbs)
-"""What makes another filler the same question."""
+"""Cases in which another filler is the same question."""
