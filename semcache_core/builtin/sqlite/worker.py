@@ -2,15 +2,22 @@
 
 Queued writes are committed together. The result of a job is applied on the event loop, in the order in which the
 thread ran the jobs, even if its caller was cancelled.
+
+A fork waits for the running job. SQLite keeps a process's locks in memory: a child that inherits those of a transaction
+could never write to the file (https://www.sqlite.org/howtocorrupt.html, 2.6).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from semcache_core.authoring.worker import RunEachAlone, Worker
 
@@ -24,6 +31,9 @@ class ConnectionWorker:
         self._after_writes = after_writes
         self._connection: sqlite3.Connection | None = None
         self._dropping = False
+        self.busy = threading.Lock()
+        """Held while a job runs."""
+        _ALL.add(self)
         self._worker = Worker(name, run_together=self._commit)
 
     @property
@@ -49,26 +59,31 @@ class ConnectionWorker:
         self, work: Callable[[], T], *, writes: bool = False, then: Callable[[T], None] | None = None
     ) -> asyncio.Future[T]:
         """Submit a job; ``writes`` runs it in a transaction, together with adjacent writes."""
-        return self._worker.submit(work, batched=writes, then=then)
+        return self._worker.submit(work if writes else partial(self._alone, work), batched=writes, then=then)
 
     async def stop(self) -> None:
         """Let the thread finish the submitted jobs, close its connection and end."""
         if not self._dropping:
             self._dropping = True
-            self._worker.submit(self.drop)
+            self._worker.submit(partial(self._alone, self.drop))
         await self._worker.stop()
 
+    def _alone(self, work: Callable[[], T]) -> T:
+        with self.busy:
+            return work()
+
     def _commit(self, works: Sequence[Callable[[], Any]]) -> Sequence[Any]:
-        try:
-            results = self._in_a_transaction(works)
-        except Exception as error:
-            if _is_own_fault(error):
-                raise RunEachAlone from error
-            raise
-        # Housekeeping: retried after the next write.
-        with contextlib.suppress(Exception):
-            self._after_writes()
-        return results
+        with self.busy:
+            try:
+                results = self._in_a_transaction(works)
+            except Exception as error:
+                if _is_own_fault(error):
+                    raise RunEachAlone from error
+                raise
+            # Housekeeping: retried after the next write.
+            with contextlib.suppress(Exception):
+                self._after_writes()
+            return results
 
     def _in_a_transaction(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         connection = self.connection
@@ -86,3 +101,22 @@ class ConnectionWorker:
 def _is_own_fault(error: Exception) -> bool:
     """Say whether one job of a batch is at fault, for example an oversized value, and not the shared file."""
     return isinstance(error, sqlite3.DataError | sqlite3.InterfaceError) or not isinstance(error, sqlite3.Error)
+
+
+_ALL: WeakSet[ConnectionWorker] = WeakSet()
+_waited_for: list[ConnectionWorker] = []
+
+
+def _before_fork() -> None:
+    for worker in tuple(_ALL):
+        worker.busy.acquire()
+        _waited_for.append(worker)
+
+
+def _after_fork() -> None:
+    while _waited_for:
+        _waited_for.pop().busy.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
