@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from semcache_core.engine import freshness, record_codec
+from semcache_core.engine import record_codec
 from semcache_core.engine.breakers import within
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.decide import Directives, Found, serves
@@ -263,7 +263,6 @@ class Engine:
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
-        stale_window = max(policy.stale_while_revalidate, policy.stale_if_error)
         return Job(
             query.entry_id,
             query.partition,
@@ -271,7 +270,7 @@ class Engine:
             nearby.text,
             record,
             record_codec.encode(record),
-            freshness.keep_until(record.expires_at, stale_window=stale_window),
+            max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
             comparable and bool(record.text) and not record.exact_only,
             vector,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.freshness import keep_until
 from semcache_core.errors import DependencyError
 from semcache_core.settings import LimitOptions
 from semcache_core.types import Entity, Point, Record, Vector
@@ -26,10 +27,16 @@ class Job(Entity):
     text: str
     record: Record
     data: bytes
-    keep_until: float | None
+    stale_window: float
+    """Seconds after its expiry for which the entry may still be served."""
     tags: Sequence[bytes]
     semantic: bool
     vector: Vector | None = None
+
+    @property
+    def keep_until(self) -> float | None:
+        """When a store may drop the entry."""
+        return keep_until(self.record.expires_at, stale_window=self.stale_window)
 
 
 class Writes:

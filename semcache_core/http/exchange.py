@@ -34,7 +34,6 @@ UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
-_NOTHING: frozenset[bytes] = frozenset()
 _ONLY_IF_CACHED = (
     b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
 )
@@ -213,11 +212,14 @@ class Exchange(Entity):
         if observing or not profile.joins or policy.ttl == 0:
             return self._lead(missed, flights.alone_flight())
         flight, is_leader = flights.join(missed.flight_key)
-        return self._lead(missed, flight) if is_leader else Wait(missed, flight)
+        if not is_leader:
+            return Wait(missed, flight)
+        self._answer = UpstreamAnswer.led(missed, flight)
+        return Forward(self._answer, profile.stripped)
 
     def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:
         self._answer = UpstreamAnswer.led(missed, flight)
-        return Forward(self._answer, rules.REQUEST_STRIPPED if missed.request.profile.addressed else _NOTHING)
+        return Forward(self._answer, missed.request.profile.stripped)
 
     def _bypass(self, reason: Code) -> Pass:
         context = self.context

@@ -82,9 +82,9 @@ class CacheableRequest(Entity):
         """Return the text of ``Semcache-Entry`` for this caller; None names the request's own entry."""
         known = self.known
         if entry_id is not None and entry_id != known.address.entry_id:
-            return self.context.keys.handle(known.address, entry_id)
+            return self.context.digests.handle(known.address.partition, entry_id).encode()
         if not known.handle:
-            known.handle = self.context.keys.handle(known.address, known.address.entry_id)
+            known.handle = self.context.digests.handle(known.address.partition, known.address.entry_id).encode()
         return known.handle
 
 
@@ -142,7 +142,7 @@ def _profile(
         caller,
         asked,
         _disclosure(context, head.headers),
-        addressed=not rules.REQUEST_STRIPPED.isdisjoint(names),
+        stripped=rules.REQUEST_STRIPPED.intersection(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, asked),
         joins=asked.joins,

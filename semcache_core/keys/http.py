@@ -22,7 +22,7 @@ from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, do
 from semcache_core.keys.jwt import ADMITTED
 from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import API, Address, Bypass, Key, Nearby, Query, Traits
+from semcache_core.types import API, Bypass, Key, Nearby, Query, Traits
 
 __all__ = ["HttpKeys", "ResolvedCaller", "Target"]
 
@@ -158,10 +158,6 @@ class HttpKeys:
         """
         caller = self._everybody.classify(headers, traits=traits, now=ADMITTED)
         return self.digests.partition("credential", caller.identity if isinstance(caller, Caller) else list(headers))
-
-    def handle(self, address: Address, entry_id: bytes) -> bytes:
-        """Return the text of ``Semcache-Entry``: it names the entry, for callers of the address's partition only."""
-        return self.digests.handle(address.partition, entry_id).encode()
 
 
 def _named(keyed: Sequence[Header], key: Key) -> list[tuple[str, bytes | msgspec.Raw]]:

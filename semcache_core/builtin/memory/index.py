@@ -7,7 +7,7 @@ scope's last row replaces a deleted one, so a search has no gaps to skip.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -84,6 +84,8 @@ class VectorIndex:
         self.slots = Slots()
         self._row_bytes = dimensions * 4 + POINT_BYTES
         self._scopes: dict[bytes, _Scope] = {}
+        self.has_scope: Callable[[bytes], bool] = self._scopes.__contains__
+        """Say whether a scope has a point."""
         self._scope_of: list[_Scope | None] = []
         self._row_of = array("i")
         self._scratch: Vector = np.empty(CHUNK_ROWS[-1], np.float32)
@@ -95,10 +97,6 @@ class VectorIndex:
     def size(self) -> int:
         """Bytes of memory that the index uses, within a few per cent."""
         return len(self.slots) * self._row_bytes + len(self._scopes) * SCOPE_BYTES
-
-    def has_scope(self, scope: bytes) -> bool:
-        """Say whether ``scope`` has a point."""
-        return scope in self._scopes
 
     def check(self, vector: Vector) -> Vector:
         """Return ``vector`` as one float32 row. Raises DimensionMismatch."""
@@ -210,11 +208,10 @@ class VectorIndex:
 
     def _matches(self, scope: _Scope, near: list[tuple[float, int]]) -> Sequence[Match]:
         """Return the matches, closest first, and mark them as used."""
-        matches: list[Match] = []
-        for score, row in sorted(near, reverse=True):
-            slot = scope.slots[row]
+        ids, found = self.slots.ids, [(score, scope.slots[row]) for score, row in sorted(near, reverse=True)]
+        matches = [Match(id=ids[slot], similarity=_similarity(score)) for score, slot in found]
+        for _, slot in found:
             self.slots.touch(slot)
-            matches.append(Match(id=self.slots.ids[slot], similarity=_similarity(score)))
         return matches
 
 
