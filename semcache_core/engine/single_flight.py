@@ -123,6 +123,9 @@ class Flight(Entity, Generic[T]):
                 self._joined.set_result(None)
             self._joined = None
         try:
+            if self._failure is not None:
+                # A waiter that has nothing yet can still rejoin; with the first half of an answer it could not.
+                raise self._failure
             at = 0
             while True:
                 while at < len(self._items):

@@ -218,6 +218,13 @@ class UpstreamAnswer(Entity):
         self._begun = True
         return await self._stand_in(None)
 
+    async def leave(self) -> bool:
+        """The client has left: close, unless other requests wait for the answer; return whether it is closed."""
+        if self.is_shared:
+            return False
+        self.close()
+        return True
+
     def close(self) -> None:
         """The request is over: let the waiters of an unfinished answer go, and count it. Harmless twice."""
         if not self._ended:
