@@ -71,6 +71,7 @@ CoreCode = Literal[
     "ambiguous-duplicate",
     "ambiguous-json",
     "ambiguous-text",
+    "body-too-complex",
     "body-too-large",
     "directive-not-allowed",
     "duplicate-host",
@@ -116,6 +117,7 @@ CoreCode = Literal[
     "refusal",
     "set-cookie",
     "status",
+    "too-complex",
     "too-large",
     "tool-calls",
     "trailers",
@@ -287,6 +289,12 @@ _BYPASSES = (
     Reason("ambiguous-duplicate", "bypass", "An object in the body has a name twice, escaped or not.", _CLIENT),
     Reason("ambiguous-json", "bypass", "The body is no strict JSON: NaN, a byte order mark, invalid UTF-8.", _CLIENT),
     Reason("ambiguous-text", "bypass", "The text holds a lone surrogate, so it cannot be encoded.", _CLIENT),
+    Reason(
+        "body-too-complex",
+        "bypass",
+        "The request's JSON has more than 50,000 values: reading it would hold up everybody.",
+        "Nothing: such a request is always forwarded.",
+    ),
     Reason("body-too-large", "bypass", "The request is larger than `max_body`.", "Raise `max_body` of the route."),
     Reason(
         "directive-not-allowed",
@@ -390,6 +398,12 @@ _UNSTORED = (
         "Let the application set cookies elsewhere.",
     ),
     Reason("status", "unstored", "The status is not 200.", _UPSTREAM),
+    Reason(
+        "too-complex",
+        "unstored",
+        "The answer's JSON has more than 50,000 lists and objects: reading it would hold up everybody.",
+        "Nothing: such an answer is always passed on.",
+    ),
     Reason("too-large", "unstored", "The answer is larger than `max_body`.", "Raise `max_body` of the route."),
     Reason(
         "tool-calls",

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+from semcache_core.keys.normal_form import normalised
 from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 
@@ -38,9 +39,7 @@ _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
 
 def fold(text: str) -> str:
     """Return the text to embed: NFC, each run of white space one space, none at the ends."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
+    return " ".join(normalised("NFC", text).split())
 
 
 def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -74,6 +75,21 @@ def growth() -> Callable[[Callable[[Any], object], Any, Any], float]:
     Quadratic work takes four times as long.
     """
     return lambda work, small, large: cpu_seconds(lambda: work(large)) / cpu_seconds(lambda: work(small))
+
+
+@pytest.fixture
+def peak() -> Callable[[Callable[[], object]], int]:
+    """Return a function that says how much memory Python objects take at most during a call, in bytes."""
+
+    def of(work: Callable[[], Any]) -> int:
+        tracemalloc.start()
+        try:
+            work()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return of
 
 
 @pytest.fixture
