@@ -58,6 +58,7 @@ CoreCode = Literal[
     "exact-mode",
     "few-words",
     "get",
+    "invisible-text",
     "logprobs",
     "long-text",
     "no-text",
@@ -260,6 +261,12 @@ _EXACT_ONLY = (
         "Nothing: its meaning depends on what was said before.",
     ),
     Reason("get", "miss", "A GET request has no text to compare.", _NOTHING),
+    Reason(
+        "invisible-text",
+        "miss",
+        "The text holds what is not seen but models read: zero width, control, private or unassigned characters, tags.",
+        "Remove such characters before asking; equal requests still match.",
+    ),
     Reason("logprobs", "miss", "Log probabilities are asked for: they belong to one text only.", _NOTHING),
     Reason(
         "long-text",
