@@ -108,6 +108,7 @@ CoreCode = Literal[
     "finish-length",
     "finish-reason",
     "invalid-json",
+    "live-entry",
     "malformed-answer",
     "malformed-event",
     "no-answer",
@@ -385,6 +386,13 @@ _UNSTORED = (
         "Add it to `finish_reasons` if such answers are whole.",
     ),
     Reason("invalid-json", "unstored", "JSON was asked for and the answer is none.", _UPSTREAM),
+    Reason(
+        "live-entry",
+        "unstored",
+        'Under `identity = "shared"` an entry lives that this caller may not replace: its credential is unproven, or '
+        "it chose the life or the tags of the answer.",
+        "Nothing: the entry goes on answering.",
+    ),
     Reason("malformed-answer", "unstored", "The answer is not what the protocol promises.", _UPSTREAM),
     Reason("malformed-event", "unstored", "The stream holds an event that the protocol does not have.", _UPSTREAM),
     Reason("no-answer", "unstored", "The upstream sent no answer.", _UPSTREAM),
