@@ -142,7 +142,6 @@ def _profile(
         caller,
         asked,
         _disclosure(context, head.headers),
-        stripped=rules.REQUEST_STRIPPED.intersection(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, asked),
         joins=asked.joins,
