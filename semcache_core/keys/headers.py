@@ -39,7 +39,7 @@ class Role(IntEnum):
 
 _BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
 _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
-_IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
+_IDENTITY = frozenset({b"semcache-key", b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
 # cf-access-* identifies the caller; every other cf-* describes the route of the request.
 _IDENTITY_PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
 _IDENTITY_PARTS = (b"api-key", b"apikey", b"token")

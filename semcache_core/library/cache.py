@@ -93,6 +93,11 @@ class SemanticCache:
         """Return a cache configured by a mapping of the file's form, without the environment. Raises ConfigError."""
         return cls(load(mapping))
 
+    @property
+    def config(self) -> Config:
+        """The configuration, as it was read: frozen."""
+        return self._config
+
     # -- life cycle -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
