@@ -19,7 +19,7 @@ _OTHER_HOST = frozenset({62, 64})
 _CERTIFICATES = "the system's certificates count; for a private authority set SSL_CERT_FILE and add --trust-env"
 _PLAIN = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG")
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
-_TLS = re.compile(r"illegal status line: bytearray\(b'(?:\\x15|\\x16|\\x80)")
+_BINARY = "illegal request line"  # What h11 says of a first byte that no text begins with.
 
 
 class Failures:
@@ -117,8 +117,8 @@ class Failures:
 
     def _of_protocol(self, error: httpx.TransportError) -> str:
         is_http = self._scheme == "http"
-        if is_http and _TLS.search(str(error)):
-            return f"{self._origin} speaks TLS: write https://"
+        if is_http and _BINARY in str(error):
+            return f"{self._origin} answers in binary, as TLS does: write https://"
         if isinstance(error, httpx.RemoteProtocolError) and "without sending" not in str(error):
             return f"what answers at {self._origin} does not speak HTTP/1.1: is the port right?"
         hint = "; if it speaks TLS, write https://" if is_http else ""
