@@ -181,6 +181,17 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     debug_token: Annotated[
         Secret | None, Meta(description="Who sends it in Semcache-Debug sees similarity and matched text.")
     ] = None
+    callers: Annotated[
+        Secret | None,
+        Meta(
+            description="Tokens of the proxy's own, separated by commas: every caller shows one of them, in "
+            "`Semcache-Key` or as its API key. Each is an identity; none is forwarded."
+        ),
+    ] = None
+    open_relay: Annotated[
+        bool,
+        Meta(description="Whether the proxy may add a credential to the requests of callers that show no token."),
+    ] = False
 
 
 class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,16 +14,19 @@ from semcache_core.types import Headers, Traits
 _ALWAYS_KEPT = frozenset({b"content-type", b"content-language"})
 
 HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+    b"""
+    connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings
+    proxy-authenticate proxy-authentication-info proxy-authorization
+    """.split()
 )
-"""Fields of one connection, not of the message (RFC 9110, 7.6.1): neither stored nor forwarded, as is whatever else
-``Connection`` names. Nobody here passes trailers on, so ``trailer`` goes too.
+"""Fields of one connection, not of the message (RFC 9110, 7.6.1 and 11.7): neither stored nor forwarded, as is whatever
+else ``Connection`` names. Trailers are not forwarded, so ``trailer`` is not either.
 """
 
-REQUEST_STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
-"""Request fields that are meant for the cache: they are not forwarded."""
 ANSWER_STRIPPED = frozenset({b"semcache-control"})
-"""The same of answers."""
+"""Fields of an answer that are meant for the cache: they are not forwarded."""
+_FOR_CACHE = frozenset({b"semcache-", b"semcache_"})
+# "_" too: a CGI-like server behind this one reads both forms as the same name.
 
 # Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
 _ONE_EXCHANGE = frozenset(
@@ -91,6 +94,21 @@ def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
 def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
     """Return the fields, in order and with duplicates, less those called one of ``names`` (in any case)."""
     return [field for field in headers if _octets(field[0]).lower() not in names]
+
+
+def is_for_cache(name: bytes | str) -> bool:
+    """Say whether a request field is meant for the cache, as ``semcache-control`` and ``semcache-debug`` are."""
+    return _octets(name[:9]).lower() in _FOR_CACHE
+
+
+def for_application(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Return a request's fields without those meant for the cache; the same object if there is none.
+
+    They may hold its secrets, so they are never forwarded.
+    """
+    if not [name for name, _ in headers if is_for_cache(name)]:
+        return headers
+    return [field for field in headers if not is_for_cache(field[0])]
 
 
 def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:

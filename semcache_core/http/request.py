@@ -13,7 +13,6 @@ import msgspec
 
 from semcache_core.engine.decide import Directives
 from semcache_core.http import directives, status
-from semcache_core.http import headers as rules
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
 from semcache_core.http.loopback import began_here
@@ -145,7 +144,6 @@ def _profile(
         caller,
         asked,
         _disclosure(context, head.headers),
-        stripped=rules.REQUEST_STRIPPED.intersection(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, asked),
         joins=asked.joins,

@@ -98,6 +98,11 @@ class SemanticCache:
         """The same calls, blocking: for code without an event loop, from any thread."""
         return BlockingCache(self)
 
+    @property
+    def config(self) -> Config:
+        """The configuration, as it was read: frozen."""
+        return self._config
+
     # -- life cycle -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:

@@ -108,7 +108,8 @@ def test_elsewhere_a_caller_without_identity_bypasses_it(upstream: str, served: 
 
 def test_a_header_that_the_proxy_injects_is_nobodys_identity(upstream: str, served: Serving, chat: Chat) -> None:
     forward = ForwardOptions(injected=inject_headers({"Authorization": "Bearer ours"}))
-    proxy = served(create_app(upstream, config=EXACT, forward=forward))
+    config = EXACT | {"http": {"open_relay": True}}
+    proxy = served(create_app(upstream, config=config, forward=forward))
     assert ask(proxy) == "semcache; fwd=bypass; detail=no-identity"
     assert ask(proxy, ALICE) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy, {"authorization": "Bearer bob"}) == "semcache; fwd=miss; detail=absent"

@@ -18,7 +18,7 @@ import msgspec
 
 from semcache_core.errors import CacheUnavailable
 from semcache_core.http.asgi.crossing import Crossing
-from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
+from semcache_core.http.asgi.forwarding import Behind, Marking, forward, send_replay
 from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
 from semcache_core.http.asgi.pages import OwnPages
@@ -58,6 +58,7 @@ class SemanticCacheASGI:
         pages: bool | str = False,
     ) -> None:
         self.app = app
+        self._inner = Behind(app)
         self.cache = cache
         by_application = identity is not None
         self._deployment = msgspec.structs.replace(deployment, by_application=True) if by_application else deployment
@@ -77,7 +78,7 @@ class SemanticCacheASGI:
             if scope["type"] == "lifespan":
                 await run_lifespan(self.app, self._lifecycle, scope, receive, send)
             else:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
             return
         runtime, home = self._lifecycle.here(), None
         if runtime is None:
@@ -86,7 +87,7 @@ class SemanticCacheASGI:
                 return
             home = await self._lifecycle.reach()
             if home is None:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
                 return
             runtime = home.runtime
         context = self._context
@@ -99,7 +100,7 @@ class SemanticCacheASGI:
             if self._pages is not None and self._pages.claims(scope):
                 await self._pages.send(scope, send)
             else:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
             return
         who = None if self._identify is None else caller_name(self._identify, scope)
         head = RequestHead(
@@ -113,16 +114,16 @@ class SemanticCacheASGI:
         )
         exchange = Exchange(context, route, head, context.engine.clock())
         if home is None or home.is_here:
-            await _respond(self.app, exchange, scope, receive, send)
+            await _respond(self._inner, exchange, scope, receive, send)
         else:
-            there = Crossing(self.app, receive, send)
+            there = Crossing(self._inner, receive, send)
             try:
                 await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
             except CacheUnavailable:
                 if there.has_begun:
                     raise
                 # It was closed since: the request passes uncached.
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
 
 
 def _fields(scope: Scope) -> Headers:
@@ -159,7 +160,7 @@ async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive,
         if step.fields is None:
             await app(scope, incoming.receive, send)
         else:
-            await app(without_directives(scope), incoming.receive, Marking(send, step.fields).send)
+            await app(scope, incoming.receive, Marking(send, step.fields).send)
     else:
         # The caller has its answer, or has left; it may have left in the moment in which it was to lead.
         exchange.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +15,7 @@ Environ = MutableMapping[str, Any]
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the request target as it was sent: gunicorn, then uWSGI, waitress and mod_wsgi."""
+_FOR_CACHE = "HTTP_SEMCACHE_"
 _WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _OF_CONNECTION = {
     "REMOTE_USER": ":remote-user",
@@ -87,10 +88,11 @@ def without_body(environ: Environ, body: bytes) -> Environ:
     return {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
-def without_fields(environ: Environ, names: Iterable[bytes]) -> Environ:
-    """Return the environ without some header fields."""
-    gone = {f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}" for name in names}
-    return {name: value for name, value in environ.items() if name not in gone}
+def for_application(environ: Environ) -> Environ:
+    """Return the environ without the header fields meant for the cache; the same object if there is none."""
+    if not [name for name in environ if name.startswith(_FOR_CACHE)]:
+        return environ
+    return {name: value for name, value in environ.items() if not name.startswith(_FOR_CACHE)}
 
 
 def _with_input(environ: Environ, stream: Any) -> Environ:
