@@ -67,6 +67,10 @@ class DriverContext:
                 runtime.engine.observatory.notice("configuration", message)
         for message in deployment.notices(runtime.extractors):
             runtime.engine.observatory.notice("configuration", message)
+        if options.callers is not None and not deployment.upstream:
+            runtime.engine.observatory.notice(
+                "configuration", "http.callers has no effect here: only a proxy asks callers for a token of its own"
+            )
         # Its own: two drivers may tell callers apart in two ways.
         self.aliases: FifoCache[KnownRequest | Bypass] = FifoCache(runtime.config.limits.alias_cache)
         self.profiles: FifoCache[RequestProfile] = FifoCache(_PROFILES_KEPT)
