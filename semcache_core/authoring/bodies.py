@@ -17,6 +17,7 @@ from semcache_core.types import Entity
 __all__ = ["BodyRecorder", "JsonRecorder", "content_type", "is_json"]
 
 _MALFORMED = Refused("malformed-answer", complete=False)
+_TRUNCATED = Refused("malformed-answer", complete=False, cut_off=True)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -74,6 +75,13 @@ class JsonRecorder(Entity):
             return self.if_empty
         try:
             content = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except msgspec.DecodeError as error:
+            return _TRUNCATED if _breaks_off(error) else _MALFORMED
+        except (UnicodeDecodeError, RecursionError):
             return _MALFORMED
         return self.judge(content, body)
+
+
+def _breaks_off(error: msgspec.DecodeError) -> bool:
+    # msgspec says it in the message only; a test holds it to its word.
+    return "truncated" in str(error)

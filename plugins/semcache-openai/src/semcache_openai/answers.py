@@ -76,13 +76,17 @@ class _StreamRecorder:
             self.done = False
 
     def finish(self) -> Answer | Refused:
+        was_broken = self._broken is not None
         if self._stream.end() is not None:
             self.feed(b"\n\n")  # The last event counts even without the empty line after it.
         if self._broken is not None:
-            return Refused(self._broken, complete=False)
-        if not self.done:
-            return Refused("no-terminal-event", complete=False)
+            cut_off = not was_broken and self._broken == "malformed-event"
+            return Refused(self._broken, complete=False, cut_off=cut_off)
         assembly = self._assembly
+        if not self.done:
+            # Some servers close the connection instead of a terminal event: their streams are whole, but who knows it?
+            lacks_usage = USAGE in self._key.mode.required and assembly.usage is None
+            return Refused("no-terminal-event", complete=False, cut_off=lacks_usage or not assembly.is_finished)
         content = assembly.body()
         verdict = admit(content, self._key, self._terms)
         if isinstance(verdict, Refused):
