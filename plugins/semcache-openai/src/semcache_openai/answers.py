@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
-from semcache_core.authoring.sse import Event, EventStream, framed
+from semcache_core.authoring.sse import Event, EventStream
 from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
 
 from .admission import Admission, admit
 from .assembly import Assembly, Broken
-from .event_log import EventLog, Run
+from .event_log import EventLog
 from .faults import is_fault
 from .merging import says_nothing
 from .modes import STREAM, UNASKED_USAGE, USAGE, WHOLE, held, own_mode
@@ -132,15 +132,9 @@ class _StreamRecorder:
 
     def _log_alone(self, content: dict[str, Any]) -> Answer:
         """Return an answer with members that nobody here understands: for equal requests only."""
-        log = b"".join([_framed(run) for run in self._log.runs()])
+        log = b"".join([event for run in self._log.runs() for event in run.framed()])
         unasked = "" if USAGE in self._key.mode.required else UNASKED_USAGE
         return _answer(self._key, content, log, STREAM, unasked, exact_only=True, form="events")
-
-
-def _framed(run: Run) -> bytes:
-    if not run.texts:
-        return framed(run.data, name=run.name)
-    return b"".join([framed(_encode(chunk), name=run.name) for chunk in run.chunks()])
 
 
 def _answer(
