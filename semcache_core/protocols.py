@@ -383,6 +383,8 @@ class Refused(msgspec.Struct, frozen=True):
     """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
+    cut_off: bool = False
+    """The answer breaks off in its middle: nobody who waits for it may take it for whole."""
 
 
 class Recorder(Protocol):

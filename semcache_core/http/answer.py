@@ -25,7 +25,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import CUT_OFF, Recording
+from semcache_core.http.recording import Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
@@ -185,7 +185,7 @@ class UpstreamAnswer(Entity):
         missed, request = self.missed, self.missed.request
         outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
         if isinstance(outcome, Refused):
-            if outcome is CUT_OFF:
+            if outcome.cut_off:
                 self.flight.fail(alone=True)
             self._unstored(outcome.reason)
             is_refused = outcome.complete
