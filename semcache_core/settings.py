@@ -179,8 +179,8 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     callers: Annotated[
         Secret | None,
         Meta(
-            description="Tokens of the proxy's own, separated by commas: every caller shows one of them, in `Semcache-Key` "
-            "or as its API key. Each is an identity; none is forwarded."
+            description="Tokens of the proxy's own, separated by commas: every caller shows one of them, in "
+            "`Semcache-Key` or as its API key. Each is an identity; none is forwarded."
         ),
     ] = None
     open_relay: Annotated[

@@ -6,6 +6,7 @@ gzip and deflate always; br and zstd where the libraries ``brotli`` (1.2 or newe
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Protocol
 
@@ -21,6 +22,7 @@ try:
 except ImportError:
     zstandard = None  # type: ignore[assignment, unused-ignore]
 
+_ALWAYS_DECODED = frozenset({b"gzip", b"x-gzip", b"deflate", b"identity", b""})
 _SLICE = 16 * 1024
 # zstd has no output bound of its own; a block of 4 bytes can stand for 128 KiB, so 256 bytes make 8 MiB at most.
 _ZSTD_SLICE = 256
@@ -97,6 +99,31 @@ def decoded(headers: Headers, body: bytes, *, limit: int) -> bytes:
     content = decoder.feed(body)
     decoder.end()
     return content
+
+
+def missing() -> tuple[str, ...]:
+    """Return the packages without which answers coded in ``br`` or ``zstd`` cannot be decoded, as requirements."""
+    brotli_is_missing = () if _has_bounded_brotli() else ("brotli>=1.2",)
+    return brotli_is_missing if zstandard is not None else (*brotli_is_missing, "zstandard>=0.23")
+
+
+def acceptable(accepts: bytes) -> bytes:
+    """Return an Accept-Encoding without the codings that cannot be decoded: an answer in one could not be stored."""
+    named = [part.strip() for part in accepts.split(b",")]
+    kept = [part for part in named if _is_acceptable(part)]
+    return accepts if kept == named else b", ".join(kept) or b"identity"
+
+
+def _is_acceptable(part: bytes) -> bool:
+    coding, _, weight = part.lower().partition(b";")
+    if re.fullmatch(rb"\s*q\s*=\s*0(\.0*)?\s*", weight):
+        return True  # It says what must not be sent.
+    name = coding.strip()
+    if name == b"br":
+        return _has_bounded_brotli()
+    if name == b"zstd":
+        return zstandard is not None
+    return name in _ALWAYS_DECODED
 
 
 def _decoder(coding: bytes, limit: int) -> Decoder:

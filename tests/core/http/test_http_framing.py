@@ -163,3 +163,27 @@ def test_no_bytes_make_a_decoder_raise_anything_else(body: bytes, name: bytes) -
         decoded(((b"content-encoding", name),), body, limit=LIMIT)
     except CannotDecode:
         return
+
+
+@pytest.mark.parametrize(
+    ("accepts", "offered"),
+    [
+        (b"gzip, deflate, br, zstd", b"gzip, deflate, br, zstd"),
+        (b"gzip;q=0.5", b"gzip;q=0.5"),
+        (b"gzip, dcb, dcz", b"gzip"),
+        (b"compress", b"identity"),
+        (b"gzip, *;q=0.1", b"gzip"),
+        (b"identity;q=0, *;q=0, gzip", b"identity;q=0, *;q=0, gzip"),
+        (b"", b""),
+    ],
+)
+def test_upstream_is_offered_the_codings_that_can_be_undone(accepts: bytes, offered: bytes) -> None:
+    assert coding.acceptable(accepts) == offered
+
+
+def test_without_their_libraries_br_and_zstd_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coding, "brotli", None)
+    monkeypatch.setattr(coding, "zstandard", None)
+    assert coding.missing() == ("brotli>=1.2", "zstandard>=0.23")
+    assert coding.acceptable(b"gzip, deflate, br, zstd") == b"gzip, deflate"
+    assert coding.acceptable(b"br") == b"identity"
