@@ -159,7 +159,12 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="Further response headers that are stored with an LLM answer.")
     ] = ()
     request_cache_control: Annotated[
-        Literal["honour", "ignore"], Meta(description="Whether callers' Cache-Control is obeyed.")
+        Literal["honour", "strict", "ignore"],
+        Meta(
+            description="Whether callers' Cache-Control is obeyed. `honour` passes over `no-cache` and `no-store` "
+            "beside `Accept: text/event-stream` on LLM protocols, where clients send them by habit; `strict` obeys "
+            "these, too."
+        ),
     ] = "honour"
     cache_control: Annotated[
         Literal["obey", "ignore"],
@@ -275,7 +280,8 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["obey", "ignore"] | None, Meta(description="Overrides `http.cache_control` on this route.")
     ] = None
     request_cache_control: Annotated[
-        Literal["honour", "ignore"] | None, Meta(description="Overrides `http.request_cache_control` on this route.")
+        Literal["honour", "strict", "ignore"] | None,
+        Meta(description="Overrides `http.request_cache_control` on this route."),
     ] = None
 
 
@@ -308,8 +314,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes; a larger body is neither looked up nor stored."""
     cache_control: Literal["obey", "ignore"] = "obey"
     """Whether the Cache-Control of answers is obeyed."""
-    request_cache_control: Literal["honour", "ignore"] = "honour"
-    """Whether the Cache-Control of callers is obeyed."""
+    request_cache_control: Literal["honour", "strict", "ignore"] = "honour"
+    """Whether the Cache-Control of callers is obeyed; ``honour`` passes over habits of LLM clients."""
     compare_after: str | None = None
     """The marker of the route's ``compare``."""
 

@@ -155,7 +155,7 @@ class Guard:
         except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
             breaker.succeeded()
             raise
-        except Exception as error:  # the edge to plugin code: any exception is a fault of that dependency
+        except (Exception, SystemExit) as error:  # the edge to plugin code: whatever it raises is its own fault
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):

@@ -60,6 +60,15 @@ class Missed(Entity):
     """There is an answer, which ``mode = "observe"`` keeps back."""
     concluded: bool = False
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether the answer may take the place of an entry in a shared partition: the caller is proven, its look-up
+        brought nothing that it could have, and it chose neither life nor tags of the entry.
+        """
+        asked = self.request.profile.directives
+        chosen = asked.ttl is not msgspec.UNSET or bool(asked.tags)
+        return asked.joins and not chosen and self.found.reason != "unproven-credential"
+
     def conclude(self, found: Found | None = None) -> None:
         """Count and report the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
         if self.concluded:
@@ -180,8 +189,8 @@ class UpstreamAnswer(Entity):
                 self.flight.fail(alone=True)
             self._unstored(outcome.reason)
             is_refused = outcome.complete
-        elif await self._would_replace_unproven():
-            self._unstored("unproven-credential")
+        elif await self._would_replace_others():
+            self._unstored("live-entry")
             return
         else:
             self._recording = None
@@ -197,13 +206,13 @@ class UpstreamAnswer(Entity):
         if is_refused and request.profile.joins:
             self._engine.flights.mark_hit_for_miss(missed.flight_key)
 
-    async def _would_replace_unproven(self) -> bool:
-        """Say whether this answer, asked for with an unproven credential, would replace a live entry."""
+    async def _would_replace_others(self) -> bool:
+        """Say whether the entry is everybody's, lives, and is not this caller's to replace."""
         missed = self.missed
-        if missed.found.reason != "unproven-credential":
+        if not missed.context.shared or missed.may_replace:
             return False
         found = await self._engine.find(missed.query, policy=missed.request.route.policy, directives=_EXACT)
-        return found.outcome == "hit"
+        return found.record is not None or found.fallback is not None
 
     def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""

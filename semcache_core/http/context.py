@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from semcache_core.http import coding
+from semcache_core.http.coding import missing_decoders
 from semcache_core.http.profile import KnownRequest, RequestProfile
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
@@ -69,10 +69,10 @@ class DriverContext:
                 runtime.engine.observatory.notice("configuration", message)
         for message in deployment.notices(runtime.extractors):
             runtime.engine.observatory.notice("configuration", message)
-        lacking = coding.missing()
+        lacking = missing_decoders()
         if lacking:
             runtime.engine.observatory.notice(
-                "decoders", f"answers coded in br or zstd cannot be stored without: {pip_install(*lacking)}"
+                "decoders", f"answers coded in {' or '.join(lacking)} are not stored: {pip_install(*lacking.values())}"
             )
         if options.callers is not None and not deployment.upstream:
             runtime.engine.observatory.notice(

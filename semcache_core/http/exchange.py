@@ -179,7 +179,10 @@ class Exchange(Entity):
             if replay is not None and policy.mode != "observe":
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
                 is_due = found.outcome == "stale" and profile.joins
-                return Serve(replay, self._missed(request, found, concluded=True) if is_due else None)
+                stale = self._missed(request, found, concluded=True) if is_due else None
+                if stale is not None and context.shared and not stale.may_replace:
+                    stale = None  # The next caller refreshes it.
+                return Serve(replay, stale)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
         missed = self._missed(request, found)

@@ -13,9 +13,9 @@ import msgspec
 
 from semcache_core.engine.decide import Directives
 from semcache_core.http import directives, status
-from semcache_core.http import headers as rules
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
+from semcache_core.http.loopback import began_here
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
 from semcache_core.http.route import Route
 from semcache_core.keys.http import HttpKeys, Target
@@ -96,7 +96,7 @@ def identify(
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
     """
     keys, elsewhere = context.keys, None
-    if context.deployment.anonymous and not rules.began_here(head.headers):
+    if context.deployment.anonymous and not began_here(head.headers):
         # The fields that say so are ignored otherwise, so they have to count here.
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
@@ -127,7 +127,9 @@ def _profile(
     names = dict(head.headers)
     asked = _NO_DIRECTIVES
     if not _DIRECTING.isdisjoint(names):
-        said = directives.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
+        said = directives.of_request(
+            head.headers, policy=route.policy, traits=route.traits, allow=context.allow, shared=context.shared
+        )
         if isinstance(said, Bypass):
             return said
         asked = said

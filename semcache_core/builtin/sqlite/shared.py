@@ -64,7 +64,8 @@ class SharedFile:
         """Finish the queued writes, stop the watch and the thread. May be called twice."""
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
-        if watching is not None:
+        # On a loop that has ended, it ended as well.
+        if watching is not None and watching.get_loop() is asyncio.get_running_loop():
             watching.cancel()
             await asyncio.wait((watching,))
         if reader is not None:

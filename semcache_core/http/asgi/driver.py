@@ -29,6 +29,7 @@ from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
+from semcache_core.types import Headers
 
 _ANYWHERE = Deployment()
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
@@ -108,7 +109,7 @@ class SemanticCacheASGI:
             scope.get("root_path", ""),
             path,
             scope.get("query_string", b""),
-            tuple(scope["headers"]),
+            _fields(scope),
             who,
         )
         exchange = Exchange(context, route, head, context.engine.clock())
@@ -123,6 +124,19 @@ class SemanticCacheASGI:
                     raise
                 # It was closed since: the request passes uncached.
                 await self._inner(scope, receive, send)
+
+
+def _fields(scope: Scope) -> Headers:
+    """Return the request's fields, and the client's certificate if the server tells it (ASGI's TLS extension).
+
+    No header of a client can have such a name.
+    """
+    headers = tuple(scope["headers"])
+    tls = (scope.get("extensions") or {}).get("tls")
+    if not tls:
+        return headers
+    told = (*(tls.get("client_cert_chain") or ()), tls.get("client_cert_name") or "")
+    return (*headers, (b":client-cert", told[0].encode())) if told[0] else headers
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from semcache_core.http.coding import acceptable
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.request import RequestHead
 
 Environ = MutableMapping[str, Any]
@@ -18,6 +18,12 @@ _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the request target as it was sent: gunicorn, then uWSGI, waitress and mod_wsgi."""
 _FOR_CACHE = "HTTP_SEMCACHE_"
 _WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_OF_CONNECTION = {
+    "REMOTE_USER": ":remote-user",
+    "SSL_CLIENT_CERT": ":client-cert",
+    "SSL_CLIENT_S_DN": ":client-cert-dn",
+}
+"""Who asks, as the server or what is around the cache found out. No header of a client can have such a name."""
 
 
 def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | None:
@@ -27,6 +33,7 @@ def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | Non
     """
     fields = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
     fields += [(name, environ[name]) for name in _WITHOUT_PREFIX if environ.get(name)]
+    fields += [(name, environ[key]) for key, name in _OF_CONNECTION.items() if environ.get(key)]
     try:
         headers = [
             (name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields

@@ -73,7 +73,7 @@ class Forwarding:
                 if while_shared and not self._answer.is_shared:
                     break
             self._end()
-        except Exception:  # noqa: BLE001  the edge to the application: no server is left to take it
+        except BaseException:  # noqa: BLE001  the edge to the application: no server is left to take it
             _log.exception("the application failed after its client had left")
 
     def _end(self) -> None:

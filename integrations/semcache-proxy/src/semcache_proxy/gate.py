@@ -8,7 +8,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcache_core.errors import ConfigError
-from semcache_core.http.headers import began_here
+from semcache_core.http.loopback import began_here
 from semcache_core.http.pages import PREFIX
 from semcache_core.settings import HttpOptions, Secret
 from semcache_core.types import Headers
