@@ -25,7 +25,7 @@ _PARTS = (
 )
 # cf-access-* identifies the caller; every other cf-* describes the route of the request.
 _PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
-_WHOLE = frozenset({b"semcache-key", b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups", b":remote-user"})
+_WHOLE = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups", b":remote-user", b"semcache-key"})
 _NONCES = frozenset({b"postman-token"})
 """New in each request, and nobody's: Postman sends its own so that caches do not answer."""
 

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.request import RequestHead
 
 Environ = MutableMapping[str, Any]
@@ -93,6 +94,14 @@ def for_application(environ: Environ) -> Environ:
     if not [name for name in environ if name.startswith(_FOR_CACHE)]:
         return environ
     return {name: value for name, value in environ.items() if not name.startswith(_FOR_CACHE)}
+
+
+def with_acceptable_codings(environ: Environ) -> Environ:
+    """Return the environ for an answer that is recorded: it accepts no coding that cannot be decoded."""
+    accepts = environ.get("HTTP_ACCEPT_ENCODING")
+    if not accepts:
+        return environ
+    return {**environ, "HTTP_ACCEPT_ENCODING": acceptable(accepts.encode("latin-1")).decode("latin-1")}
 
 
 def _with_input(environ: Environ, stream: Any) -> Environ:
