@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["MOST_STEPS", "BoundedPattern", "bounded_pattern"]
+__all__ = ["LONGEST_REPEAT", "MOST_STEPS", "BoundedPattern", "bounded_pattern"]
 
 LONGEST_REPEAT = 256
 """How often ``*``, ``+`` and ``{2,}`` repeat at most."""
