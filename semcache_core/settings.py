@@ -224,7 +224,12 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[normalise]]``: rewrites a volatile span in the key's copy of a request, never in the request itself."""
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
-    pattern: Annotated[str, Meta(description="Regular expression of the span.")]
+    pattern: Annotated[
+        str,
+        Meta(
+            description="Regular expression of the span; `*` and `+` repeat up to 256 times, and its work is bounded."
+        ),
+    ]
     replace: Annotated[str, Meta(description="What replaces it in the key.")] = ""
 
 
