@@ -139,7 +139,7 @@ class Embeddings:
     def _next_batch(self) -> list[_Wanted]:
         queue = self._queue
         batch = [queue.take()]
-        while queue and len(batch) < self.largest_batch and not (batch[0].alone or queue.peek().alone):
+        while queue.lines and len(batch) < self.largest_batch and not (batch[0].alone or queue.peek().alone):
             batch.append(queue.take())
         return batch
 
@@ -160,14 +160,14 @@ class Embeddings:
             raise
         finally:
             self._embedding = ()
-            if self._queue:
+            if self._queue.lines:
                 self._worker = asyncio.create_task(self._work(), name="semcache-embed")
         vector: Vector = vectors[0]
         return vector
 
     async def _work(self) -> None:
         try:
-            while self._queue:
+            while self._queue.lines:
                 self._embedding = self._next_batch()
                 await self._embed_batch(self._embedding)
         finally:

@@ -292,9 +292,11 @@ class Engine:
     def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
         """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
         born_at = record.born_at
-        for times in (self._invalidated, self._withdrawals.times):
-            if times and any(at is not None and born_at <= at for at in map(times.get, tags)):
-                return True
+        for time_of in (self._invalidated.get, self._withdrawals.times.get):
+            for tag in tags:
+                at = time_of(tag)
+                if at is not None and born_at <= at:
+                    return True
         refreshed_at = self._forgotten.get(query.entry_id)
         return refreshed_at is not None and born_at < refreshed_at
 

@@ -33,7 +33,8 @@ class _Shares(Generic[K, T]):
 
     def __init__(self, places: int) -> None:
         self._free = self._places = places
-        self._lines: OrderedDict[bytes, _Line[K, T]] = OrderedDict()
+        self.lines: OrderedDict[bytes, _Line[K, T]] = OrderedDict()
+        """By partition; empty if there are no items."""
         self._by_places: dict[int, OrderedDict[bytes, None]] = {}
         """The partitions that have this many places."""
         self._most = 0
@@ -43,12 +44,9 @@ class _Shares(Generic[K, T]):
         """The places taken."""
         return self._places - self._free
 
-    def __bool__(self) -> bool:
-        return bool(self._lines)
-
     def get(self, partition: bytes, key: K) -> T | None:
         """Return an item, or None."""
-        line = self._lines.get(partition)
+        line = self.lines.get(partition)
         held = None if line is None else line.items.get(key)
         return None if held is None else held[0]
 
@@ -57,9 +55,9 @@ class _Shares(Generic[K, T]):
 
         Return the items that lost their places, perhaps ``item`` itself.
         """
-        line = self._lines.get(partition)
+        line = self.lines.get(partition)
         if line is None:
-            line = self._lines[partition] = _Line()
+            line = self.lines[partition] = _Line()
         replaced = line.items.get(key)
         line.items[key] = (item, places)
         self._resize(partition, line, places if replaced is None else places - replaced[1])
@@ -70,7 +68,7 @@ class _Shares(Generic[K, T]):
 
     def discard(self, partition: bytes, key: K) -> None:
         """Remove an item, if it is there."""
-        line = self._lines.get(partition)
+        line = self.lines.get(partition)
         if line is not None and key in line.items:
             line.items.move_to_end(key)
             self._removed(partition, newest=True)
@@ -82,11 +80,11 @@ class _Shares(Generic[K, T]):
         return self._removed(next(reversed(self._by_places[self._most])), newest=self._loses_newest)
 
     def _removed(self, partition: bytes, *, newest: bool) -> T:
-        line = self._lines[partition]
+        line = self.lines[partition]
         _, (item, places) = line.items.popitem(last=newest)
         self._resize(partition, line, -places)
         if not line.items:
-            del self._lines[partition]
+            del self.lines[partition]
         return item
 
     def _resize(self, partition: bytes, line: _Line[K, T], change: int) -> None:
@@ -109,23 +107,23 @@ class FairQueue(_Shares[K, T]):
 
     def peek(self) -> T:
         """Return the next item. Raises IndexError if there is none."""
-        if not self._lines:
+        if not self.lines:
             raise IndexError("the queue is empty")
-        line = next(iter(self._lines.values()))
+        line = next(iter(self.lines.values()))
         return next(iter(line.items.values()))[0]
 
     def take(self) -> T:
         """Remove and return the next item: the oldest of each partition in turn. Raises IndexError if there is none."""
-        if not self._lines:
+        if not self.lines:
             raise IndexError("the queue is empty")
-        partition = next(iter(self._lines))
-        self._lines.move_to_end(partition)
+        partition = next(iter(self.lines))
+        self.lines.move_to_end(partition)
         return self._removed(partition, newest=False)
 
     def drain(self) -> list[T]:
         """Remove and return every item, in turn."""
         items = []
-        while self._lines:
+        while self.lines:
             items.append(self.take())
         return items
 
@@ -137,7 +135,7 @@ class FairTable(_Shares[K, T]):
 
     def get(self, partition: bytes, key: K) -> T | None:
         """Return an item, which becomes the last to be lost of its partition; or None."""
-        line = self._lines.get(partition)
+        line = self.lines.get(partition)
         held = None if line is None else line.items.get(key)
         if line is None or held is None:
             return None

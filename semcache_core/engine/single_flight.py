@@ -249,7 +249,7 @@ class Flights(Generic[T]):
 
     def join(self, key: bytes) -> tuple[Flight[T], bool]:
         """Return the flight of ``key`` and whether the caller leads it; a caller that does not lead reads ``items``."""
-        if self._marks and self._is_hit_for_miss(key):
+        if self._marks.lines and self._is_hit_for_miss(key):
             return self.alone_flight(), True
         flight = self._flight(key)
         if flight is None:
@@ -264,7 +264,7 @@ class Flights(Generic[T]):
         None if one is under way, the answer may not be stored, or too many refreshes are under way: their callers do
         not wait for them, so nothing else bounds their number.
         """
-        if self._marks and self._is_hit_for_miss(key):
+        if self._marks.lines and self._is_hit_for_miss(key):
             return None
         partition, most = key[:_PARTITION], self._most_refreshes
         if self._refreshing.total() >= most or self._refreshing[partition] >= -(-most // _SHARE_OF_REFRESHES):

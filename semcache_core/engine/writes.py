@@ -84,7 +84,7 @@ class _Step(Generic[T]):
     def put(self, item: T, *, places: int = 1) -> list[T]:
         """Queue ``item``; return what lost its place."""
         lost = self._queue.put(item.partition, item.entry_id, item, places=places)
-        if self.worker is None and self._queue:
+        if self.worker is None and self._queue.lines:
             self.worker = asyncio.create_task(self._run(), name=self._name)
         return lost
 
@@ -96,8 +96,8 @@ class _Step(Generic[T]):
     async def _run(self) -> None:
         queue = self._queue
         try:
-            while queue:
-                await self._work([queue.take() for _ in range(self._batch) if queue])
+            while queue.lines:
+                await self._work([queue.take() for _ in range(self._batch) if queue.lines])
         finally:
             self.worker = None
 
@@ -146,29 +146,27 @@ class Writes:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def queue(self, job: Job) -> None:
-        """Write ``job`` in the background; the response at once if its store need not be awaited."""
+        """Write ``job`` in the background, or at once if it needs no vector and the store need not be awaited."""
         entry_id = job.entry_id
-        if self._set_nowait is not None and not (entry_id in self._waiting or entry_id in self._under_way):
+        if (
+            self._set_nowait is not None
+            and not job.semantic
+            and not (entry_id in self._waiting or entry_id in self._under_way)
+        ):
             try:
                 self._set_nowait(entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
             except Exception as error:  # noqa: BLE001  the edge to plugin code: a failed write costs a hit
                 self._on_fault("write_responses", error)
-                return
-            if job.semantic:
-                self._enter_text(job)
-                self._index_later(self._unindexed[entry_id])
             return
         self._enter(job)
-        for lost in self._responses.put(job, places=self._places(len(job.data))):
+        for lost in self._responses.put(job, places=1 + len(job.data) // self._bytes_a_place):
             self._lose(lost, "write-queue")
 
     def _enter(self, job: Job) -> None:
         """Make the write visible to lookups, in place of an earlier one."""
         self._waiting[job.entry_id] = job
-        self._enter_text(job)
-
-    def _enter_text(self, job: Job) -> None:
-        self._forget_text(job.entry_id)
+        if job.entry_id in self._unindexed:
+            self._forget_text(job.entry_id)
         if job.semantic:
             text = Unindexed(
                 job.entry_id,
@@ -185,11 +183,8 @@ class Writes:
 
     def _index_later(self, text: Unindexed) -> None:
         step = self._texts if text.vector is None else self._vectors
-        for lost in step.put(text, places=self._places(len(text.text))):
+        for lost in step.put(text, places=1 + len(text.text) // self._bytes_a_place):
             self._lose(lost, "vector-queue")
-
-    def _places(self, size: int) -> int:
-        return 1 + size // self._bytes_a_place
 
     def _lose(self, lost: Job | Unindexed, queue: str) -> None:
         self._on_fault(queue, asyncio.QueueFull())

@@ -159,7 +159,7 @@ class UpstreamAnswer(Entity):
         is_whole = self._recording is not None and self._record(self._recording, chunk)
         if is_whole or (not more and self.flight.waiting):
             await self.end()
-        elif self.flight.is_crowded:
+        elif self.flight.waiting and self.flight.is_crowded:
             await self.flight.make_room()
 
     async def end(self) -> None:

@@ -47,7 +47,7 @@ async def open_rig(config: dict[str, Any] | None = None, **components: Any) -> A
 
 def remote_responses() -> FlakyStore:
     """Return a response store that has to be waited for, as one behind a network."""
-    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("get_nowait", "set_nowait"))
+    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("get_nowait",))
 
 
 def remote_vectors() -> FlakyStore:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from semcache_core.builtin.memory import MemoryResponseStore
 from semcache_core.errors import EmbedderUnavailable
-from semcache_core.testing import CountingEmbedder
+from semcache_core.testing import CountingEmbedder, FlakyStore
 from semcache_core.types import Vector
-from tests.core.conftest import remote_responses
 
 from .asgi_client import Client, Rig, Upstream, chat, completion, says, serving
 
@@ -36,6 +36,11 @@ class OneByOne(CountingEmbedder):
         if any("poison" in text for text in texts):
             raise EmbedderUnavailable("this text is not for me")
         return vectors
+
+
+def waited_for() -> FlakyStore:
+    """Return a response store all of whose calls have to be waited for."""
+    return FlakyStore(MemoryResponseStore(MemoryResponseStore.Options()), without=("get_nowait", "set_nowait"))
 
 
 async def settled(rig: Rig) -> None:
@@ -126,7 +131,7 @@ def test_ever_new_scopes_of_one_caller_leave_room_for_anothers_answers() -> None
             embedder=OneByOne(),
             semcache=AGAIN,
             limits={"write_queue": 30, "drain": 0.0},
-            components={"response_store": remote_responses()},
+            components={"response_store": waited_for()},
         ) as rig:
             bob = Client(rig.client.app, headers=BOB)
             rig.embedder.delay = 10.0
@@ -145,7 +150,7 @@ def test_ever_new_scopes_of_one_caller_leave_room_for_anothers_answers() -> None
 
 def test_one_callers_large_answers_leave_room_for_anothers() -> None:
     async def main() -> None:
-        store = remote_responses()
+        store = waited_for()
         limits = {"write_queue_bytes": 100_000, "drain": 0.0, "response_deadline": 30.0}
         large = says(completion("a" * 10_000))
 
@@ -222,7 +227,7 @@ def test_a_refused_credential_ends_the_flights_and_answers_of_its_own_partition(
 
 def test_many_refused_strangers_share_few_writes() -> None:
     async def main() -> None:
-        store = remote_responses()
+        store = waited_for()
         async with serving(says({"error": "no"}, status=401), components={"response_store": store}) as rig:
             store.delay("invalidate", seconds=0.05)
             strangers = [Client(rig.client.app, headers=[(b"authorization", b"Bearer %d" % n)]) for n in range(200)]
