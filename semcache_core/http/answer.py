@@ -100,6 +100,7 @@ class UpstreamAnswer(Entity):
     def led(cls, missed: Missed, flight: Flight[Any]) -> UpstreamAnswer:
         """Return the answer that is about to be fetched; without a stale one to stand in, the decision is made."""
         engine = missed.context.engine
+        flight.most = missed.request.route.policy.max_body
         if missed.found.fallback is None:
             missed.conclude()
         recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
@@ -167,6 +168,8 @@ class UpstreamAnswer(Entity):
         is_whole = self._recording is not None and self._record(self._recording, chunk)
         if is_whole or (not more and self.flight.waiting):
             await self.end()
+        elif self.flight.waiting and self.flight.is_crowded:
+            await self.flight.make_room()
 
     async def end(self) -> None:
         """The answer is whole: store it or count why not, and let the waiters go. Harmless twice."""
@@ -257,7 +260,7 @@ class UpstreamAnswer(Entity):
         try:
             content = recording.feed(chunk)
             if content:
-                flight.publish(content)
+                flight.publish(content, size=len(content))
             refused = recording.refused
             if refused is not None:
                 if self._shares:
@@ -290,7 +293,7 @@ class UpstreamAnswer(Entity):
             # One caller's wrong credential must not empty everybody's cache.
             context.proofs.withdraw(request.proof())
         else:
-            self._engine.spawn(self._engine.invalidate_partition(request.known.address.partition))
+            self._engine.withdraw(request.known.address.partition)
 
     async def _stand_in(self, code: int | None) -> Replay | None:
         """Return the stale answer that may replace a failing upstream's.
