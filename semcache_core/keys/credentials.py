@@ -37,12 +37,14 @@ _INFRASTRUCTURE = re.compile(
 )
 """Cookies that load balancers and bot filters set on every client."""
 
-# Names of schemes, and what is left of a variable that nobody has set. No alternative begins like another one's end,
-# so a value is read once.
+# Names of schemes, what is left of a variable that nobody has set, and the keys that the documents of local servers tell
+# everybody to send where none is checked. No alternative begins like another one's end, so a value is read once.
 _NOTHING = re.compile(
     rb"""(?:[\s\xa0"'`,;:=-]++
     |(?:bearer|basic|token|apikey|api-key|key|jwt|digest|negotiate|ntlm
        |null|\(null\)|undefined|none|nil|nan|false|true|anonymous|\[object[ ]\w+\]
+       |sk-no-key-required|no-key-required|no-key|not-needed|not-used|unused|empty|dummy|placeholder|anything
+       |ollama|lm-studio|your[_-]api[_-]key
        |\$\{[^{}]*\}|\$[a-z]\w*|\{\{[^{}]*\}\}|<[^<>]*>)
      (?=[\s\xa0"'`,;:=-]|\Z))*+""",
     re.IGNORECASE | re.VERBOSE,
