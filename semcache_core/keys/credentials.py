@@ -37,8 +37,8 @@ _INFRASTRUCTURE = re.compile(
 )
 """Cookies that load balancers and bot filters set on every client."""
 
-# Names of schemes, what is left of a variable that nobody has set, and the keys that the documents of local servers tell
-# everybody to send where none is checked. No alternative begins like another one's end, so a value is read once.
+# Names of schemes, what is left of a variable that nobody has set, and the keys that local servers, which check none,
+# tell everybody to send. No alternative begins like another one's end, so a value is read once.
 _NOTHING = re.compile(
     rb"""(?:[\s\xa0"'`,;:=-]++
     |(?:bearer|basic|token|apikey|api-key|key|jwt|digest|negotiate|ntlm
