@@ -107,7 +107,7 @@ def counted_cookies(value: bytes) -> bytes:
 
 
 def cookies_say_nothing(value: bytes) -> bool:
-    """Say whether everybody may send this ``Cookie`` field alike: no cookie in it has a value that may be somebody's."""
+    """Say whether everybody may send this ``Cookie`` field alike: no cookie in it has a value of its own."""
     return len(value) <= _LONGEST_JAR and all(_crumb_says_nothing(crumb) for crumb in crumbs(value))
 
 
