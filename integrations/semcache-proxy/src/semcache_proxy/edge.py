@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from semcache_core.errors import AnswerAborted
+from semcache_core.http.headers import ANSWER_STRIPPED, without
 
 from .errors import Unanswered, UpstreamAborted, UpstreamFailed
 from .headers import named_by_connection
@@ -40,6 +41,9 @@ class Edge:
         async def watched(message: Message) -> None:
             nonlocal begun
             begun = True
+            if message["type"] == "http.response.start":
+                # The cache has read them where it reads the answer; elsewhere they are not the client's either.
+                message = {**message, "headers": without(message["headers"], ANSWER_STRIPPED)}
             await send(message)
 
         query = scope["query_string"]

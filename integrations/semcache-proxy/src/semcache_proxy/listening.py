@@ -95,7 +95,7 @@ def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
 def _reached(host: str) -> Iterator[Address]:
     """Yield the addresses that a connection to ``host`` reaches. "Any address" reaches this machine."""
     with contextlib.suppress(OSError, UnicodeError):
-        for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+        for found in socket.getaddrinfo(host.removesuffix("."), None, type=socket.SOCK_STREAM):
             address = ipaddress.ip_address(str(found[4][0]).partition("%")[0])
             if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
                 address = address.ipv4_mapped

@@ -71,9 +71,9 @@ def serve(
         raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
     forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
     app = create_app(upstream, config=file, loopback=loopback, forward=forward)
+    sockets = bound(host, port)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
-    sockets = bound(host, port)
     server = _Announced(
         uvicorn.Config(
             app,
