@@ -29,12 +29,16 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass a lifespan on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        query = scope["query_string"]
+        if query:
+            # The server writes its access log from this very object, and a query may hold a key.
+            scope["query_string"] = redacted(query)
         if scope["type"] == "websocket":
             # Closing before accepting makes the server answer 403: this proxy cannot forward a WebSocket.
             await send({"type": "websocket.close", "code": 1000})
-            return
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
             return
         begun = False
 
@@ -46,10 +50,6 @@ class Edge:
                 message = {**message, "headers": without(message["headers"], ANSWER_STRIPPED)}
             await send(message)
 
-        query = scope["query_string"]
-        if query:
-            # The server writes its access log from this very object, and a query may hold a key.
-            scope["query_string"] = redacted(query)
         try:
             await self._app({**scope, "query_string": query, "headers": _onward(scope["headers"])}, receive, watched)
         except Unanswered as failure:
@@ -63,6 +63,8 @@ class Edge:
             # answer is incomplete: after a clean end it would look complete.
             _log.warning("%s", aborted)
         except Exception as error:  # noqa: BLE001  the edge to the server, which would log what the exception says
+            if begun and isinstance(error, OSError):
+                return  # The client has left: ASGI 2.4 servers say so when something is sent.
             _log.error("%s: a mistake in the proxy, please report it", _place_of(error))
             if not begun:
                 await _send_error(send, _MISTAKE)
