@@ -247,6 +247,17 @@ class SupportsExists(Protocol):
 
 
 @runtime_checkable
+class SupportsReadOnly(Protocol):
+    """A store that creates, repairs or marks something when it is opened or read. Commands that only look use this."""
+
+    def read_only(self) -> Self:
+        """Return a store of the same options, not open, that changes nothing. It is opened only if the store exists;
+        opening raises StoreUnavailable for contents that cannot be read as they are.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsNotices(Protocol):
     """A component that has notices for the operator about its opening, for example a file set aside.
 
@@ -383,6 +394,8 @@ class Refused(msgspec.Struct, frozen=True):
     """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
+    cut_off: bool = False
+    """The answer breaks off in its middle: nobody who waits for it may take it for whole."""
 
 
 class Recorder(Protocol):

@@ -32,6 +32,7 @@ CoreCode = Literal[
     # miss
     "absent",
     "below-threshold",
+    "embedder-busy",
     "embedder-unavailable",
     "empty-scope",
     "expired",
@@ -168,6 +169,12 @@ _MISSES = (
         "No entry with the same settings is as near as the threshold asks.",
         "Compare the similarity with the threshold; `semcache explain` shows the nearest entries. Lower `threshold` "
         "only after trying it with your own questions.",
+    ),
+    Reason(
+        "embedder-busy",
+        "miss",
+        "Too many texts wait to be embedded, and this caller has most of them.",
+        "Use a faster embedder, if `errors: embed-queue` in the statistics keeps growing.",
     ),
     Reason(
         "embedder-unavailable",

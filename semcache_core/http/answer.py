@@ -25,7 +25,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import CUT_OFF, Recording
+from semcache_core.http.recording import Recording
 from semcache_core.http.replay import Replay, replayed
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
@@ -100,6 +100,7 @@ class UpstreamAnswer(Entity):
     def led(cls, missed: Missed, flight: Flight[Any]) -> UpstreamAnswer:
         """Return the answer that is about to be fetched; without a stale one to stand in, the decision is made."""
         engine = missed.context.engine
+        flight.most = missed.request.route.policy.max_body
         if missed.found.fallback is None:
             missed.conclude()
         recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
@@ -167,6 +168,8 @@ class UpstreamAnswer(Entity):
         is_whole = self._recording is not None and self._record(self._recording, chunk)
         if is_whole or (not more and self.flight.waiting):
             await self.end()
+        elif self.flight.waiting and self.flight.is_crowded:
+            await self.flight.make_room()
 
     async def end(self) -> None:
         """The answer is whole: store it or count why not, and let the waiters go. Harmless twice."""
@@ -185,7 +188,7 @@ class UpstreamAnswer(Entity):
         missed, request = self.missed, self.missed.request
         outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
         if isinstance(outcome, Refused):
-            if outcome is CUT_OFF:
+            if outcome.cut_off:
                 self.flight.fail(alone=True)
             self._unstored(outcome.reason)
             is_refused = outcome.complete
@@ -227,6 +230,13 @@ class UpstreamAnswer(Entity):
         self._begun = True
         return await self._stand_in(None)
 
+    async def leave(self) -> bool:
+        """The client has left: close, unless other requests wait for the answer; return whether it is closed."""
+        if self.is_shared:
+            return False
+        self.close()
+        return True
+
     def close(self) -> None:
         """The request is over: let the waiters of an unfinished answer go, and count it. Harmless twice."""
         if not self._ended:
@@ -250,7 +260,7 @@ class UpstreamAnswer(Entity):
         try:
             content = recording.feed(chunk)
             if content:
-                flight.publish(content)
+                flight.publish(content, size=len(content))
             refused = recording.refused
             if refused is not None:
                 if self._shares:
@@ -283,7 +293,7 @@ class UpstreamAnswer(Entity):
             # One caller's wrong credential must not empty everybody's cache.
             context.proofs.withdraw(request.proof())
         else:
-            self._engine.spawn(self._engine.invalidate_partition(request.known.address.partition))
+            self._engine.withdraw(request.known.address.partition)
 
     async def _stand_in(self, code: int | None) -> Replay | None:
         """Return the stale answer that may replace a failing upstream's.

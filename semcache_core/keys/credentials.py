@@ -32,7 +32,8 @@ _NONCES = frozenset({b"postman-token"})
 # A form's protection, an application's own token, a count of tokens. A certificate may be that of a gateway, which all
 # callers come through: it separates, and names nobody.
 _ANYBODYS = re.compile(
-    rb"csrf|xsrf|captcha|turnstile|forgery|requestverification|authenticity|appcheck|cert|tokens"
+    rb"csrf|xsrf|captcha|turnstile|forgery|requestverification|authenticity|appcheck|cert|tokens|wegmsecuritytoken"
+    rb"|auth-(?:domain|type|mode|method|scheme|provider|realm|level)"
     rb"|(?:\A|-)(?:app|application|vercel-oidc|page|next|continuation|max|device|push|fcm)-?(?:api-?key|token|secret)"
 )
 

@@ -44,7 +44,7 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\ufffd"
     "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
-_LONGEST_WORD = 32
+_LONGEST_WORD = 16
 """Characters a word at most, on average: a longer text is not compared, so comparing takes bounded time."""
 
 

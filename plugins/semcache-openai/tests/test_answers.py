@@ -550,3 +550,31 @@ def test_no_json_makes_a_recorder_or_a_reply_raise(content: Any) -> None:
             copy = msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer)
             for how in (framing(), SEMANTIC, AS_STREAM, AS_STREAM_WITH_USAGE, framing(streamed=True, exact=False)):
                 CHAT.reply(copy, how)
+
+
+# -- the log of a stream --------------------------------------------------------------------------------------------
+
+
+def test_texts_keep_their_names_where_chunks_have_them_in_another_order() -> None:
+    pieces = sse(
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"reasoning": "a", "reasoning_content": "b"}),
+        chunk({"reasoning_content": "d", "reasoning": "c"}),
+        chunk({"content": "e"}),
+        chunk({}, finish="stop"),
+    )
+    assert events_of(body(streamed(pieces), AS_STREAM)) == events_of(b"".join(pieces))
+
+
+@pytest.mark.parametrize("mark", ["\0text\0", '"\0text\0"', '\\"', "\n\n", "data: [DONE]"])
+def test_no_value_of_a_chunk_is_taken_for_a_text(mark: str) -> None:
+    words = [chunk({"content": word}, trace=mark) for word in ("Paris", mark, " is big")]
+    pieces = sse(chunk({"role": "assistant", "content": ""}), *words, chunk({}, finish="stop"))
+    assert events_of(body(streamed(pieces), AS_STREAM)) == events_of(b"".join(pieces))
+
+
+def test_a_long_stream_is_kept_in_little_more_than_its_text() -> None:
+    words = [" word"] * 1000
+    answer = kept(streamed(stream(*words)))
+    assert len(answer.stream) < 2 * len("".join(words)) + 2000
+    assert events_of(body(answer, AS_STREAM)) == events_of(b"".join(stream(*words)))

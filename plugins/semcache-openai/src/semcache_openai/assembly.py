@@ -61,6 +61,11 @@ class Assembly:
         """Whether a chunk had content that only the event log can keep."""
         return any(choice.raw or choice.tools.raw or choice.details.raw for choice in self._choices.values())
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice has its finish reason."""
+        return bool(self._choices) and all(choice.finish is not None for choice in self._choices.values())
+
     def take(self, chunk: Json) -> None:
         """Receive the next chunk. Raises Broken for what is none."""
         usage = chunk.get("usage")

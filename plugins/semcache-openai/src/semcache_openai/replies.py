@@ -81,22 +81,14 @@ def _runs(log: bytes) -> Iterator[Run]:
 def _replayed(run: Run, renewal: Renewal, *, shows_usage: bool) -> Iterator[bytes]:
     """Yield the events of a run, without usage if this caller did not ask for it and gets none unasked."""
     if not renewal.changes and shows_usage:
-        if run.texts:
-            for chunk in run.chunks():
-                yield framed(_encode(chunk), name=run.name)
-        else:
-            yield framed(run.data, name=run.name)
+        yield from run.framed()
         return
     members = _decode_members(run.data)
     if not shows_usage and "usage" in members:
         if _is_usage_only(members):
             return
         del members["usage"]
-    changed = msgspec.structs.replace(run, data=_encode(renewal.members(members)))
-    for chunk in changed.chunks() if run.texts else ():
-        yield framed(_encode(chunk), name=run.name)
-    if not run.texts:
-        yield framed(changed.data, name=run.name)
+    yield from msgspec.structs.replace(run, data=_encode(renewal.members(members))).framed()
 
 
 def _is_usage_only(members: dict[str, msgspec.Raw]) -> bool:
