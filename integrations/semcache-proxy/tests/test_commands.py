@@ -28,6 +28,7 @@ from semcache_proxy.demo.play import curl_line, play, staged
 from semcache_proxy.demo.report import show
 from semcache_proxy.demo.script import STEPS
 from semcache_proxy.listening import is_itself
+from semcache_proxy.occupant import occupant
 from semcache_proxy.upstream import Upstream
 
 CONFIG = """
@@ -230,10 +231,19 @@ def test_a_port_that_is_taken_is_one_line_before_anything_is_opened(tmp_path: Pa
             assert process.stdout is not None
             told = process.stdout.read()
             assert process.wait(20) == 1
-    assert told == (
-        f"semcache: port {port} on 127.0.0.1 is taken (address already in use): stop what listens there, or choose "
-        "another with --port; 0 takes a free one\n"
+    assert re.fullmatch(
+        rf"semcache: port {port} on 127\.0\.0\.1 is taken by .+ \(address already in use\): stop it, or choose another "
+        r"port with --port; 0 takes a free one\n",
+        told,
     )
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc")
+def test_the_program_that_has_taken_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert f"(process {os.getpid()})" in (occupant(port) or "")
+    assert occupant(port) is None
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

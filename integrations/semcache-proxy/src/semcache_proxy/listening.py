@@ -13,6 +13,7 @@ import httpx
 
 from semcache_core.errors import ConfigError, SemcacheError
 
+from .occupant import occupant
 from .upstream import Upstream
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -67,8 +68,9 @@ def _socket(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
 
 def _refused(error: OSError, host: str, port: int) -> SemcacheError:
     if error.errno == errno.EADDRINUSE:
+        who = occupant(port) or "another program"
         return SemcacheError(
-            f"port {port} on {host} is taken (address already in use): stop what listens there, or choose another with "
+            f"port {port} on {host} is taken by {who} (address already in use): stop it, or choose another port with "
             "--port; 0 takes a free one"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
