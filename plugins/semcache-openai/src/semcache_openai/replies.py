@@ -62,7 +62,7 @@ def _json(body: bytes, renewal: Renewal) -> bytes:
 def _streamed(answer: Answer, framing: Framing, renewal: Renewal) -> Iterator[bytes]:
     wants_usage = USAGE in framing.required
     if answer.form == "body" and not answer.stream:
-        yield from chunks_of(_decode(answer.body), renewal, wants_usage=wants_usage)
+        yield from chunks_of(renewal.usage(_decode(answer.body)), renewal, wants_usage=wants_usage)
     else:
         runs = read_log(answer.stream) if answer.stream else _runs(answer.body)
         shows_usage = wants_usage or UNASKED_USAGE in answer.offers
@@ -80,7 +80,7 @@ def _runs(log: bytes) -> Iterator[Run]:
 
 def _replayed(run: Run, renewal: Renewal, *, shows_usage: bool) -> Iterator[bytes]:
     """Yield the events of a run, without usage if this caller did not ask for it and gets none unasked."""
-    if not renewal.changes and shows_usage:
+    if not renewal.changes and (shows_usage or b'"usage"' not in run.data):
         yield from run.framed()
         return
     members = _decode_members(run.data)
