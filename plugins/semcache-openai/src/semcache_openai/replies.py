@@ -31,7 +31,6 @@ _END = framed(b"[DONE]")
 _DONE = b"[DONE]"
 _EMPTY = (msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
 _NULL = msgspec.Raw(b"null")
-_ENVELOPE = frozenset({"id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"})
 
 
 def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Reply | None:
@@ -92,9 +91,5 @@ def _replayed(run: Run, renewal: Renewal, *, shows_usage: bool) -> Iterator[byte
 
 
 def _is_usage_only(members: dict[str, msgspec.Raw]) -> bool:
-    """Say whether this is the chunk that a caller gets only for its usage."""
-    return (
-        members["usage"] != _NULL
-        and members.get("choices", _NULL) in _EMPTY
-        and all(name in _ENVELOPE or value in _EMPTY for name, value in members.items())
-    )
+    """Say whether a caller gets this chunk only for its usage: many clients expect choices in every other one."""
+    return members["usage"] != _NULL and members.get("choices", _NULL) in _EMPTY
