@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -665,3 +666,40 @@ def test_a_long_stream_is_kept_in_little_more_than_its_text() -> None:
     answer = kept(streamed(stream(*words)))
     assert len(answer.stream) < 2 * len("".join(words)) + 2000
     assert events_of(body(answer, AS_STREAM)) == events_of(b"".join(stream(*words)))
+
+
+# -- work -----------------------------------------------------------------------------------------------------------
+
+
+def many_calls(n: int) -> list[bytes]:
+    calls = [{"id": f"c{at}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for at in range(n)]
+    return sse(*(chunk({"tool_calls": [call]}) for call in calls))
+
+
+def many_choices(n: int) -> list[bytes]:
+    return sse(*(chunk({"content": "x"}, index=at) for at in range(n)))
+
+
+def many_names(n: int) -> list[bytes]:
+    return sse(*(chunk({"content": "x"}, own={f"n{at}": at}) for at in range(n)))
+
+
+def many_values(n: int) -> list[bytes]:
+    return sse(chunk({"content": "x"}, own=list(range(n))), *(chunk({"content": "x"}, own=[0]) for _ in range(n)))
+
+
+def many_words(n: int) -> list[bytes]:
+    return sse(*(chunk({"reasoning": "x", "content": "y"}, created=1700000000 + at) for at in range(n)))
+
+
+@pytest.mark.parametrize("shape", [many_calls, many_choices, many_names, many_values, many_words])
+def test_recording_a_stream_is_linear_work(shape: Any) -> None:
+    def seconds(pieces: list[bytes]) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            streamed(pieces)
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    assert seconds(shape(4000)) < 8 * seconds(shape(1000))
