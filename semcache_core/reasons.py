@@ -117,6 +117,7 @@ CoreCode = Literal[
     "refusal",
     "set-cookie",
     "status",
+    "store-too-small",
     "too-large",
     "tool-calls",
     "trailers",
@@ -397,6 +398,12 @@ _UNSTORED = (
         "Let the application set cookies elsewhere.",
     ),
     Reason("status", "unstored", "The status is not 200.", _UPSTREAM),
+    Reason(
+        "store-too-small",
+        "unstored",
+        "The answer would take more than a quarter of the response store.",
+        "Raise `max_bytes` of the response store.",
+    ),
     Reason("too-large", "unstored", "The answer is larger than `max_body`.", "Raise `max_body` of the route."),
     Reason(
         "tool-calls",
