@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -21,6 +21,7 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
+from semcache_core.engine.offload import Offload
 from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
@@ -80,6 +81,7 @@ class Engine:
             if self._embeddings is None
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
+        self.offload = Offload(most=limits.body_queue)
         self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._withdrawals = Withdrawals(
@@ -90,6 +92,7 @@ class Engine:
         """Write the queued answers, within the drain time, and end every task."""
         await self._writes.drain(self.limits.drain)
         await self.maintenance.close()
+        await self.offload.close()
         if self._embeddings is not None:
             await self._embeddings.close()
 
@@ -134,7 +137,7 @@ class Engine:
     async def find(
         self,
         address: Address,
-        read: Callable[[], Query] | None = None,
+        read: Callable[[], Awaitable[Query]] | None = None,
         *,
         policy: Policy,
         directives: Directives = _PLAIN,
@@ -155,7 +158,7 @@ class Engine:
             spent = time.monotonic() - began
         if found.outcome != "miss":
             return found
-        asked = cast("Query", address) if read is None else read()
+        asked = cast("Query", address) if read is None else await read()
         if found.reason == "no-cache":
             return found
         why_not = self._why_not_near(asked, policy, directives)
