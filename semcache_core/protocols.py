@@ -379,6 +379,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False
     """It may answer equal requests only, for example because it has tool calls."""
+    stream: bytes = b""
+    """How the answer came as a stream, in the extractor's own form, for callers of streams; empty: ``body`` says all.
+    """
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -391,6 +394,8 @@ class Refused(msgspec.Struct, frozen=True):
     """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
+    cut_off: bool = False
+    """The answer breaks off in its middle: nobody who waits for it may take it for whole."""
 
 
 class Recorder(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from semcache_core.authoring.json_paths import parse_path
+from semcache_core.authoring.patterns import bounded_pattern
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
 from semcache_core.config.model import Choice, Config, ExtractorChoices, OwnTable
@@ -246,9 +246,9 @@ class _Loader:
         for place, rule in enumerate(rules):
             self._check_json_path(f"normalise[{place}].path", rule.path)
             try:
-                re.compile(rule.pattern)
-            except re.error as error:
-                self.problems.add(f"normalise[{place}].pattern", f"is not a regular expression: {error}")
+                bounded_pattern(rule.pattern)
+            except ValueError as error:
+                self.problems.add(f"normalise[{place}].pattern", str(error))
 
     def _check_json_path(self, path: str, text: str) -> None:
         try:

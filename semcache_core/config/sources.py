@@ -30,6 +30,7 @@ CORE_TABLES: dict[str, type[msgspec.Struct]] = {"semcache": CacheOptions, "http"
 COMPONENT_TABLES = ("embedder", "vector_store", "response_store")
 LIST_TABLES = ("key_extractors", "verifiers", "route", "normalise")
 TABLES = (*CORE_TABLES, *COMPONENT_TABLES, *LIST_TABLES)
+_DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {wrong_toml(text, error)}") from error
-    except (ValueError, RecursionError) as error:  # A number with thousands of digits; brackets within brackets.
+    except RecursionError:
+        raise ConfigError(f"{path}: has brackets that are nested too deeply to be read") from None
+    except ValueError as error:  # A number with thousands of digits.
         raise ConfigError(f"{path}: is not TOML that can be read: {error}") from error
 
 
@@ -102,17 +105,21 @@ def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
     """Replace every ``{ env = "NAME" }`` by a Secret."""
     problems = Problems(sources.place_of)
 
-    def resolve(value: Any, path: str) -> Any:
+    def resolve(value: Any, path: str, depth: int = 0) -> Any:
+        if depth > _DEEPEST:
+            problems.add(path, f"is nested deeper than {_DEEPEST} levels, and no option is")
+            return None
         match value:
             # A table of the configuration itself is never such a reference, whatever it contains.
             case {"env": str(name), **rest} if not rest and "." in path:
                 return _secret(name, path)
             case Mapping():
                 return {
-                    str(name): resolve(item, f"{path}.{name}" if path else str(name)) for name, item in value.items()
+                    str(name): resolve(item, f"{path}.{name}" if path else str(name), depth + 1)
+                    for name, item in value.items()
                 }
             case list() | tuple():
-                return [resolve(item, f"{path}[{place}]") for place, item in enumerate(value)]
+                return [resolve(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(value)]
             case _:
                 return value
 

@@ -13,9 +13,9 @@ import msgspec
 
 from semcache_core.engine.decide import Directives
 from semcache_core.http import directives, status
-from semcache_core.http import headers as rules
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
+from semcache_core.http.loopback import began_here
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
 from semcache_core.http.route import Route
 from semcache_core.keys.http import HttpKeys, Target
@@ -38,6 +38,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     who: str | None = None
     """The caller's name where the application says it (``Deployment.by_application``)."""
+    http_version: str = "1.1"
 
     __repr__ = object.__repr__  # Headers hold credentials: never in a log.
 
@@ -96,7 +97,7 @@ def identify(
     ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
     """
     keys, elsewhere = context.keys, None
-    if context.deployment.anonymous and not rules.began_here(head.headers):
+    if context.deployment.anonymous and not began_here(head.headers, http_version=head.http_version):
         # The fields that say so are ignored otherwise, so they have to count here.
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
@@ -127,7 +128,9 @@ def _profile(
     names = dict(head.headers)
     asked = _NO_DIRECTIVES
     if not _DIRECTING.isdisjoint(names):
-        said = directives.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
+        said = directives.of_request(
+            head.headers, policy=route.policy, traits=route.traits, allow=context.allow, shared=context.shared
+        )
         if isinstance(said, Bypass):
             return said
         asked = said
@@ -142,7 +145,6 @@ def _profile(
         caller,
         asked,
         _disclosure(context, head.headers),
-        stripped=rules.REQUEST_STRIPPED.intersection(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, asked),
         joins=asked.joins,

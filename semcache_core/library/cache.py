@@ -103,6 +103,11 @@ class SemanticCache:
         return cls(load(mapping))
 
     @property
+    def config(self) -> Config:
+        """The configuration, as it was read: frozen."""
+        return self._config
+
+    @property
     def sync(self) -> BlockingCache:
         """The same calls, blocking: for code without an event loop, from any thread."""
         return BlockingCache(self)

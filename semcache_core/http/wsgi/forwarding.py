@@ -51,7 +51,8 @@ class Forwarding:
         """End the request; the server calls it in any case, also where it never began to send. Harmless twice."""
         if self._is_over or self._is_draining:
             return
-        if self._answer.is_shared:
+        # Asked and done in one step on the home loop: between two, a request could join an answer that then breaks off.
+        if self._tell(self._answer.leave()) is False:
             self.drain(while_shared=True)
         else:
             self._end()
