@@ -20,6 +20,9 @@ _KEY = b"semcache-key"
 _API_KEYS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Where SDKs put the key that they are given."""
 _CREDENTIAL = re.compile(rb"auth|cookie|key|token|secret|password|credential|session|signature")
+_CREDENTIAL_VALUE = re.compile(rb"(?:bearer|basic|token|apikey)\s|sk-|eyJ", re.IGNORECASE)
+_NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
+"""A reverse proxy opens no tunnel. A service answers TRACE with the request itself, the proxy's credential included."""
 _OWN_PAGES = frozenset(f"{PREFIX}{page}" for page in ("health", "ready", "stats"))
 
 
@@ -35,7 +38,7 @@ class Gate:
         self._app = app
         self._tokens = None if options.callers is None else CallerTokens(options.callers)
         self._via = via
-        credential = next((name.decode() for name, _ in injected if _CREDENTIAL.search(name)), None)
+        credential = next((name.decode() for name, value in injected if _is_credential(name, value)), None)
         is_relay = credential is not None and self._tokens is None and not options.open_relay
         if is_relay and not loopback:
             raise ConfigError(
@@ -48,6 +51,8 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Raises Refused."""
         if scope["type"] == "http":
+            if scope["method"] in _NOT_FORWARDED:
+                raise Refused(f"{scope['method']} is not forwarded", status=405, code="method_not_allowed")
             is_page = scope["path"] in _OWN_PAGES and scope["method"] in ("GET", "HEAD")
             scope = {**scope, "headers": self._admitted(scope["headers"], is_page=is_page)}
         await self._app(scope, receive, send)
@@ -76,6 +81,10 @@ class Gate:
                 code="not_from_this_machine",
             )
         return headers
+
+
+def _is_credential(name: bytes, value: bytes) -> bool:
+    return _CREDENTIAL.search(name) is not None or _CREDENTIAL_VALUE.match(value) is not None
 
 
 class CallerTokens:
