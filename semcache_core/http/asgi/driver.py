@@ -112,6 +112,7 @@ class SemanticCacheASGI:
             scope.get("query_string", b""),
             _fields(scope),
             who,
+            scope.get("http_version", "1.1"),
         )
         exchange = Exchange(context, route, head, context.engine.clock())
         if home is None or home.is_here:
