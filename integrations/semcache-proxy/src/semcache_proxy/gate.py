@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcache_core.errors import ConfigError
 from semcache_core.http.loopback import began_here
 from semcache_core.http.pages import PREFIX
-from semcache_core.settings import HttpOptions, Secret
+from semcache_core.settings import HttpOptions
 from semcache_core.types import Headers
 
 from .errors import Refused, TokenWanted
@@ -36,7 +37,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, options: HttpOptions, *, injected: Headers, loopback: bool, via: Via) -> None:
         self._app = app
-        self._tokens = None if options.callers is None else CallerTokens(options.callers)
+        self._tokens = CallerTokens(options.caller_tokens) if options.callers is not None else None
         self._via = via
         credential = next((name.decode() for name, value in injected if _is_credential(name, value)), None)
         is_relay = credential is not None and self._tokens is None and not options.open_relay
@@ -88,16 +89,10 @@ def _is_credential(name: bytes, value: bytes) -> bool:
 
 
 class CallerTokens:
-    """The tokens of ``http.callers``. Raises ConfigError if there is none, or one that no header can carry."""
+    """The tokens of ``http.callers``: every caller shows one of them."""
 
-    def __init__(self, listed: Secret) -> None:
-        texts = [token for token in re.split(r"[,\s]+", listed.reveal()) if token]
-        if not texts or not all(text.isascii() and text.isprintable() for text in texts):
-            raise ConfigError(
-                "http.callers: expected one or more tokens, separated by commas, of printable ASCII; "
-                "`openssl rand -hex 32` makes one"
-            )
-        self._tokens = [text.encode("ascii") for text in texts]
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = [token.encode("ascii") for token in tokens]
 
     def checked(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Return the fields with the caller's token in ``semcache-key`` alone. Raises Refused if it shows none.
