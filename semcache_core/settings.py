@@ -220,6 +220,9 @@ class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     refreshes: Annotated[
         _Size, Meta(description="Stale answers refreshed at the same time; a caller may have a quarter of them.")
     ] = 64
+    body_queue: Annotated[
+        _Size, Meta(description="Long bodies that may wait to be read; beyond, the caller with most loses its newest.")
+    ] = 64
     waiter_patience: Annotated[
         Seconds, Meta(gt=0, description="Time without a byte after which a waiter asks alone.")
     ] = 30.0

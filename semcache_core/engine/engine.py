@@ -7,8 +7,9 @@ fail closed (a record of another partition, an undecodable record, a verifier th
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
+from semcache_core.engine.offload import Offload
 from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
@@ -44,6 +46,7 @@ _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
 _INVALIDATED = Refused("invalidated", complete=False)
 _VETOED = Refused("vetoed")
+_STORE_TOO_SMALL = Refused("store-too-small")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _INVALIDATIONS_KEPT = 10_000
@@ -62,6 +65,7 @@ class Engine:
     ) -> None:
         self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss, refreshes=limits.refreshes)
+        self._largest = sys.maxsize if parts.largest is None else parts.largest.largest()
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
         self._embeddings = (
@@ -77,6 +81,7 @@ class Engine:
             if self._embeddings is None
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
+        self.offload = Offload(most=limits.body_queue)
         self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._withdrawals = Withdrawals(
@@ -87,6 +92,7 @@ class Engine:
         """Write the queued answers, within the drain time, and end every task."""
         await self._writes.drain(self.limits.drain)
         await self.maintenance.close()
+        await self.offload.close()
         if self._embeddings is not None:
             await self._embeddings.close()
 
@@ -131,7 +137,7 @@ class Engine:
     async def find(
         self,
         address: Address,
-        read: Callable[[], Query] | None = None,
+        read: Callable[[], Awaitable[Query]] | None = None,
         *,
         policy: Policy,
         directives: Directives = _PLAIN,
@@ -152,7 +158,7 @@ class Engine:
             spent = time.monotonic() - began
         if found.outcome != "miss":
             return found
-        asked = cast("Query", address) if read is None else read()
+        asked = cast("Query", address) if read is None else await read()
         if found.reason == "no-cache":
             return found
         why_not = self._why_not_near(asked, policy, directives)
@@ -265,6 +271,10 @@ class Engine:
         if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
+        data = record_codec.encode(record)
+        if len(data) > self._largest:
+            self.observatory.count_unstored("store-too-small")
+            return _STORE_TOO_SMALL
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
@@ -274,7 +284,7 @@ class Engine:
             nearby.store_scope,
             nearby.text,
             record,
-            record_codec.encode(record),
+            data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
             comparable and bool(record.text) and not record.exact_only,

@@ -125,15 +125,12 @@ class _Joined(io.RawIOBase):
     """What was read of a body that is too large for the cache, then the rest as it comes."""
 
     def __init__(self, read: bytes, rest: Any) -> None:
-        self._read, self._rest = read, rest
+        self._read, self._rest = io.BytesIO(read), rest
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._read:
-            piece, self._read = self._read[: len(buffer)], self._read[len(buffer) :]
-        else:
-            piece = self._rest.read(len(buffer))
+        piece = self._read.read(len(buffer)) or self._rest.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
