@@ -32,6 +32,7 @@ CoreCode = Literal[
     # miss
     "absent",
     "below-threshold",
+    "embedder-busy",
     "embedder-unavailable",
     "empty-scope",
     "expired",
@@ -58,6 +59,7 @@ CoreCode = Literal[
     "exact-mode",
     "few-words",
     "get",
+    "invisible-text",
     "logprobs",
     "long-text",
     "no-text",
@@ -71,6 +73,7 @@ CoreCode = Literal[
     "ambiguous-duplicate",
     "ambiguous-json",
     "ambiguous-text",
+    "body-too-complex",
     "body-too-large",
     "directive-not-allowed",
     "duplicate-host",
@@ -90,6 +93,7 @@ CoreCode = Literal[
     "off",
     "path-form",
     "range",
+    "reader-busy",
     "request-coding",
     "store",
     "upgrade",
@@ -106,6 +110,7 @@ CoreCode = Literal[
     "finish-length",
     "finish-reason",
     "invalid-json",
+    "live-entry",
     "malformed-answer",
     "malformed-event",
     "no-answer",
@@ -116,6 +121,8 @@ CoreCode = Literal[
     "refusal",
     "set-cookie",
     "status",
+    "store-too-small",
+    "too-complex",
     "too-large",
     "tool-calls",
     "trailers",
@@ -164,6 +171,12 @@ _MISSES = (
         "No entry with the same settings is as near as the threshold asks.",
         "Compare the similarity with the threshold; `semcache explain` shows the nearest entries. Lower `threshold` "
         "only after trying it with your own questions.",
+    ),
+    Reason(
+        "embedder-busy",
+        "miss",
+        "Too many texts wait to be embedded, and this caller has most of them.",
+        "Use a faster embedder, if `errors: embed-queue` in the statistics keeps growing.",
     ),
     Reason(
         "embedder-unavailable",
@@ -258,6 +271,12 @@ _EXACT_ONLY = (
         "Nothing: its meaning depends on what was said before.",
     ),
     Reason("get", "miss", "A GET request has no text to compare.", _NOTHING),
+    Reason(
+        "invisible-text",
+        "miss",
+        "The text holds what is not seen but models read: zero width, control, private or unassigned characters, tags.",
+        "Remove such characters before asking; equal requests still match.",
+    ),
     Reason("logprobs", "miss", "Log probabilities are asked for: they belong to one text only.", _NOTHING),
     Reason(
         "long-text",
@@ -287,6 +306,12 @@ _BYPASSES = (
     Reason("ambiguous-duplicate", "bypass", "An object in the body has a name twice, escaped or not.", _CLIENT),
     Reason("ambiguous-json", "bypass", "The body is no strict JSON: NaN, a byte order mark, invalid UTF-8.", _CLIENT),
     Reason("ambiguous-text", "bypass", "The text holds a lone surrogate, so it cannot be encoded.", _CLIENT),
+    Reason(
+        "body-too-complex",
+        "bypass",
+        "The request's JSON has more than 50,000 values: reading it would hold up everybody.",
+        "Nothing: such a request is always forwarded.",
+    ),
     Reason("body-too-large", "bypass", "The request is larger than `max_body`.", "Raise `max_body` of the route."),
     Reason(
         "directive-not-allowed",
@@ -338,6 +363,12 @@ _BYPASSES = (
     Reason("off", "bypass", "The cache is off for this request.", 'Set `mode = "on"`, or leave out `mode=off`.'),
     Reason("path-form", "bypass", "The path holds dot segments, `//`, a backslash or an encoded slash.", _CLIENT),
     Reason("range", "bypass", "Only a part of the answer is asked for.", _NOTHING),
+    Reason(
+        "reader-busy",
+        "bypass",
+        "Too many long bodies wait to be read, and this caller has most of them.",
+        "Raise `limits.body_queue` if one caller may send that many at once.",
+    ),
     Reason("request-coding", "bypass", "The request's body is compressed in a way that cannot be undone.", _CLIENT),
     Reason("store", "bypass", "The provider is asked to keep the answer (`store: true`).", _NOTHING),
     Reason("upgrade", "bypass", "The request changes the protocol.", _NOTHING),
@@ -370,6 +401,13 @@ _UNSTORED = (
         "Add it to `finish_reasons` if such answers are whole.",
     ),
     Reason("invalid-json", "unstored", "JSON was asked for and the answer is none.", _UPSTREAM),
+    Reason(
+        "live-entry",
+        "unstored",
+        'Under `identity = "shared"` an entry lives that this caller may not replace: its credential is unproven, or '
+        "it chose the life or the tags of the answer.",
+        "Nothing: the entry goes on answering.",
+    ),
     Reason("malformed-answer", "unstored", "The answer is not what the protocol promises.", _UPSTREAM),
     Reason("malformed-event", "unstored", "The stream holds an event that the protocol does not have.", _UPSTREAM),
     Reason("no-answer", "unstored", "The upstream sent no answer.", _UPSTREAM),
@@ -390,6 +428,18 @@ _UNSTORED = (
         "Let the application set cookies elsewhere.",
     ),
     Reason("status", "unstored", "The status is not 200.", _UPSTREAM),
+    Reason(
+        "store-too-small",
+        "unstored",
+        "The answer would take more than a quarter of the response store.",
+        "Raise `max_bytes` of the response store.",
+    ),
+    Reason(
+        "too-complex",
+        "unstored",
+        "The answer's JSON has more than 50,000 lists and objects: reading it would hold up everybody.",
+        "Nothing: such an answer is always passed on.",
+    ),
     Reason("too-large", "unstored", "The answer is larger than `max_body`.", "Raise `max_body` of the route."),
     Reason(
         "tool-calls",

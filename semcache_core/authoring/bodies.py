@@ -11,14 +11,20 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.json_form import MAX_VALUES, has_long_number, outside_strings
 from semcache_core.protocols import Answer, AnswerHead, Refused
 from semcache_core.types import Entity
 
-__all__ = ["BodyRecorder", "JsonRecorder", "content_type", "is_error", "is_json"]
+__all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode_json", "is_error", "is_json"]
 
 _MALFORMED = Refused("malformed-answer", complete=False)
+_TOO_COMPLEX = Refused("too-complex")
 _TRUNCATED = Refused("malformed-answer", complete=False, cut_off=True)
 _decode = msgspec.json.Decoder().decode
+
+
+class TooComplex(ValueError):
+    """The JSON would take too long to read."""
 
 
 def content_type(head: AnswerHead) -> bytes:
@@ -52,42 +58,59 @@ def _media_type(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
 
 
+def decode_json(body: bytes) -> Any:
+    """Return the value of JSON that an upstream sent: a whole answer, or the data of one event.
+
+    Raises ValueError, and RecursionError where it is nested too deep; TooComplex, before anything is decoded, for more
+    than 50,000 lists and objects (or 100,000 strings): to decode them would hold up every other thread.
+    """
+    if len(body) > MAX_VALUES:
+        plain = outside_strings(body)
+        if plain is None or plain.count(b"[") + plain.count(b"{") > MAX_VALUES or has_long_number(plain):
+            raise TooComplex("too many lists and objects, or too long a number")
+    return _decode(body)
+
+
 class BodyRecorder(Entity):
     """Collects a whole body and returns the result of ``judge(body)`` at its end."""
 
     judge: Callable[[bytes], Answer | Refused]
-    _pieces: list[bytes] = []
+    # Not a list: an upstream may send single bytes, and each would be an object.
+    _body: bytearray = msgspec.field(default_factory=bytearray)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece of the body."""
-        self._pieces.append(chunk)
+        self._body += chunk
 
     def finish(self) -> Answer | Refused:
         """Return the answer to store, or why the body is refused."""
-        return self.judge(b"".join(self._pieces))
+        return self.judge(bytes(self._body))
 
 
 class JsonRecorder(Entity):
     """Collects a whole JSON body and returns the result of ``judge(content, body)``: decoded, and as received.
 
-    A body that is no JSON is ``malformed-answer``; it is never judged. ``if_empty`` is what becomes of an empty one.
+    A body that is no JSON is ``malformed-answer``, one with too many lists and objects ``too-complex``; neither is
+    judged. ``if_empty`` is what becomes of an empty one.
     """
 
     judge: Callable[[Any, bytes], Answer | Refused]
     if_empty: Refused = _MALFORMED
-    _pieces: list[bytes] = []
+    _body: bytearray = msgspec.field(default_factory=bytearray)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece of the body."""
-        self._pieces.append(chunk)
+        self._body += chunk
 
     def finish(self) -> Answer | Refused:
         """Return the answer to store, or why the body is refused."""
-        body = b"".join(self._pieces)
+        body = bytes(self._body)
         if not body or body.isspace():
             return self.if_empty
         try:
-            content = _decode(body)
+            content = decode_json(body)
+        except TooComplex:
+            return _TOO_COMPLEX
         except msgspec.DecodeError as error:
             return _TRUNCATED if _breaks_off(error) else _MALFORMED
         except (UnicodeDecodeError, RecursionError):

@@ -5,12 +5,13 @@ A recording watches. Whatever it refuses, the caller gets the answer as it came.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import cast
 
 import msgspec
 
 from semcache_core.engine.freshness import expiry
+from semcache_core.engine.offload import LONG
 from semcache_core.http import directives
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
@@ -20,6 +21,9 @@ from semcache_core.reasons import Code
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Key, Query, Record
 
+_LONG = 4 * LONG
+_MOST_VARYING = 32
+"""Request fields that an answer may depend on: each is looked for in every request that it may serve."""
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
 _MARKED: dict[type, bool] = {}
 _CUT_OFF = Refused("aborted", complete=False, cut_off=True)
@@ -45,7 +49,9 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Recording(Entity):
-    """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
+    """Watches one answer go by. ``begin``, then ``feed`` for each piece (of a long or coded one: for its parts), then
+    ``finish``, which may run in another thread.
+    """
 
     request: CacheableRequest
     key: Key
@@ -63,7 +69,7 @@ class Recording(Entity):
     _announced: frozenset[int] = frozenset()
     """The lengths that the answer's Content-Length fields say; empty: they say nothing."""
     _came: int = 0
-    """Bytes of the body that came, in its coding."""
+    """Bytes of a coded body that came."""
     _recorder: Recorder | None = None
     _marked: SupportsTerminal | None = None
     _headers: Headers = ()
@@ -81,15 +87,30 @@ class Recording(Entity):
         self._open = True
         return Shared(head.status, self._headers, self._vary)
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Take the next piece of the body as it came; return its content for others who wait, however long it gets.
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body comes in a content coding: ``feed`` takes what ``parts`` makes of it."""
+        return self._decoder is not None
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether ``finish`` may take over 5 ms."""
+        return self._size > _LONG
+
+    def parts(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the content of the next piece of the body as it came, in parts that take little time to record.
 
         Raises CannotDecode: there is no content that could be told.
         """
+        self._came += len(chunk)
+        for piece in (chunk,) if self._decoder is None else self._decoder.pieces(chunk):
+            for at in range(0, len(piece), LONG):
+                yield piece[at : at + LONG]
+
+    def feed(self, content: bytes) -> bytes:
+        """Take the next part of the content; return it for others who wait, however long it gets in all."""
         if not self._open:
             return b""
-        self._came += len(chunk)
-        content = chunk if self._decoder is None else self._decoder.feed(chunk)
         self._size += len(content)
         if self._size > self.request.route.policy.max_body:
             self.refuse("too-large")
@@ -141,7 +162,8 @@ class Recording(Entity):
 
     def _broken_off(self) -> Refused | None:
         """Return why the body is not whole, by its length and its coding."""
-        if self._announced and self._announced != {self._came}:
+        came = self._size if self._decoder is None else self._came
+        if self._announced and self._announced != {came}:
             return _CUT_OFF
         try:
             if self._decoder is not None:
@@ -172,7 +194,7 @@ class Recording(Entity):
             self._lain = directives.age(headers)
         if not names.keys().isdisjoint(_VARYING):
             varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
-            if varying is None:
+            if varying is None or len(varying) > _MOST_VARYING:
                 return Refused("vary")
             self._vary = rules.values_of(varying, request.head.headers)
         if b"content-encoding" in names:

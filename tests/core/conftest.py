@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,6 +55,41 @@ def remote_responses() -> FlakyStore:
 def remote_vectors() -> FlakyStore:
     """Return a vector store that has to be asked what it holds, as one behind a network."""
     return FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()), without=("has_scope",))
+
+
+def cpu_seconds(work: Callable[[], object], *, tries: int = 3) -> float:
+    """Return the CPU seconds of one call in this thread, the best of several: other programs run here, too."""
+
+    def once() -> float:
+        began = time.thread_time()
+        work()
+        return time.thread_time() - began
+
+    return min(once() for _ in range(tries))
+
+
+@pytest.fixture
+def growth() -> Callable[[Callable[[Any], object], Any, Any], float]:
+    """Return a function that says how many times as long ``work`` takes for a larger input: about 2 for twice as much.
+
+    Quadratic work takes four times as long.
+    """
+    return lambda work, small, large: cpu_seconds(lambda: work(large)) / cpu_seconds(lambda: work(small))
+
+
+@pytest.fixture
+def peak() -> Callable[[Callable[[], object]], int]:
+    """Return a function that says how much memory Python objects take at most during a call, in bytes."""
+
+    def of(work: Callable[[], Any]) -> int:
+        tracemalloc.start()
+        try:
+            work()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return of
 
 
 @pytest.fixture

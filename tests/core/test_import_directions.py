@@ -18,7 +18,7 @@ OUTSIDE = sorted(path for kind in ("plugins", "integrations") for path in (REPOS
 
 DEPENDENCIES = {"pluggy", "numpy", "msgspec"}
 EXTRA = {"cli": {"click", "rich"}, "testing": {"pytest", "hypothesis"}}
-OPTIONAL = {"semcache_core.http.coding": {"brotli", "zstandard"}, "semcache_core.keys.jwt": {"jwt"}}
+OPTIONAL = {"semcache_core.keys.jwt": {"jwt"}}
 """Used where they are installed, and done without, or asked for by name, where they are not."""
 
 AUTHORING = ("suggest", "json_form", "json_paths", "rules", "sse", "ndjson", "bodies", "worker")
@@ -27,8 +27,8 @@ SANS_IO = (
     *("types", "errors", "reasons", "settings", "protocols", "keys", "builtin.json"),
     *(f"authoring.{name}" for name in AUTHORING if name != "worker"),
     *(f"engine.{name}" for name in ("decide", "freshness", "record_codec", "payloads", "proofs")),
-    *(f"http.{name}" for name in ("headers", "coding", "directives", "status", "route", "profile", "request")),
-    *("http.recording", "http.replay"),
+    *(f"http.{name}" for name in ("headers", "decoders", "coding", "directives", "status", "route", "profile")),
+    *("http.request", "http.recording", "http.replay"),
 )
 """Rules, not doing: time, randomness, the environment and the loop come in by the front door."""
 DOING = {
@@ -50,7 +50,9 @@ PUBLIC: dict[str, set[str] | None] = {
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},
-    "semcache_core.http.headers": {"HOP_BY_HOP"},
+    "semcache_core.http.headers": {"ANSWER_STRIPPED", "HOP_BY_HOP", "is_for_cache", "without"},
+    "semcache_core.http.loopback": {"began_here"},
+    "semcache_core.http.pages": {"PREFIX"},
     "semcache_core.http.route": {"Deployment"},
     "semcache_core.http.status": {"may_debug"},
 }

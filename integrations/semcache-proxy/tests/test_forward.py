@@ -12,7 +12,7 @@ import pytest
 
 from semcache_core.errors import ConfigError
 from semcache_proxy.forward import Forward
-from semcache_proxy.headers import for_upstream
+from semcache_proxy.headers import Via, for_upstream
 from semcache_proxy.upstream import ForwardOptions, Upstream
 
 from .raw_http import OK, Listening, Serving, ask, connect, fields, read_head, recording
@@ -36,7 +36,7 @@ def test_the_host_is_the_upstreams_and_the_way_is_told(raw_upstream: Listening, 
     )
     got = fields(seen[0])
     assert got[0] == (b"host", urlsplit(upstream).netloc.encode())
-    assert (b"via", b"1.0 edge, 1.1 semcache") in got
+    assert (b"via", b"1.0 edge, " + Via(upstream).entry) in got
     assert (b"x-forwarded-for", b"10.1.2.3, 127.0.0.1") in got
     assert (b"x-forwarded-proto", b"https") in got
     assert (b"x-forwarded-host", b"proxy.example") in got
@@ -46,11 +46,13 @@ def test_fields_of_one_connection_stay_on_it(raw_upstream: Listening, forwarding
     seen: list[bytes] = []
     answer = (
         b"HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-connection: keep-alive\r\n"
+        b"proxy-authenticate: Basic\r\nproxy-authentication-info: x\r\nupgrade: h2c\r\n"
         b"trailer: x-sum\r\nx-end: 1\r\ncontent-length: 2\r\n\r\nok"
     )
     got = ask(
         forwarding(raw_upstream(recording(seen, answer))),
         b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close, X-Private\r\nx-private: 1\r\nte: trailers\r\n"
+        b"proxy-authorization: Basic s3cret\r\nproxy-connection: close\r\nhttp2-settings: x\r\n"
         b"keep-alive: 5\r\nexpect: 100-continue\r\nx-public: 1\r\n\r\n",
     )
     up = {name for name, _ in fields(seen[0])}

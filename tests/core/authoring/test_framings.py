@@ -62,7 +62,7 @@ def test_a_json_body_is_judged_decoded_and_as_it_came() -> None:
     assert recorder.finish() == answer_of(b'{"a" : 1.0}')
 
 
-@pytest.mark.parametrize("body", [b"", b" \n", b"{]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b" \n", b"{]", b"\xff", b"[" * 40_000])
 def test_what_is_no_json_is_never_judged(body: bytes) -> None:
     def judge(content: Any, body: bytes) -> Answer | Refused:
         pytest.fail("judged")

@@ -97,7 +97,7 @@ def test_names_that_look_alike_are_no_duplicates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "allowed"), [(1, True), (128, True), (129, False), (999, False), (10_000, False), (200_000, False)]
+    ("depth", "allowed"), [(1, True), (128, True), (129, False), (999, False), (10_000, False), (40_000, False)]
 )
 def test_more_than_128_levels_are_ambiguous(depth: int, allowed: bool) -> None:
     for body in (b"[" * depth + b"]" * depth, b'{"a":' * (depth - 1) + b"{}" + b"}" * (depth - 1)):

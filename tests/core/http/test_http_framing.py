@@ -1,23 +1,11 @@
-"""Event streams are taken apart by event, whatever the network makes of them, and codings are undone within bounds."""
+"""Event streams are taken apart by event, whatever the network makes of them."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from semcache_core.authoring.sse import Event, EventStream, framed
-from semcache_core.http import coding
-from semcache_core.http.coding import CannotDecode, decoded, decoder_for
-
-brotli = pytest.importorskip("brotli")
-zstandard = pytest.importorskip("zstandard")
-
-LIMIT = 1 << 20
-TEXT = b'{"answer": "' + b"the same words again and again, " * 200 + b'"}'
 
 
 def taken_apart(*chunks: bytes) -> list[Event]:
@@ -78,88 +66,3 @@ def test_every_byte_by_itself_is_the_same_as_all_at_once(body: bytes) -> None:
 def test_what_is_framed_is_read_back(first: bytes, second: bytes) -> None:
     data = first + b"\n" + second
     assert taken_apart(framed(data, name=b"delta")) == [Event(data, b"delta")]
-
-
-# -- content codings --------------------------------------------------------------------------------------------------
-
-
-def raw_deflate(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return packer.compress(data) + packer.flush()
-
-
-PACKED = {
-    b"gzip": gzip.compress,
-    b"x-gzip": gzip.compress,
-    b"deflate": zlib.compress,
-    b"Deflate": raw_deflate,
-    b"br": brotli.compress,
-    b"zstd": zstandard.ZstdCompressor().compress,
-    b"identity": bytes,
-}
-
-
-@pytest.mark.parametrize("name", PACKED, ids=lambda name: name.decode())
-def test_each_coding_is_undone(name: bytes) -> None:
-    assert decoded(((b"content-encoding", name),), PACKED[name](TEXT), limit=LIMIT) == TEXT
-
-
-@pytest.mark.parametrize("name", PACKED, ids=lambda name: name.decode())
-@pytest.mark.parametrize("size", [1, 7, 100])
-def test_a_coding_is_undone_whatever_the_pieces(name: bytes, size: int) -> None:
-    packed = PACKED[name](TEXT)
-    decoder = decoder_for(((b"content-encoding", name),), limit=LIMIT)
-    content = b"".join(decoder.feed(packed[at : at + size]) for at in range(0, len(packed), size))
-    decoder.end()
-    assert content == TEXT
-
-
-@pytest.mark.parametrize("name", [name for name in PACKED if name != b"identity"], ids=lambda name: name.decode())
-def test_a_body_that_is_cut_off_is_no_content(name: bytes) -> None:
-    with pytest.raises(CannotDecode):
-        decoded(((b"content-encoding", name),), PACKED[name](TEXT)[:-3], limit=LIMIT)
-
-
-@pytest.mark.parametrize("name", [name for name in PACKED if name != b"identity"], ids=lambda name: name.decode())
-def test_a_small_body_cannot_unfold_beyond_the_limit(name: bytes) -> None:
-    bomb = PACKED[name](bytes(20 << 20))
-    with pytest.raises(CannotDecode):
-        decoded(((b"content-encoding", name),), bomb, limit=64 * 1024)
-
-
-@pytest.mark.parametrize("name", [b"gzip", b"deflate", b"br", b"zstd"], ids=lambda name: name.decode())
-def test_a_broken_body_is_no_content(name: bytes) -> None:
-    with pytest.raises(CannotDecode):
-        decoded(((b"content-encoding", name),), b"\x1f\x8b\x08 not packed at all", limit=LIMIT)
-
-
-def test_two_codings_are_undone_in_reverse_order() -> None:
-    packed = brotli.compress(gzip.compress(TEXT))
-    assert decoded(((b"content-encoding", b"gzip, br"),), packed, limit=LIMIT) == TEXT
-
-
-def test_several_gzip_members_are_one_content() -> None:
-    packed = gzip.compress(TEXT[:50]) + gzip.compress(TEXT[50:])
-    assert decoded(((b"content-encoding", b"gzip"),), packed, limit=LIMIT) == TEXT
-
-
-@pytest.mark.parametrize("name", [b"compress", b"aws-chunked", b"gzip, br, zstd"])
-def test_an_unknown_coding_cannot_be_undone(name: bytes) -> None:
-    with pytest.raises(CannotDecode):
-        decoder_for(((b"content-encoding", name),), limit=LIMIT)
-
-
-def test_without_their_libraries_br_and_zstd_cannot_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coding, "brotli", None)
-    monkeypatch.setattr(coding, "zstandard", None)
-    for name in (b"br", b"zstd"):
-        with pytest.raises(CannotDecode):
-            decoder_for(((b"content-encoding", name),), limit=LIMIT)
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"gzip", b"deflate", b"br", b"zstd"]))
-def test_no_bytes_make_a_decoder_raise_anything_else(body: bytes, name: bytes) -> None:
-    try:
-        decoded(((b"content-encoding", name),), body, limit=LIMIT)
-    except CannotDecode:
-        return

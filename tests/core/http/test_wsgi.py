@@ -72,6 +72,11 @@ def cached() -> Iterator[Callable[[Any], SemanticCacheWSGI]]:
         cache.sync.close()
 
 
+def returned(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", JSON)
+    return [b'{"answer": "Paris"}']
+
+
 def written_alone(environ: Any, start_response: Any) -> Any:
     write = start_response("200 OK", JSON)
     write(b'{"answer": ')
@@ -97,6 +102,27 @@ def test_what_an_application_writes_is_part_of_its_answer(cached: Any, app: Any)
     again = Sent(driver)
     assert again.read() == b'{"answer": "Paris"}'
     assert again.fields["x-cache"] == "HIT"
+
+
+@pytest.mark.parametrize("name", ["REMOTE_USER", "SSL_CLIENT_CERT", "SSL_CLIENT_S_DN"])
+def test_two_people_whom_the_server_tells_apart_never_share_an_answer(cached: Any, name: str) -> None:
+    driver = cached(written_alone)
+    for value in ("ann", "bob"):
+        caches = []
+        for _ in range(2):
+            sent = Sent(driver, **{name: value})
+            sent.read()
+            caches.append(sent.fields["x-cache"])
+        assert caches == ["MISS", "HIT"]
+
+
+def test_a_header_never_passes_for_the_user_whom_the_server_names(cached: Any) -> None:
+    driver = cached(returned)
+    Sent(driver, REMOTE_USER="ann", HTTP_AUTHORIZATION="").read()
+    for header in ("HTTP_REMOTE_USER", "HTTP_X_REMOTE_USER"):
+        sent = Sent(driver, **{header: "ann", "HTTP_AUTHORIZATION": ""})
+        sent.read()
+        assert sent.fields["x-cache"] == "BYPASS"
 
 
 @pytest.mark.parametrize("app", [written_alone, written_first, written_last])
