@@ -703,3 +703,8 @@ def test_recording_a_stream_is_linear_work(shape: Any) -> None:
         return min(times)
 
     assert seconds(shape(4000)) < 8 * seconds(shape(1000))
+
+
+def test_an_event_that_takes_too_long_to_read_is_not_stored() -> None:
+    nested = chunk({"content": "x"}, own=[[] for _ in range(60_000)])
+    assert reason(streamed(sse(nested, chunk({}, finish="stop")))) == "too-complex"
