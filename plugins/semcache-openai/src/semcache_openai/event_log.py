@@ -15,6 +15,7 @@ from semcache_core.authoring.sse import Event, framed
 
 from .assembly import TEXTS
 from .merging import without_padding
+from .tool_calls import TEXT_OF
 
 __all__ = ["EventLog", "Run", "read_log"]
 
@@ -145,13 +146,14 @@ def _spots(chunk: Json) -> list[tuple[Json, str]]:
             if name in TEXTS and isinstance(value, str):
                 spots.append((delta, name))
             elif name == "tool_calls" and isinstance(value, list):
-                spots += _arguments(each.get("function") for each in value if isinstance(each, dict))
+                calls = [call for call in value if isinstance(call, dict)]
+                spots += [
+                    spot for call in calls for kind, text in TEXT_OF.items() for spot in _spot(call.get(kind), text)
+                ]
             elif name == "function_call":
-                spots += _arguments([value])
+                spots += _spot(value, "arguments")
     return spots
 
 
-def _arguments(functions: Any) -> Iterator[tuple[Json, str]]:
-    for function in functions:
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            yield function, "arguments"
+def _spot(function: Any, text: str) -> list[tuple[Json, str]]:
+    return [(function, text)] if isinstance(function, dict) and isinstance(function.get(text), str) else []
