@@ -111,9 +111,12 @@ class EventLog:
         template = self._template
         if template is None or event.name != self._event.name:
             return False
-        if template.get("created") and chunk.get("created"):
+        stamp = chunk.get("created")
+        if stamp and template.get("created"):
             chunk["created"] = template["created"]  # Some servers stamp every chunk.
         if template != chunk:
+            if stamp:
+                chunk["created"] = stamp
             return False
         if self._texts and self._run is None:
             run = _encode(template)
