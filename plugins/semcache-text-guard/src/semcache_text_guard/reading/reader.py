@@ -91,7 +91,7 @@ class Reader:
         return text.isascii() and 2 * len(_CAPITAL.findall(text)) <= sum(map(str.isalpha, text.split()))
 
     def _mostly_capitals(self) -> bool:
-        tokens = _TOKEN.findall(self._text)
+        tokens: list[str] = _TOKEN.findall(self._text)
         return 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
 
     def _read_word(self, raw: str, *, start: bool, named: bool) -> None:
