@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from semcache_core.types import Accept, Reject, Verdict
 
+from .reading.accents import respelled
 from .reading.parse import parse
 from .rules import asked, exchange, items, names, opposites, picked, roles, slots
 from .rules.rule import Pair, Rule
 
 MAX_CHARS = 8192
 _ACCEPT = Accept()
+_RESPELLED = Reject(reason="accents", certain=True)
 
 RULES = (
     Rule(
@@ -49,6 +51,8 @@ def compare(query: str, candidate: str) -> Verdict:
         return _ACCEPT
     if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
         return Reject(reason="length")
+    if respelled(query, candidate):
+        return _RESPELLED
     pair = Pair(parse(query), parse(candidate))
     for rule in RULES:
         if rule.within is None or pair.only.differing <= rule.within:

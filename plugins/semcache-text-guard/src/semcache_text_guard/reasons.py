@@ -12,6 +12,7 @@ def _differs(code: str, sentence: str) -> Reason:
 
 
 REASONS = (
+    _differs("accents", "A word has other accents in the other text."),
     _differs("antonyms", "One text has a word and the other its opposite."),
     _differs("code", "The texts name different code, files, paths or operators."),
     _differs("dates", "The texts name different dates, times, weekdays or seasons."),
