@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from semcache_core.http import coding, directives
+import itertools
+
+from semcache_core.http import coding, directives, loopback
 from semcache_core.http import headers as rules
 from semcache_core.keys.digests import Digests
 from semcache_core.keys.http import HttpKeys, ResolvedCaller
@@ -69,9 +71,9 @@ def _fields(reader: Reader) -> Pairs:
 
 
 def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
-    for shared in (False, True):
-        directives.of_request(fields, policy=Policy(), allow=frozenset(), shared=shared)
-        directives.of_request(fields, policy=Policy(), allow=frozenset(("namespace", "tags", "mode")), shared=shared)
+    loose: frozenset[str] = frozenset(("namespace", "tags", "mode", "ttl"))
+    for shared, allow, traits in itertools.product((False, True), (frozenset[str](), loose), (LLM, API)):
+        directives.of_request(fields, policy=Policy(), allow=allow, shared=shared, traits=traits)
     directives.of_answer(fields)
     for traits in (LLM, API):
         directives.forbids_storing(fields, traits=traits)
@@ -82,7 +84,7 @@ def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
     assert directives.age(fields) >= 0
     vary = rules.varies_on(fields)
     assert vary is None or rules.matches(rules.values_of(vary, fields), fields)
-    rules.began_here(fields)
+    loopback.began_here(fields)
     try:
         coding.decoder_for(fields, limit=1024)
     except coding.CannotDecode:
