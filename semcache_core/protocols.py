@@ -167,6 +167,15 @@ class SupportsSetNowait(Protocol):
 
 
 @runtime_checkable
+class SupportsLargest(Protocol):
+    """A response store with a bound, in which one large value would displace much of the rest."""
+
+    def largest(self) -> int:
+        """Return how many bytes of data an entry may have, while it is open. ``set`` drops an entry that has more."""
+        ...
+
+
+@runtime_checkable
 class SupportsInvalidation(Protocol):
     """A response store that keeps invalidation times: its ``get`` fills ``Stored.invalidated_at`` in the same trip.
 
@@ -247,6 +256,17 @@ class SupportsExists(Protocol):
 
 
 @runtime_checkable
+class SupportsReadOnly(Protocol):
+    """A store that creates, repairs or marks something when it is opened or read. Commands that only look use this."""
+
+    def read_only(self) -> Self:
+        """Return a store of the same options, not open, that changes nothing. It is opened only if the store exists;
+        opening raises StoreUnavailable for contents that cannot be read as they are.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsNotices(Protocol):
     """A component that has notices for the operator about its opening, for example a file set aside.
 
@@ -288,7 +308,8 @@ class KeyExtractor(AsyncResource, Protocol):
     def extract(self, request: Request) -> Key | Bypass | None:
         """Return the request's key, a Bypass, or None: not this protocol after all.
 
-        Pure: the same request always gives the same key. An exception is a bypass (``extract-error``).
+        Pure: the same request always gives the same key. A long body is read in another thread, while the event loop
+        may call this for another request. An exception is a bypass (``extract-error``).
         """
         ...
 
@@ -383,6 +404,8 @@ class Refused(msgspec.Struct, frozen=True):
     """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
+    cut_off: bool = False
+    """The answer breaks off in its middle: nobody who waits for it may take it for whole."""
 
 
 class Recorder(Protocol):
@@ -393,7 +416,10 @@ class Recorder(Protocol):
         ...
 
     def finish(self) -> Answer | Refused:
-        """Return the answer to store at the end of the body. The core fills ``Answer.headers`` and ``vary``."""
+        """Return the answer to store at the end of the body. The core fills ``Answer.headers`` and ``vary``.
+
+        Pure; called in another thread where the body was long.
+        """
         ...
 
 
@@ -445,5 +471,8 @@ class SupportsAnswers(Protocol):
         ...
 
     def reply(self, answer: Answer, framing: Framing) -> Reply | None:
-        """Frame a stored answer for this caller; None if it lacks a member that the caller's mode requires."""
+        """Frame a stored answer for this caller; None if it lacks a member that the caller's mode requires.
+
+        Pure; called in another thread where a long answer becomes a stream.
+        """
         ...

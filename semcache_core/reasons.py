@@ -32,6 +32,7 @@ CoreCode = Literal[
     # miss
     "absent",
     "below-threshold",
+    "embedder-busy",
     "embedder-unavailable",
     "empty-scope",
     "expired",
@@ -92,6 +93,7 @@ CoreCode = Literal[
     "off",
     "path-form",
     "range",
+    "reader-busy",
     "request-coding",
     "store",
     "upgrade",
@@ -119,6 +121,7 @@ CoreCode = Literal[
     "refusal",
     "set-cookie",
     "status",
+    "store-too-small",
     "too-complex",
     "too-large",
     "tool-calls",
@@ -168,6 +171,12 @@ _MISSES = (
         "No entry with the same settings is as near as the threshold asks.",
         "Compare the similarity with the threshold; `semcache explain` shows the nearest entries. Lower `threshold` "
         "only after trying it with your own questions.",
+    ),
+    Reason(
+        "embedder-busy",
+        "miss",
+        "Too many texts wait to be embedded, and this caller has most of them.",
+        "Use a faster embedder, if `errors: embed-queue` in the statistics keeps growing.",
     ),
     Reason(
         "embedder-unavailable",
@@ -354,6 +363,12 @@ _BYPASSES = (
     Reason("off", "bypass", "The cache is off for this request.", 'Set `mode = "on"`, or leave out `mode=off`.'),
     Reason("path-form", "bypass", "The path holds dot segments, `//`, a backslash or an encoded slash.", _CLIENT),
     Reason("range", "bypass", "Only a part of the answer is asked for.", _NOTHING),
+    Reason(
+        "reader-busy",
+        "bypass",
+        "Too many long bodies wait to be read, and this caller has most of them.",
+        "Raise `limits.body_queue` if one caller may send that many at once.",
+    ),
     Reason("request-coding", "bypass", "The request's body is compressed in a way that cannot be undone.", _CLIENT),
     Reason("store", "bypass", "The provider is asked to keep the answer (`store: true`).", _NOTHING),
     Reason("upgrade", "bypass", "The request changes the protocol.", _NOTHING),
@@ -413,6 +428,12 @@ _UNSTORED = (
         "Let the application set cookies elsewhere.",
     ),
     Reason("status", "unstored", "The status is not 200.", _UPSTREAM),
+    Reason(
+        "store-too-small",
+        "unstored",
+        "The answer would take more than a quarter of the response store.",
+        "Raise `max_bytes` of the response store.",
+    ),
     Reason(
         "too-complex",
         "unstored",

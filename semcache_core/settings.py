@@ -205,13 +205,24 @@ class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     breaker_open: Annotated[
         Seconds, Meta(gt=0, description="How long a failing dependency rests; doubles to 10 s.")
     ] = 1.0
-    write_queue: Annotated[_Size, Meta(description="Writes that may wait; past it new ones are dropped.")] = 10_000
+    write_queue: Annotated[
+        _Size, Meta(description="Writes that may wait; beyond, the caller with most loses its newest.")
+    ] = 10_000
     write_queue_bytes: Annotated[Bytes, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
     drain: Annotated[_Wait, Meta(description="How long a shutdown waits for queued writes.")] = 5.0
+    embed_queue: Annotated[
+        _Size, Meta(description="Texts that may wait to be embedded; beyond, the caller with most loses its newest.")
+    ] = 1024
     embedding_cache: Annotated[_Count, Meta(description="Embeddings kept in memory, least recently used go first.")] = (
         4096
     )
     alias_cache: Annotated[_Count, Meta(description="Raw bodies whose key is remembered.")] = 32_768
+    refreshes: Annotated[
+        _Size, Meta(description="Stale answers refreshed at the same time; a caller may have a quarter of them.")
+    ] = 64
+    body_queue: Annotated[
+        _Size, Meta(description="Long bodies that may wait to be read; beyond, the caller with most loses its newest.")
+    ] = 64
     waiter_patience: Annotated[
         Seconds, Meta(gt=0, description="Time without a byte after which a waiter asks alone.")
     ] = 30.0
@@ -224,7 +235,12 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[normalise]]``: rewrites a volatile span in the key's copy of a request, never in the request itself."""
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
-    pattern: Annotated[str, Meta(description="Regular expression of the span.")]
+    pattern: Annotated[
+        str,
+        Meta(
+            description="Regular expression of the span; `*` and `+` repeat up to 256 times, and its work is bounded."
+        ),
+    ]
     replace: Annotated[str, Meta(description="What replaces it in the key.")] = ""
 
 

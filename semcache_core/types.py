@@ -291,7 +291,9 @@ class Query(Address, frozen=True, dict=True):
 
     @property
     def flight(self) -> bytes:
-        """The single-flight key: partition, exact, stream mode, service tier and end-user fields."""
+        """The single-flight key: partition, exact, stream mode, service tier and end-user fields. It begins with the
+        partition.
+        """
         return self.nearby.flight
 
     @property

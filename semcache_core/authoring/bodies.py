@@ -15,10 +15,11 @@ from semcache_core.authoring.json_form import MAX_VALUES, has_long_number, outsi
 from semcache_core.protocols import Answer, AnswerHead, Refused
 from semcache_core.types import Entity
 
-__all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode_json", "is_json"]
+__all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode_json", "is_error", "is_json"]
 
 _MALFORMED = Refused("malformed-answer", complete=False)
 _TOO_COMPLEX = Refused("too-complex")
+_TRUNCATED = Refused("malformed-answer", complete=False, cut_off=True)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -37,6 +38,19 @@ def content_type(head: AnswerHead) -> bytes:
 def is_json(media_type: bytes) -> bool:
     """Say whether a media type, as ``content_type`` returns it, is JSON."""
     return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+def is_error(content: object) -> bool:
+    """Say whether a decoded body, or an event of a stream, is an error object, although the status is 200."""
+    if not isinstance(content, dict):
+        return False
+    base = content.get("base_resp")  # MiniMax: the status of an answer, 0 for success.
+    return (
+        content.get("error") is not None
+        or content.get("object") == "error"
+        or content.get("type") == "error"
+        or (isinstance(base, dict) and base.get("status_code") not in (0, None))
+    )
 
 
 @lru_cache(maxsize=256)
@@ -97,6 +111,13 @@ class JsonRecorder(Entity):
             content = decode_json(body)
         except TooComplex:
             return _TOO_COMPLEX
-        except (ValueError, RecursionError):
+        except msgspec.DecodeError as error:
+            return _TRUNCATED if _breaks_off(error) else _MALFORMED
+        except (UnicodeDecodeError, RecursionError):
             return _MALFORMED
         return self.judge(content, body)
+
+
+def _breaks_off(error: msgspec.DecodeError) -> bool:
+    # msgspec says it in the message only; a test holds it to its word.
+    return "truncated" in str(error)

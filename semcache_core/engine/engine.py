@@ -7,8 +7,9 @@ fail closed (a record of another partition, an undecodable record, a verifier th
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -20,12 +21,15 @@ from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
+from semcache_core.engine.offload import Offload
 from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
+from semcache_core.engine.withdrawals import Withdrawals
 from semcache_core.engine.writes import Job, Writes
 from semcache_core.errors import DependencyError
-from semcache_core.keys.digests import own_tags, partition_tag, tag_digest, veto_id
+from semcache_core.keys.digests import own_tags, tag_digest, veto_id
+from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
@@ -42,6 +46,7 @@ _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
 _INVALIDATED = Refused("invalidated", complete=False)
 _VETOED = Refused("vetoed")
+_STORE_TOO_SMALL = Refused("store-too-small")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _INVALIDATIONS_KEPT = 10_000
@@ -59,13 +64,14 @@ class Engine:
         clock: Callable[[], float],
     ) -> None:
         self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
-        self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
+        self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss, refreshes=limits.refreshes)
+        self._largest = sys.maxsize if parts.largest is None else parts.largest.largest()
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
         self._embeddings = (
             None
             if parts.embedder is None
-            else Embeddings(parts.embedder, behind.embed, capacity=limits.embedding_cache)
+            else Embeddings(parts.embedder, behind.embed, limits=limits, on_fault=observatory.fault)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
         self._waiting = self._writes.queued
@@ -75,13 +81,18 @@ class Engine:
             if self._embeddings is None
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
-        self._invalidated: dict[bytes, float] = {}
-        self._forgotten: dict[bytes, float] = {}
+        self.offload = Offload(most=limits.body_queue)
+        self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._withdrawals = Withdrawals(
+            parts, behind, self._writes, self.maintenance, clock=clock, on_fault=observatory.fault
+        )
 
     async def close(self) -> None:
         """Write the queued answers, within the drain time, and end every task."""
         await self._writes.drain(self.limits.drain)
         await self.maintenance.close()
+        await self.offload.close()
         if self._embeddings is not None:
             await self._embeddings.close()
 
@@ -126,7 +137,7 @@ class Engine:
     async def find(
         self,
         address: Address,
-        read: Callable[[], Query] | None = None,
+        read: Callable[[], Awaitable[Query]] | None = None,
         *,
         policy: Policy,
         directives: Directives = _PLAIN,
@@ -147,7 +158,7 @@ class Engine:
             spent = time.monotonic() - began
         if found.outcome != "miss":
             return found
-        asked = cast("Query", address) if read is None else read()
+        asked = cast("Query", address) if read is None else await read()
         if found.reason == "no-cache":
             return found
         why_not = self._why_not_near(asked, policy, directives)
@@ -254,12 +265,16 @@ class Engine:
         may not replace this one.
         """
         all_tags = self._tags(query, tags)
-        if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
+        if self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
             return _INVALIDATED
         if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
+        data = record_codec.encode(record)
+        if len(data) > self._largest:
+            self.observatory.count_unstored("store-too-small")
+            return _STORE_TOO_SMALL
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
@@ -269,7 +284,7 @@ class Engine:
             nearby.store_scope,
             nearby.text,
             record,
-            record_codec.encode(record),
+            data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
             comparable and bool(record.text) and not record.exact_only,
@@ -286,9 +301,14 @@ class Engine:
 
     def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
         """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
-        if self._invalidated and any(record.born_at <= self._invalidated.get(tag, float("-inf")) for tag in tags):
-            return True
-        return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
+        born_at = record.born_at
+        for time_of in (self._invalidated.get, self._withdrawals.times.get):
+            for tag in tags:
+                at = time_of(tag)
+                if at is not None and born_at <= at:
+                    return True
+        refreshed_at = self._forgotten.get(query.entry_id)
+        return refreshed_at is not None and born_at < refreshed_at
 
     def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
         try:
@@ -301,9 +321,15 @@ class Engine:
 
     # -- invalidation ---------------------------------------------------------------------------------------------
 
-    async def forget(self, entry_id: bytes) -> None:
-        """Delete one entry; an answer requested before now does not take its place. Raises DependencyError."""
-        self.flights.detach_all()
+    async def forget(self, entry_id: bytes, *, partition: bytes | None = None) -> None:
+        """Delete one entry; an answer requested before now does not take its place. Raises DependencyError.
+
+        ``partition``: the one that the entry belongs to, if that is known.
+        """
+        if partition is None:
+            self.flights.detach_all()
+        else:
+            self.flights.detach(partition)
         _remember(self._forgotten, entry_id, self.clock())
         await self.maintenance.forget(entry_id)
 
@@ -314,9 +340,9 @@ class Engine:
         whose text differs only in white space: an equal request would get it without verification.
         """
         if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
-            await self.forget(entry_id)
+            await self.forget(entry_id, partition=query.partition)
             return
-        self.flights.detach_all()
+        self.flights.detach(query.partition)
         until = self.clock() + _VETO_TTL
         await self._behind.write_responses.call(
             self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
@@ -344,12 +370,10 @@ class Engine:
         self._writes.forget_invalidated(frozenset(tags), at)
         await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
 
-    async def invalidate_partition(self, partition: bytes) -> None:
-        """Invalidate a whole partition: the upstream rejected its credential. Never raises."""
-        try:
-            await self.invalidate((partition_tag(partition),))
-        except DependencyError:
-            return
+    def withdraw(self, partition: bytes) -> None:
+        """Invalidate a whole partition, in the background: the upstream rejected its credential."""
+        self.flights.detach(partition)
+        self._withdrawals.add(partition)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run ``work`` in the background."""
@@ -360,7 +384,6 @@ class Engine:
         self.maintenance.adopt(task)
 
 
-def _remember(times: dict[bytes, float], id: bytes, at: float) -> None:
-    times[id] = max(at, times.get(id, at))
-    while len(times) > _INVALIDATIONS_KEPT:
-        del times[next(iter(times))]
+def _remember(times: FifoCache[float], id: bytes, at: float) -> None:
+    known = times.get(id)
+    times.put(id, at if known is None else max(at, known))

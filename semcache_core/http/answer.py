@@ -12,22 +12,25 @@ wrong in here, the caller gets the answer as it comes.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from semcache_core.engine.decide import Directives, Found
 from semcache_core.engine.engine import Engine
+from semcache_core.engine.offload import LONG, Busy
 from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import CUT_OFF, Recording
-from semcache_core.http.replay import Replay, replayed
-from semcache_core.http.request import CacheableRequest
+from semcache_core.http.recording import Kept, Recording
+from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.request import BUSY, CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Entity, Key, Query
@@ -100,6 +103,7 @@ class UpstreamAnswer(Entity):
     def led(cls, missed: Missed, flight: Flight[Any]) -> UpstreamAnswer:
         """Return the answer that is about to be fetched; without a stale one to stand in, the decision is made."""
         engine = missed.context.engine
+        flight.most = missed.request.route.policy.max_body
         if missed.found.fallback is None:
             missed.conclude()
         recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
@@ -164,28 +168,54 @@ class UpstreamAnswer(Entity):
         The answer is stored before its caller has the last piece where others wait for it, and where the protocol marks
         its own end: many clients hang up there, and the answer would be lost.
         """
-        is_whole = self._recording is not None and self._record(self._recording, chunk)
+        recording = self._recording
+        if recording is None:
+            is_whole = False
+        elif len(chunk) <= LONG and not recording.is_coded:
+            is_whole = self._record(recording, chunk)
+        else:
+            is_whole = await self._record_in_parts(recording, chunk)
         if is_whole or (not more and self.flight.waiting):
             await self.end()
+        elif self.flight.waiting and self.flight.is_crowded:
+            await self.flight.make_room()
 
     async def end(self) -> None:
         """The answer is whole: store it or count why not, and let the waiters go. Harmless twice."""
         if self._ended:
             return
         self._ended = True
+        recording = self._recording
         try:
-            if self._recording is not None:
-                await self._store(self._recording)
-        except Exception as error:  # noqa: BLE001  see ``head``
-            self._give_up(error)
+            if recording is not None and recording.takes_long:
+                # The caller may leave as soon as it has everything: the answer is stored all the same.
+                storing = asyncio.ensure_future(self._store(recording))
+                self._engine.adopt(storing)
+                await asyncio.shield(storing)
+            elif recording is not None:
+                await self._store(recording)
         finally:
             self.flight.complete()
 
     async def _store(self, recording: Recording) -> None:
+        try:
+            await self._keep(await self._finished(recording))
+        except Exception as error:  # noqa: BLE001  see ``head``
+            self._give_up(error)
+
+    async def _finished(self, recording: Recording) -> Kept | Refused:
+        finish = partial(recording.finish, now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
+        if not recording.takes_long:
+            return finish()
+        try:
+            return await self.missed.request.off_loop(finish)
+        except Busy:
+            return Refused(BUSY.reason, complete=False)
+
+    async def _keep(self, outcome: Kept | Refused) -> None:
         missed, request = self.missed, self.missed.request
-        outcome = recording.finish(now=self._engine.clock(), draw=random.random())  # noqa: S311  jitter
         if isinstance(outcome, Refused):
-            if outcome is CUT_OFF:
+            if outcome.cut_off:
                 self.flight.fail(alone=True)
             self._unstored(outcome.reason)
             is_refused = outcome.complete
@@ -251,13 +281,33 @@ class UpstreamAnswer(Entity):
         elif self.missed.context.shared and 200 <= code < 300:
             self.missed.context.proofs.note(self.missed.request.proof(), now=self._engine.clock())
 
-    def _record(self, recording: Recording, chunk: bytes) -> bool:
-        """Record one piece and publish it; return whether the answer has come to the protocol's own end."""
+    async def _record_in_parts(self, recording: Recording, chunk: bytes) -> bool:
+        """Record a long or coded piece part by part; other requests have their turn in between."""
+        is_whole, since = False, 0
+        try:
+            for part in recording.parts(chunk):
+                is_whole = self._record(recording, part)
+                if self._recording is None:
+                    break
+                since += len(part)
+                if since >= LONG:
+                    since = 0
+                    await asyncio.sleep(0)
+        except CannotDecode:
+            # The waiters cannot have the rest: half an answer must not look whole.
+            self._recording = None
+            self.flight.fail(alone=True)
+        except Exception as error:  # noqa: BLE001  see ``head``
+            self._give_up(error)
+        return is_whole
+
+    def _record(self, recording: Recording, part: bytes) -> bool:
+        """Record one part and publish it; return whether the answer has come to the protocol's own end."""
         flight = self.flight
         try:
-            content = recording.feed(chunk)
+            content = recording.feed(part)
             if content:
-                flight.publish(content)
+                flight.publish(content, size=len(content))
             refused = recording.refused
             if refused is not None:
                 if self._shares:
@@ -266,15 +316,10 @@ class UpstreamAnswer(Entity):
                     flight.stop_joining()
                 if not (refused.complete or flight.waiting):
                     self._unstored(refused.reason)
-        except CannotDecode:
-            # The waiters cannot have the rest: half an answer must not look whole.
-            self._recording = None
-            flight.fail(alone=True)
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
-        else:
-            return recording.is_whole
-        return False
+            return False
+        return recording.is_whole
 
     def _unstored(self, reason: Code) -> None:
         """Record no more, and count why nothing is stored: what was found first, else ``reason``."""
@@ -290,7 +335,7 @@ class UpstreamAnswer(Entity):
             # One caller's wrong credential must not empty everybody's cache.
             context.proofs.withdraw(request.proof())
         else:
-            self._engine.spawn(self._engine.invalidate_partition(request.known.address.partition))
+            self._engine.withdraw(request.known.address.partition)
 
     async def _stand_in(self, code: int | None) -> Replay | None:
         """Return the stale answer that may replace a failing upstream's.
@@ -307,8 +352,11 @@ class UpstreamAnswer(Entity):
             return None
         now = engine.clock()
         found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
+        framing = partial(replayed, request, found, now=now, stands_in=True, upstream_status=code)
         try:
-            replay = replayed(request, found, now=now, stands_in=True, upstream_status=code)
+            replay = framing() if not takes_long(request, found) else await request.off_loop(framing)
+        except Busy:
+            return None
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
             return None

@@ -34,10 +34,12 @@ class Bounded:
 
     def feed(self, data: bytes) -> bytes:
         """Return the content that ``data`` adds. Raises CannotDecode."""
-        if not self._decoders:
-            return data
+        return b"".join(self.pieces(data))
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield the content that ``data`` adds, as it is made. Raises CannotDecode."""
         self._left = min(self._limit, self._left + _RATIO * len(data))
-        return b"".join(self._undone(data, 0))
+        return self._undone(data, 0) if self._decoders else iter((data,))
 
     def end(self) -> None:
         """Say that the body is over. Raises CannotDecode if it is cut off."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
 from semcache_core.engine.decide import Found
+from semcache_core.engine.offload import Busy
 from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
@@ -23,8 +25,8 @@ from semcache_core.http import status
 from semcache_core.http.answer import Missed, SentHeaders, UpstreamAnswer
 from semcache_core.http.context import DriverContext
 from semcache_core.http.recording import Shared
-from semcache_core.http.replay import Replay, replayed
-from semcache_core.http.request import CacheableRequest, RequestHead, identify
+from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.request import BUSY, CacheableRequest, RequestHead, Unread, recognise
 from semcache_core.http.route import Route
 from semcache_core.reasons import Code
 from semcache_core.types import Bypass, Entity, Headers, Key
@@ -106,6 +108,8 @@ class Exchange(Entity):
     async def open(self, body: bytes | None) -> Step:
         """Decide what happens to the request. ``body`` as it was sent; None: too large, or its end never came."""
         request = self._identified(body)
+        if isinstance(request, Unread):
+            request = await self._read(request)
         if request is None:
             return _UNTOUCHED
         if isinstance(request, Bypass):
@@ -147,14 +151,26 @@ class Exchange(Entity):
         """Do what ``close`` does, where a step came too late for its caller to take."""
         self.close()
 
-    def _identified(self, body: bytes | None) -> CacheableRequest | Bypass | None:
+    def _identified(self, body: bytes | None) -> CacheableRequest | Bypass | Unread | None:
         if body is None or len(body) > self.route.policy.max_body:
             return _TOO_LARGE
         try:
-            return identify(self.context, self.route, self.head, body, now=self.started)
+            return recognise(self.context, self.route, self.head, body, now=self.started)
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-            self.context.engine.observatory.fault("extract", error)
-            return _BROKEN
+            return self._unreadable(error)
+
+    async def _read(self, request: Unread) -> CacheableRequest | Bypass | None:
+        try:
+            return await request.read_off_loop()
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            return self._unreadable(error)
+
+    def _unreadable(self, error: Exception) -> Bypass:
+        """Return why a request that could not be read is not for the cache, and report what went wrong."""
+        if isinstance(error, Busy):
+            return BUSY
+        self.context.engine.observatory.fault("extract", error)
+        return _BROKEN
 
     async def _decide(self, request: CacheableRequest) -> Step:
         context, engine, profile = self.context, self.context.engine, request.profile
@@ -166,36 +182,40 @@ class Exchange(Entity):
             try:
                 found = await engine.find(
                     request.query or address,
-                    request.read if request.query is None else None,
+                    request.queried if request.query is None else None,
                     policy=policy,
                     directives=profile.directives,
                     known=found,
                 )
             except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-                engine.observatory.fault("extract", error)
-                return self._bypass(_BROKEN.reason)
+                return self._bypass(self._unreadable(error).reason)
         if found.record is not None:
-            replay, found = self._framed(request, found)
-            if replay is not None and policy.mode != "observe":
+            replay = (
+                await self._framed_off_loop(request, found)
+                if takes_long(request, found)
+                else self._framed(request, found)
+            )
+            if not isinstance(replay, Replay):
+                found = self._unfit(request, found, replay)
+            elif policy.mode != "observe":
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
                 is_due = found.outcome == "stale" and profile.joins
-                stale = self._missed(request, found, concluded=True) if is_due else None
-                if stale is not None and context.shared and not stale.may_replace:
+                stale = await self._missed(request, found, concluded=True) if is_due else None
+                if not isinstance(stale, Missed) or (context.shared and not stale.may_replace):
                     stale = None  # The next caller refreshes it.
                 return Serve(replay, stale)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
-        missed = self._missed(request, found)
-        return self._bypass(_BROKEN.reason) if missed is None else self._upstream(missed)
+        missed = await self._missed(request, found)
+        return self._bypass(missed.reason) if isinstance(missed, Bypass) else self._upstream(missed)
 
-    def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | None:
-        """Return the request as one for upstream; None if it cannot be read."""
+    async def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | Bypass:
+        """Return the request as one for upstream, or why it is not for the cache."""
         context = self.context
         try:
-            query = request.query or request.read()
+            query = request.query or await request.queried()
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-            context.engine.observatory.fault("extract", error)
-            return None
+            return self._unreadable(error)
         flight_key = query.nearby.flight
         if found is UNPROVEN:
             # It shares with its like only.
@@ -237,22 +257,39 @@ class Exchange(Entity):
             return False  # Nothing is looked up in any case.
         return not self.context.proofs.hold(request.proof(), now=self.started)
 
-    def _framed(self, request: CacheableRequest, found: Found) -> tuple[Replay | None, Found]:
-        """Return the entry as this caller gets it; where it does not fit this caller, the decision becomes a miss."""
-        engine, is_semantic = self.context.engine, found.source == "semantic"
-        fresh_id = secrets.token_hex(12) if is_semantic else ""
+    def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
+        """Return the entry as this caller gets it, or why it does not fit this caller."""
         try:
-            replay = replayed(request, found, now=self.started, fresh_id=fresh_id)
+            return replayed(request, found, now=self.started, fresh_id=_fresh_id(found))
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-            engine.observatory.fault("replay", error)
-            replay = "undecodable"
-        if isinstance(replay, Replay):
-            return replay, found
-        if replay == "undecodable":
+            return self._undecodable(error)
+
+    async def _framed_off_loop(self, request: CacheableRequest, found: Found) -> Replay | Code:
+        """Do the same where it takes long."""
+        try:
+            return await request.off_loop(
+                partial(replayed, request, found, now=self.started, fresh_id=_fresh_id(found))
+            )
+        except Busy:
+            return BUSY.reason
+        except Exception as error:  # noqa: BLE001  see ``_framed``
+            return self._undecodable(error)
+
+    def _undecodable(self, error: Exception) -> Code:
+        self.context.engine.observatory.fault("replay", error)
+        return "undecodable"
+
+    def _unfit(self, request: CacheableRequest, found: Found, reason: Code) -> Found:
+        """Return the miss that becomes of an entry which does not fit this caller."""
+        engine = self.context.engine
+        if reason == "undecodable":
             engine.spawn(engine.maintenance.forget(found.entry_id or request.known.address.entry_id))
-        return None, Found(
-            outcome="miss", reason=replay, vector=found.vector, similarity=found.similarity if is_semantic else None
-        )
+        similarity = found.similarity if found.source == "semantic" else None
+        return Found(outcome="miss", reason=reason, vector=found.vector, similarity=similarity)
+
+
+def _fresh_id(found: Found) -> str:
+    return secrets.token_hex(12) if found.source == "semantic" else ""
 
 
 async def _pieces(items: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:

@@ -5,12 +5,13 @@ A recording watches. Whatever it refuses, the caller gets the answer as it came.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import cast
 
 import msgspec
 
 from semcache_core.engine.freshness import expiry
+from semcache_core.engine.offload import LONG
 from semcache_core.http import directives
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import Bounded, CannotDecode, decoder_for
@@ -20,10 +21,15 @@ from semcache_core.reasons import Code
 from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Key, Query, Record
 
+_LONG = 4 * LONG
+_MOST_VARYING = 32
+"""Request fields that an answer may depend on: each is looked for in every request that it may serve."""
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
 _MARKED: dict[type, bool] = {}
-CUT_OFF = Refused("aborted", complete=False)
-"""The body does not have the length that its head announced."""
+_CUT_OFF = Refused("aborted", complete=False, cut_off=True)
+_UNDECODABLE = Refused("undecodable", complete=False, cut_off=True)
+_LONGEST = 20
+"""No length has more digits, and Python refuses to read thousands of them."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -43,7 +49,9 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Recording(Entity):
-    """Watches one answer go by. ``begin``, then ``feed`` for each piece, then ``finish``."""
+    """Watches one answer go by. ``begin``, then ``feed`` for each piece (of a long or coded one: for its parts), then
+    ``finish``, which may run in another thread.
+    """
 
     request: CacheableRequest
     key: Key
@@ -58,10 +66,10 @@ class Recording(Entity):
     _decoder: Bounded | None = None
     """None: the body comes without a content coding."""
     _size: int = 0
-    _announced: int | None = None
-    """Bytes that the answer's Content-Length says; None: it says nothing."""
+    _announced: frozenset[int] = frozenset()
+    """The lengths that the answer's Content-Length fields say; empty: they say nothing."""
     _came: int = 0
-    """Bytes of the body that came, in its coding."""
+    """Bytes of a coded body that came."""
     _recorder: Recorder | None = None
     _marked: SupportsTerminal | None = None
     _headers: Headers = ()
@@ -79,15 +87,30 @@ class Recording(Entity):
         self._open = True
         return Shared(head.status, self._headers, self._vary)
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Take the next piece of the body as it came; return its content for others who wait, however long it gets.
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body comes in a content coding: ``feed`` takes what ``parts`` makes of it."""
+        return self._decoder is not None
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether ``finish`` may take over 5 ms."""
+        return self._size > _LONG
+
+    def parts(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the content of the next piece of the body as it came, in parts that take little time to record.
 
         Raises CannotDecode: there is no content that could be told.
         """
+        self._came += len(chunk)
+        for piece in (chunk,) if self._decoder is None else self._decoder.pieces(chunk):
+            for at in range(0, len(piece), LONG):
+                yield piece[at : at + LONG]
+
+    def feed(self, content: bytes) -> bytes:
+        """Take the next part of the content; return it for others who wait, however long it gets in all."""
         if not self._open:
             return b""
-        self._came += len(chunk)
-        content = chunk if self._decoder is None else self._decoder.feed(chunk)
         self._size += len(content)
         if self._size > self.request.route.policy.max_body:
             self.refuse("too-large")
@@ -104,17 +127,13 @@ class Recording(Entity):
 
     def finish(self, *, now: float, draw: float) -> Kept | Refused:
         """Return what is to be stored at the answer's end. ``draw`` in [0, 1): the chance that shortens its life."""
+        broken = self._broken_off() if self._open and not self.is_whole else None
+        if broken is not None:
+            return broken
         if self.refused is not None:
             return self.refused
         if self._recorder is None:
             return Refused("no-answer", complete=False)
-        if self._announced not in (None, self._came) and not self.is_whole:
-            return CUT_OFF
-        try:
-            if self._decoder is not None and not self.is_whole:
-                self._decoder.end()
-        except CannotDecode:
-            return Refused("undecodable", complete=False)
         answer = self._recorder.finish()
         if isinstance(answer, Refused):
             return answer
@@ -141,6 +160,18 @@ class Recording(Entity):
         )
         return Kept(record, self._tags)
 
+    def _broken_off(self) -> Refused | None:
+        """Return why the body is not whole, by its length and its coding."""
+        came = self._size if self._decoder is None else self._came
+        if self._announced and self._announced != {came}:
+            return _CUT_OFF
+        try:
+            if self._decoder is not None:
+                self._decoder.end()
+        except CannotDecode:
+            return _UNDECODABLE
+        return None
+
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
         request, headers = self.request, head.headers
         route = request.route
@@ -156,16 +187,14 @@ class Recording(Entity):
         if refusal is not None:
             return refusal
         if b"content-length" in names:
-            # No length has more than 20 digits, and Python refuses to read thousands of them.
-            length = names[b"content-length"].strip()
-            self._announced = int(length) if length.isdigit() and len(length) <= 20 else None
+            self._announced = _lengths(headers)
         self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
         self._must_revalidate = route.traits.http_caching and route.obeys and directives.forbids_stale(headers)
         if route.traits.http_caching and b"age" in names:
             self._lain = directives.age(headers)
         if not names.keys().isdisjoint(_VARYING):
             varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
-            if varying is None:
+            if varying is None or len(varying) > _MOST_VARYING:
                 return Refused("vary")
             self._vary = rules.values_of(varying, request.head.headers)
         if b"content-encoding" in names:
@@ -202,3 +231,9 @@ class Recording(Entity):
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None
+
+
+def _lengths(headers: Headers) -> frozenset[int]:
+    """Return every length that a head announces. What is no number says nothing."""
+    said = [each.strip() for name, value in headers if name == b"content-length" for each in value.split(b",")]
+    return frozenset(int(each) for each in said if each.isdigit() and len(each) <= _LONGEST)

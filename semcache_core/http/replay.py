@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from semcache_core.engine.decide import Found
+from semcache_core.engine.offload import LONG
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.request import CacheableRequest
@@ -74,6 +75,11 @@ def replayed(
     else:
         headers += status.hit(found, handle=request.handle(found.entry_id), shown=shown)
     return Replay(answer.status, headers, chunks)
+
+
+def takes_long(request: CacheableRequest, found: Found) -> bool:
+    """Say whether it may take over 5 ms to frame the entry: as a stream, each word of it by itself."""
+    return request.known.mode.streamed and found.record is not None and len(found.record.payload) > LONG
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:

@@ -1,6 +1,7 @@
 """A request at the cache, without I/O: whether it is for the cache, and what it asks.
 
-    request = identify(context, route, head, body, now=now)   # CacheableRequest, Bypass, or None: not this protocol
+    request = recognise(context, route, head, body, now=now)   # CacheableRequest, Bypass, None: not this protocol; or
+    request = await request.read_off_loop()                    # Unread: it takes long to read
 
 What a request asks is remembered by a digest of its bytes, so that a repeat is answered without reading it.
 """
@@ -8,10 +9,13 @@ What a request asks is remembered by a digest of its bytes, so that a repeat is 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import msgspec
 
 from semcache_core.engine.decide import Directives
+from semcache_core.engine.offload import LONG, Busy
 from semcache_core.http import directives, status
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
@@ -21,10 +25,16 @@ from semcache_core.http.route import Route
 from semcache_core.keys.http import HttpKeys, Target
 from semcache_core.types import Address, Bypass, Entity, Headers, Key, Query, Request
 
+T = TypeVar("T")
+
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control"})
 _NO_DIRECTIVES = Directives()
 _UNREADABLE = Bypass(reason="request-coding")
+BUSY = Bypass(reason="reader-busy")
+"""Too many long bodies wait to be read, and this caller has most of them."""
 _PLAIN = status.Disclosure()
+_HASHED_AT_ONCE = 1024 * 1024
+"""Bytes whose digest takes 1 ms: the digest of a longer body is computed off the loop."""
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -38,6 +48,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     who: str | None = None
     """The caller's name where the application says it (``Deployment.by_application``)."""
+    http_version: str = "1.1"
 
     __repr__ = object.__repr__  # Headers hold credentials: never in a log.
 
@@ -67,6 +78,23 @@ class CacheableRequest(Entity):
         self.key, self.query = key, query
         return query
 
+    async def queried(self) -> Query:
+        """Return the query; a long body is read off the loop. Raises what the extractor does, and Busy."""
+        if self.query is not None:
+            return self.query
+        if not _takes_long(self.profile, self.body):
+            return self.read()
+        return await self.off_loop(self._read_whole)
+
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """Run pure work that takes long, in the caller's turn. Raises Busy."""
+        return await self.context.engine.offload.run(self.known.address.partition, work)
+
+    def _read_whole(self) -> Query:
+        query = self.read()
+        query.nearby  # noqa: B018  computed at its first use, which must not be on the loop
+        return query
+
     def credential(self) -> bytes:
         """Return a digest of every header that looks like a credential."""
         return self.context.keys.credential(self.head.headers, traits=self.route.traits)
@@ -88,27 +116,73 @@ class CacheableRequest(Entity):
         return known.handle
 
 
+class Unread(Entity):
+    """A request whose body takes too long to read on the loop."""
+
+    context: DriverContext
+    head: RequestHead
+    body: bytes
+    profile: RequestProfile
+    canonical_head: bytes
+    alias: bytes | None
+    """The digest of its bytes, under which nothing is known; None: not computed yet."""
+    now: float
+
+    async def read_off_loop(self) -> CacheableRequest | Bypass | None:
+        """Return what the request asks: see ``recognise``. Raises whatever a broken extractor raises."""
+        run, caller = self.context.engine.offload.run, self.profile.caller.partition
+        try:
+            if self.alias is None:
+                self.alias = await run(caller, self._hashed)
+                known = self.context.aliases.get(self.alias)
+                request = _remembered(known, self.context, self.head, self.body, now=self.now)
+                if request is not None:
+                    return request
+            return await run(caller, self.read)
+        except Busy:
+            return BUSY
+
+    def read(self) -> CacheableRequest | Bypass | None:
+        """Do the same at once, in this thread."""
+        if self.alias is None:
+            self.alias = self._hashed()
+        request = _first_read(self.context, self.profile, self.head, self.body, alias=self.alias)
+        if isinstance(request, CacheableRequest) and request.query is not None:
+            request.query.nearby  # noqa: B018  computed at its first use, which must not be on the loop
+        return request
+
+    def _hashed(self) -> bytes:
+        return self.context.digests.alias(self.canonical_head, self.body)
+
+
 def identify(
     context: DriverContext, route: Route, head: RequestHead, body: bytes, *, now: float
 ) -> CacheableRequest | Bypass | None:
+    """Return what ``recognise`` does, however long it takes to read."""
+    request = recognise(context, route, head, body, now=now)
+    return request.read() if isinstance(request, Unread) else request
+
+
+def recognise(
+    context: DriverContext, route: Route, head: RequestHead, body: bytes, *, now: float
+) -> CacheableRequest | Bypass | Unread | None:
     """Return what the request asks, why it is not for the cache, or None: it is not this protocol after all.
 
-    ``body`` is whole and as it was sent. Raises whatever a broken extractor raises.
+    ``Unread`` where its body takes long to read. ``body`` is whole and as it was sent. Raises whatever a broken
+    extractor raises.
     """
     keys, elsewhere = context.keys, None
-    if context.deployment.anonymous and not began_here(head.headers):
+    if context.deployment.anonymous and not began_here(head.headers, http_version=head.http_version):
         # The fields that say so are ignored otherwise, so they have to count here.
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
     canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
-    alias = context.digests.alias(canonical_head, body)
-    known = context.aliases.get(alias)
-    if type(known) is KnownRequest:
-        profile = known.profile
-        if profile.ends > now:
-            return CacheableRequest(context, head, body, profile.route, profile, known)
-    elif isinstance(known, Bypass):
-        return known
+    alias = None
+    if len(body) <= _HASHED_AT_ONCE:
+        alias = context.digests.alias(canonical_head, body)
+        known = _remembered(context.aliases.get(alias), context, head, body, now=now)
+        if known is not None:
+            return known
     digest = context.digests.head(canonical_head)
     known_profile = context.profiles.get(digest)
     if known_profile is None or known_profile.ends <= now:
@@ -116,7 +190,24 @@ def identify(
         if isinstance(found, Bypass):
             return found
         known_profile = found
+    if alias is None or _takes_long(known_profile, body):
+        return Unread(context, head, body, known_profile, canonical_head, alias, now)
     return _first_read(context, known_profile, head, body, alias=alias)
+
+
+def _remembered(
+    known: KnownRequest | Bypass | None, context: DriverContext, head: RequestHead, body: bytes, *, now: float
+) -> CacheableRequest | Bypass | None:
+    """Return the request that is known by its bytes; None: it is not, or its credentials have expired."""
+    if type(known) is not KnownRequest:
+        return cast("Bypass | None", known)
+    profile = known.profile
+    return CacheableRequest(context, head, body, profile.route, profile, known) if profile.ends > now else None
+
+
+def _takes_long(profile: RequestProfile, body: bytes) -> bool:
+    """Say whether the body may take over 5 ms to read: it is long, or it may unfold to something long."""
+    return len(body) > LONG or profile.coded
 
 
 def _profile(

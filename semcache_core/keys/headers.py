@@ -51,21 +51,48 @@ _QUALIFIERS = frozenset(
         b"x-goog-user-project",
     }
 )
+# Each platform's names are from its own documents: docs/how-to/clients-and-platforms.md has them.
 _IGNORED = frozenset(
     b"""
     connection keep-alive proxy-connection te trailer transfer-encoding
     content-length accept-encoding user-agent origin referer date expect via priority
-    forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-real-ip cdn-loop
-    traceparent tracestate baggage b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
-    x-request-id x-correlation-id x-client-request-id postman-token dnt http-referer x-title
+    forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-forwarded-server
+    x-original-forwarded-for x-real-ip client-ip x-client-ip x-client-port true-client-ip x-cluster-client-ip
+    x-envoy-external-address cloudfront-viewer-address do-connecting-ip x-appengine-user-ip cdn-loop
+    traceparent tracestate baggage correlation-context b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
+    uber-trace-id newrelic x-newrelic-id x-newrelic-transaction elastic-apm-traceparent x-dynatrace x-dtc
+    singularityheader x-ot-span-context grpc-trace-bin
+    x-request-id x-correlation-id x-client-request-id x-ms-client-request-id x-ms-return-client-request-id
+    x-ms-correlation-request-id x-ms-useragent request-id request-context x-request-start x-queue-start connect-time
+    total-route-time x-amz-cf-id x-appengine-request-log-id x-nf-request-id x-nf-client-connection-ip rndr-id
+    x-kong-request-id x-akamai-request-id x-varnish x-timer request-start-time
+    x-vercel-id x-vercel-forwarded-for x-vercel-proxied-for x-vercel-proxy-signature x-vercel-proxy-signature-ts
+    x-vercel-sc-headers
+    postman-token dnt http-referer x-title
     """.split()
 )
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control", b"semcache-debug"})
-_SHARED_KEYED = frozenset({b"origin", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"})
+_SHARED_KEYED = frozenset(
+    {b"origin", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-server"}
+)
 """Ignored, except in shared partitions of generic APIs: an application builds links and redirects of them, and there
 one caller would choose those of all.
 """
-_IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
+_IGNORED_PREFIXES = (
+    b"cf-",
+    b"x-b3-",
+    b"x-datadog-",
+    b"x-instana-",
+    b"x-stainless-",
+    b"sec-",
+    b"fly-",
+    b"fastly-",
+    b"x-railway-",
+    b"x-arr-",
+    b"x-azure-",
+    b"x-appgw-",
+    b"x-envoy-",
+)
 _NEGOTIATING = frozenset({b"accept-language", b"content-type"})
 # The headers of SDKs, browsers and proxies: classified in advance, so that invented names cannot displace them.
 _USUAL = b"""
@@ -158,6 +185,7 @@ class Roles:
             name in self._unkeyed
             or name in self._ignored
             or (name.startswith(_IGNORED_PREFIXES) and not is_personal(name))
+            or (name.startswith(b"x-vercel-") and name.endswith(b"-trace"))
             or name.startswith(self._ignored_prefixes)
             or (name in _NEGOTIATING and not self._negotiated)
         )

@@ -20,7 +20,7 @@ from semcache_core.keys.digests import Digests, pack, store_scope
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, doubtful_path
 from semcache_core.keys.jwt import ADMITTED
-from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
+from semcache_core.keys.text import compared, split_after
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import API, Bypass, Key, Nearby, Query, Traits
 
@@ -68,10 +68,9 @@ class _Rest(msgspec.Struct, frozen=True):
     def __call__(self) -> Nearby:
         key, admitted, policy = self.key, self.admitted, self.policy
         before, raw = split_after(key.slot, policy.compare_after)
-        text = fold(raw)
-        exact_only = key.exact_only
-        if exact_only is None:
-            exact_only = exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
+        text, exact_only = compared(raw, policy)
+        if key.exact_only is not None:
+            exact_only = key.exact_only
         digests = self.keys.digests
         scope = digests.scope(admitted.partition, admitted.keyed, key.template, key.end_user, len(key.slot), before)
         common = self.keys.scopes.get(scope) or self.keys.common(scope, admitted, key)
@@ -79,7 +78,7 @@ class _Rest(msgspec.Struct, frozen=True):
         return Nearby(
             scope=scope,
             store_scope=common.store_scope,
-            flight=flight if len(flight) <= _LONGEST_FLIGHT else digests.flight(flight),
+            flight=flight if len(flight) <= _LONGEST_FLIGHT else admitted.partition + digests.flight(flight),
             text=text,
             exact_only=exact_only,
             fields=digests.members([("earlier turns", key.exact_only_members)], after=common.fields)

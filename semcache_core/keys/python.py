@@ -14,7 +14,7 @@ import msgspec
 
 from semcache_core.authoring.json_form import sorted_names
 from semcache_core.keys.digests import Digests, pack, store_scope
-from semcache_core.keys.text import EXACT_MODE, exact_only_reason, fold, split_after
+from semcache_core.keys.text import compared, split_after
 from semcache_core.settings import Policy
 from semcache_core.types import Bypass, Nearby, Query
 
@@ -56,7 +56,7 @@ class _Rest(msgspec.Struct, frozen=True):
     def __call__(self) -> Nearby:
         policy, digests = self.keys.policy, self.keys.digests
         before, raw = split_after((self.prompt,), policy.compare_after)
-        text = fold(raw)
+        text, exact_only = compared(raw, policy)
         partition = self.place.partition
         scope = digests.scope(partition, "python", self.context, before)
         return Nearby(
@@ -64,7 +64,7 @@ class _Rest(msgspec.Struct, frozen=True):
             store_scope=store_scope(partition, scope),
             flight=partition + self.exact,
             text=text,
-            exact_only=exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE,
+            exact_only=exact_only,
             fields=digests.members(_named(self.context)) if self.context else b"",
         )
 

@@ -11,7 +11,7 @@ from semcache_core.keys.normal_form import normalised
 from semcache_core.reasons import Code
 from semcache_core.settings import Policy
 
-__all__ = ["EXACT_MODE", "exact_only_reason", "fold", "split_after"]
+__all__ = ["EXACT_MODE", "compared", "exact_only_reason", "fold", "split_after"]
 
 EXACT_MODE: Code = "exact-mode"
 """No text is compared: ``match = "exact"``, or there is no embedder. No text is read for it or stored."""
@@ -32,6 +32,8 @@ STOP_WORDS = frozenset(_STOP.split())
 _THAI, _KANA = "\u0e01-\u0e4f", "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _ALONE = _THAI + _KANA + _HAN
+_LONGEST_WORD = 128
+"""Characters a word, its mark-up and its white space at most, on average: what is longer is no question of words."""
 _ASCII_WORD = re.compile("[a-z0-9]+")
 """The same for folded ASCII, at half the cost."""
 _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
@@ -44,7 +46,7 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\ufffd"
     "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
-_LONGEST_WORD = 32
+_LONGEST_WORD = 16
 """Characters a word at most, on average: a longer text is not compared, so comparing takes bounded time."""
 
 
@@ -54,6 +56,17 @@ def fold(text: str) -> str:
     if text.isprintable():
         return " ".join(text.split())
     return _SPACES.sub(" ", text).strip(" ")
+
+
+def compared(text: str, policy: Policy) -> tuple[str, Code | None]:
+    """Return the folded text to compare, and why it may only match an equal request (``exact_only_reason``).
+
+    A text with far more characters than ``max_words`` words can have is not even folded.
+    """
+    if len(text) > _LONGEST_WORD * policy.max_words:
+        return text, "long-text" if policy.match == "semantic" else EXACT_MODE
+    text = fold(text)
+    return text, exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE
 
 
 def split_after(slot: Sequence[str], marker: str | None) -> tuple[tuple[str, ...], str]:

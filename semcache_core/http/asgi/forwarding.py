@@ -18,6 +18,7 @@ from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer
 from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send, discard
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.exchange import Forward
 from semcache_core.http.replay import Replay
 from semcache_core.types import Entity, Headers
@@ -28,8 +29,13 @@ Sending = Coroutine[Any, Any, None]
 def forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Sending:
     """Ask the application, and send what it answers. What it raises is raised here, after the waiters were let go."""
     answer = step.answer
+    scope = {**scope, "headers": _acceptable(scope["headers"])}
     writer = ResponseWriter(send, answer.flight, answer.missed.request.route.policy.max_body)
     return Forwarding(app, scope, incoming, send, answer, writer).run()
+
+
+def _acceptable(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, acceptable(value)) if name == b"accept-encoding" else (name, value) for name, value in headers]
 
 
 class Forwarding(Entity):

@@ -15,10 +15,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _GONE = "http.disconnect"
+_MOST_APART = 256
+"""Messages of one body that are kept as they came."""
 
 
 class Incoming(Entity):
-    """A request's body. The application receives exactly the messages that were sent, then waits for the disconnect."""
+    """A request's body. The application receives the messages that were sent, then waits for the disconnect.
+
+    They are the very same ones, unless there are hundreds: then some come joined.
+    """
 
     _receive: Receive
     _messages: list[Message]
@@ -36,20 +41,27 @@ class Incoming(Entity):
         """
         if announced is not None and announced > most:
             return None
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()
+        apart = 1
         message = self._messages[0]
         while message["type"] == "http.request":
-            piece = message.get("body", b"")
-            pieces.append(piece)
-            size += len(piece)
-            if size > most:
+            body += message.get("body", b"")
+            if len(body) > most:
                 return None
             if not message.get("more_body", False):
-                return b"".join(pieces)
+                return bytes(body)
+            if apart >= _MOST_APART:
+                self._join(apart)
+                apart = 0
             message = await self._receive()
             self._messages.append(message)
+            apart += 1
         return None
+
+    def _join(self, count: int) -> None:
+        """Make one message of the last ones: a client may send a body byte by byte, and each would be an object."""
+        joined = b"".join([message.get("body", b"") for message in self._messages[-count:]])
+        self._messages[-count:] = [{"type": "http.request", "body": joined, "more_body": True}]
 
     async def receive(self) -> Message:
         """The application's ``receive``."""

@@ -20,7 +20,15 @@ from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.route import Deployment
-from semcache_core.http.wsgi.environ import Environ, for_application, head_of, raw_path, read_body, without_body
+from semcache_core.http.wsgi.environ import (
+    Environ,
+    for_application,
+    head_of,
+    raw_path,
+    read_body,
+    with_acceptable_codings,
+    without_body,
+)
 from semcache_core.http.wsgi.forwarding import App, Forwarding, StartResponse, Write, encoded, sent_fields, status_line
 from semcache_core.library.cache import SemanticCache
 from semcache_core.runtime.home import Home
@@ -85,6 +93,9 @@ class SemanticCacheWSGI:
         """Call the application: on no path does it get the fields that are meant for the cache."""
         return self.app(for_application(environ), start_response)
 
+    def _recorded(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self._inner(with_acceptable_codings(environ), start_response)
+
     def _answered(
         self, step: Step, exchange: Exchange, home: Home, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
@@ -97,7 +108,7 @@ class SemanticCacheWSGI:
             start_response(status_line(step.status), encoded(step.headers))
             return _followed(step.pieces, home)
         if isinstance(step, Forward):
-            return Forwarding(self._inner, environ, start_response, home, step.answer)
+            return Forwarding(self._recorded, environ, start_response, home, step.answer)
         assert isinstance(step, Pass)  # noqa: S101
         if step.fields is None:
             return self._inner(environ, start_response)
@@ -111,7 +122,7 @@ class SemanticCacheWSGI:
             return
         if again is not None:
             environ = without_body(environ, again.answer.missed.request.body)
-            Forwarding(self._inner, environ, _discard, home, again.answer).drain()
+            Forwarding(self._recorded, environ, _discard, home, again.answer).drain()
 
 
 def _followed(pieces: AsyncGenerator[bytes, None], home: Home) -> Generator[bytes, None, None]:

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.request import RequestHead
 
 Environ = MutableMapping[str, Any]
@@ -41,7 +42,8 @@ def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | Non
     except UnicodeEncodeError:
         return None
     scheme, mount = environ.get("wsgi.url_scheme", "http"), environ.get("SCRIPT_NAME", "")
-    return RequestHead(environ["REQUEST_METHOD"], scheme, mount, path, query, tuple(headers), who)
+    version = environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/")
+    return RequestHead(environ["REQUEST_METHOD"], scheme, mount, path, query, tuple(headers), who, version)
 
 
 def raw_path(environ: Environ) -> bytes:
@@ -95,6 +97,14 @@ def for_application(environ: Environ) -> Environ:
     return {name: value for name, value in environ.items() if not name.startswith(_FOR_CACHE)}
 
 
+def with_acceptable_codings(environ: Environ) -> Environ:
+    """Return the environ for an answer that is recorded: it accepts no coding that cannot be decoded."""
+    accepts = environ.get("HTTP_ACCEPT_ENCODING")
+    if not accepts:
+        return environ
+    return {**environ, "HTTP_ACCEPT_ENCODING": acceptable(accepts.encode("latin-1")).decode("latin-1")}
+
+
 def _with_input(environ: Environ, stream: Any) -> Environ:
     return {**environ, "wsgi.input": stream}
 
@@ -115,15 +125,12 @@ class _Joined(io.RawIOBase):
     """What was read of a body that is too large for the cache, then the rest as it comes."""
 
     def __init__(self, read: bytes, rest: Any) -> None:
-        self._read, self._rest = read, rest
+        self._read, self._rest = io.BytesIO(read), rest
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._read:
-            piece, self._read = self._read[: len(buffer)], self._read[len(buffer) :]
-        else:
-            piece = self._rest.read(len(buffer))
+        piece = self._read.read(len(buffer)) or self._rest.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)

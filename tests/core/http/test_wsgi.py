@@ -6,11 +6,13 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from semcache_core import SemanticCache
+from semcache_core.errors import AnswerAborted
 from semcache_core.http.wsgi import SemanticCacheWSGI
 
 from .driver_app import CONFIG
@@ -262,3 +264,61 @@ def test_a_cache_that_is_closed_while_a_request_is_on_its_way_to_it_fails_no_req
         sent = Sent(driver)
         assert BODY.hex().encode() in sent.read()
         assert "x-cache" not in sent.fields
+
+
+def raises_midway(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", JSON)
+    yield b'{"answer": '
+    raise ConnectionResetError
+
+
+def ends_early(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [*JSON, ("content-length", "99")])
+    yield b'{"answer": "Paris"}'
+
+
+def ends_inside(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", JSON)
+    yield b'{"answer": "Pa'
+
+
+HALVES = pytest.mark.parametrize("half", [raises_midway, ends_early, ends_inside])
+
+
+@HALVES
+def test_half_an_answer_is_not_stored(cached: Callable[[Any], SemanticCacheWSGI], half: Any) -> None:
+    app = cached(half)
+    for _ in range(2):
+        sent = Sent(app)
+        with suppress(ConnectionResetError):
+            sent.read()
+        assert sent.fields["x-cache"] == "MISS"
+
+
+@HALVES
+def test_nobody_who_waits_gets_half_an_answer_as_a_whole_one(
+    cached: Callable[[Any], SemanticCacheWSGI], half: Any
+) -> None:
+    gate, calls, outcomes = threading.Event(), [], []
+
+    def held(environ: Any, start_response: Any) -> Iterator[bytes]:
+        calls.append(1)
+        gate.wait(5)
+        yield from half(environ, start_response)
+
+    app = cached(held)
+
+    def ask() -> None:
+        try:
+            Sent(app).read()
+        except (ConnectionResetError, AnswerAborted) as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    gate.set()
+    for thread in threads:
+        thread.join(5)
+    assert any(isinstance(error, AnswerAborted) for error in outcomes) or len(calls) == 2

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
-from semcache_core.http import coding, directives, loopback
+from semcache_core.http import coding, directives
 from semcache_core.http import headers as rules
+from semcache_core.http.loopback import began_here
 from semcache_core.keys.digests import Digests
 from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
@@ -71,9 +70,10 @@ def _fields(reader: Reader) -> Pairs:
 
 
 def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
-    loose: frozenset[str] = frozenset(("namespace", "tags", "mode", "ttl"))
-    for shared, allow, traits in itertools.product((False, True), (frozenset[str](), loose), (LLM, API)):
-        directives.of_request(fields, policy=Policy(), allow=allow, shared=shared, traits=traits)
+    loose = frozenset(("namespace", "tags", "mode"))
+    for shared, traits in ((False, LLM), (True, LLM), (False, API), (True, API)):
+        directives.of_request(fields, policy=Policy(), traits=traits, allow=frozenset(), shared=shared)
+        directives.of_request(fields, policy=Policy(), traits=traits, allow=loose, shared=shared)
     directives.of_answer(fields)
     for traits in (LLM, API):
         directives.forbids_storing(fields, traits=traits)
@@ -84,7 +84,7 @@ def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
     assert directives.age(fields) >= 0
     vary = rules.varies_on(fields)
     assert vary is None or rules.matches(rules.values_of(vary, fields), fields)
-    loopback.began_here(fields)
+    began_here(fields, http_version="1.1")
     try:
         coding.decoder_for(fields, limit=1024)
     except coding.CannotDecode:

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Sequence
 from semcache_core.http.headers import HOP_BY_HOP
 from semcache_core.types import Headers
 
-_NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"forwarded", b"host", b"via"})
-"""Framing, routing, and where a request came from (``x-forwarded-*``, too).
-
-A ``Connection: content-length`` would let a client desynchronise the upstream connection, a ``Connection: via`` hide
-that another proxy passed its request on.
+_NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host", b"via"})
+"""Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection, and
+a ``Connection: via`` send a request in circles.
 """
 
 _OPTIONS = frozenset({b"", b"close"})
@@ -53,8 +51,7 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[byt
     """Return the fields that ``Connection`` limits to this hop; names are in lower case."""
     values = [value for name, value in headers if name == b"connection"]
     named = {token.strip().lower() for value in values for token in value.split(b",")}
-    named -= HOP_BY_HOP | _NOT_FOR_CONNECTION_TO_NAME | _OPTIONS
-    return frozenset(name for name in named if not name.startswith(b"x-forwarded-"))
+    return frozenset(named - HOP_BY_HOP - _NOT_FOR_CONNECTION_TO_NAME - _OPTIONS)
 
 
 def for_upstream(

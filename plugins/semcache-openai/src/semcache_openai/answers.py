@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
-from semcache_core.authoring.sse import Event, EventStream, framed
+from semcache_core.authoring.sse import Event, EventStream
 from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
 
 from .admission import Admission, admit
 from .assembly import Assembly, Broken
-from .event_log import EventLog, Run
+from .event_log import EventLog
 from .faults import is_fault
 from .merging import says_nothing
 from .modes import STREAM, UNASKED_USAGE, USAGE, WHOLE, held, own_mode
@@ -76,13 +76,17 @@ class _StreamRecorder:
             self.done = False
 
     def finish(self) -> Answer | Refused:
+        was_broken = self._broken is not None
         if self._stream.end() is not None:
             self.feed(b"\n\n")  # The last event counts even without the empty line after it.
         if self._broken is not None:
-            return Refused(self._broken, complete=False)
-        if not self.done:
-            return Refused("no-terminal-event", complete=False)
+            cut_off = not was_broken and self._broken == "malformed-event"
+            return Refused(self._broken, complete=False, cut_off=cut_off)
         assembly = self._assembly
+        if not self.done:
+            # Some servers close the connection instead of a terminal event: their streams are whole, but who knows it?
+            lacks_usage = USAGE in self._key.mode.required and assembly.usage is None
+            return Refused("no-terminal-event", complete=False, cut_off=lacks_usage or not assembly.is_finished)
         content = assembly.body()
         verdict = admit(content, self._key, self._terms)
         if isinstance(verdict, Refused):
@@ -128,15 +132,9 @@ class _StreamRecorder:
 
     def _log_alone(self, content: dict[str, Any]) -> Answer:
         """Return an answer with members that nobody here understands: for equal requests only."""
-        log = b"".join([_framed(run) for run in self._log.runs()])
+        log = b"".join([event for run in self._log.runs() for event in run.framed()])
         unasked = "" if USAGE in self._key.mode.required else UNASKED_USAGE
         return _answer(self._key, content, log, STREAM, unasked, exact_only=True, form="events")
-
-
-def _framed(run: Run) -> bytes:
-    if not run.texts:
-        return framed(run.data, name=run.name)
-    return b"".join([framed(_encode(chunk), name=run.name) for chunk in run.chunks()])
 
 
 def _answer(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.authoring.sse import Event
+from semcache_core.authoring.sse import Event, framed
 
 from .assembly import TEXTS
 from .merging import without_padding
@@ -30,18 +30,31 @@ class Run(msgspec.Struct, array_like=True, frozen=True):
     texts: tuple[str, ...] = ()
     """The texts of a run, event by event; empty: ``data`` is one whole event."""
 
-    def chunks(self) -> Iterator[Json]:
-        """Yield each event of a run, decoded. They are one object, filled anew: encode each before the next."""
+    def framed(self) -> Iterator[bytes]:
+        """Yield the events as a stream has them."""
+        if not self.texts:
+            yield framed(self.data, name=self.name)
+            return
         chunk = _decode(self.data)
         spots = _spots(chunk)
-        for at in range(0, len(self.texts), len(spots)):
-            for (container, name), text in zip(spots, self.texts[at:], strict=False):
-                container[name] = text
-            yield chunk
+        for container, name in spots:
+            container[name] = _MARK
+        between = framed(_encode(chunk), name=self.name).split(_ENCODED_MARK)
+        texts = [_encode(text) for text in self.texts]
+        if len(spots) == 1:
+            before, after = between
+            yield from [before + text + after for text in texts]
+            return
+        for at in range(0, len(texts), len(spots)):
+            inside = zip(texts[at : at + len(spots)], between[1:], strict=True)
+            yield between[0] + b"".join([text + after for text, after in inside])
 
 
+# Stands for a text while the rest of a chunk is encoded. ``EventLog`` makes no run of chunks that have it as a value.
+_MARK = "\x00text\x00"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_ENCODED_MARK = _encode(_MARK)
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(tuple[Run, ...]).decode
 
@@ -54,13 +67,16 @@ def read_log(log: bytes) -> tuple[Run, ...]:
 class EventLog:
     """Receives the events of a stream in order."""
 
-    __slots__ = ("_event", "_runs", "_template", "_texts")
+    __slots__ = ("_event", "_run", "_runs", "_template", "_texts")
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
         self._event = Event(b"")
         self._template: Json | None = None
+        """The event that is open: its data without texts. None: no event has come."""
         self._texts: list[str] = []
+        self._run: bytes | None = None
+        """The template as JSON, once a second event continues it."""
 
     def add(self, event: Event, chunk: Json) -> None:
         """Add an event and its decoded data, which is the log's from now on."""
@@ -75,7 +91,7 @@ class EventLog:
             self._texts += texts
             return
         self._close()
-        self._event, self._template, self._texts = event, bare, texts
+        self._event, self._template, self._texts, self._run = event, bare, texts, None
 
     def runs(self) -> tuple[Run, ...]:
         """Return the log so far."""
@@ -92,17 +108,21 @@ class EventLog:
             return False
         if template.get("created") and chunk.get("created"):
             chunk["created"] = template["created"]  # Some servers stamp every chunk.
-        return template == chunk
+        if template != chunk:
+            return False
+        if self._run is None:
+            run = _encode(template)
+            if _ENCODED_MARK in run:
+                return False
+            self._run = run
+        return True
 
     def _close(self) -> None:
-        template, self._template = self._template, None
-        if template is None:
+        if self._template is None:
             return
-        event, texts = self._event, self._texts
-        if len(texts) > len(_spots(template)):
-            self._runs.append(Run(_encode(template), event.name, tuple(texts)))
-        else:
-            self._runs.append(Run(event.data, event.name))
+        event, self._template = self._event, None
+        whole = Run(event.data, event.name) if self._run is None else Run(self._run, event.name, tuple(self._texts))
+        self._runs.append(whole)
 
 
 def _spots(chunk: Json) -> list[tuple[Json, str]]:
@@ -113,7 +133,9 @@ def _spots(chunk: Json) -> list[tuple[Json, str]]:
         delta = choice.get("delta") if isinstance(choice, dict) else None
         if not isinstance(delta, dict):
             continue
-        for name, value in delta.items():
+        # Two equal chunks may have their members in another order: the texts must not.
+        for name in sorted(delta):
+            value = delta[name]
             if name in TEXTS and isinstance(value, str):
                 spots.append((delta, name))
             elif name == "tool_calls" and isinstance(value, list):
