@@ -14,6 +14,8 @@ from .upstream import Broken, Call, Upstream
 from .view import credentials, difference
 
 Credential = tuple[tuple[bytes, bytes], ...]
+_BREAKING = ("cut", "unmarked")
+"""Faults of a stream after which those who share it are cut off: they must not take it for whole."""
 _NEVER_KEPT = ("mode=off", "body", "nonsense", "namespace", "no identity", "path form", "a header that bypasses")
 _REFUSED = re.compile(r"no-store|private|no-cache")
 
@@ -133,7 +135,7 @@ class Oracle:
             yield f"usage of another answer: {outcome.usage()}"
         if outcome.complete and call.ask.script.fault == "cut" and not outcome.left:
             yield f"half an answer ({kind}) taken for whole: {told[-80:]!r}"
-        if not outcome.complete and not outcome.left and call.ask.script.fault != "cut":
+        if not outcome.complete and not outcome.left and call.ask.script.fault not in _BREAKING:
             yield f"the answer broke off: {outcome.error!r}"
         if call.number == ask.number:
             yield from self._wrong_own(ask, outcome, kind)
@@ -142,11 +144,11 @@ class Oracle:
 
     def _may_break(self, ask: Ask, outcome: Outcome) -> bool:
         """Whether the request, or one that it may have waited for, was cut off by the upstream."""
-        if isinstance(outcome.error, Broken) or ask.script.fault == "cut":
+        if isinstance(outcome.error, Broken) or ask.script.fault in _BREAKING:
             return True
         own = ask.view
         near = (self.upstream.ledger.get(number) for number in range(ask.number - 40, ask.number + 40))
-        return any(call and call.ask.script.fault == "cut" and call.view == own for call in near)
+        return any(call and call.ask.script.fault in _BREAKING and call.view == own for call in near)
 
     def _wrong_own(self, ask: Ask, outcome: Outcome, kind: str) -> Iterator[str]:
         if outcome.status != ask.script.status:
