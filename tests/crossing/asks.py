@@ -21,6 +21,7 @@ _WORDS = """
     invoice refund password delivery account parcel contract warranty coupon seat printer battery ticket rocket
     garden violin harbour lantern pepper saddle turbine walnut zebra compass
 """
+_FILLERS = ("please", "kindly", "the", "of")
 _HOSTS = ("localhost:8080", "a.example", "b.example", "127.0.0.1:1")
 _CHAT_PATHS = ("/v1/chat/completions", "/api/v1/chat/completions", "/openai/deployments/gpt/chat/completions")
 _API_PATHS = ("/ask", "/v2/ask", "/brief/ask")
@@ -265,7 +266,7 @@ class Asks:
         if name == "caller":
             return random.choice(self.callers)
         if name == "text":
-            return self._text()
+            return self._reworded(parts.text) if random.random() < 0.6 else self._text()
         if name == "path":
             paths = _CHAT_PATHS if parts.chat else _API_PATHS
             return random.choice((*paths, *paths, *paths, random.choice(_DOUBTFUL_PATHS)))
@@ -296,9 +297,8 @@ class Asks:
             words.append(f"item{random.randrange(3)}")
         chance = random.random()
         if chance < 0.5:
-            random.shuffle(words)
-            words.insert(random.randrange(len(words)), random.choice(("please", "kindly", "the", "of")))
-        elif chance < 0.55:
+            return self._reworded(" ".join(words))
+        if chance < 0.55:
             words.append("today")
         elif chance < 0.6:
             words = words[:1]
@@ -307,6 +307,16 @@ class Asks:
         elif chance < 0.7 and self.hazards:
             at = random.randrange(len(words))
             words[at] = words[at][:2] + random.choice(self._unseen) + words[at][2:]
+        return " ".join(words)
+
+    def _reworded(self, text: str) -> str:
+        """Return the same question in another order, or now and then the same of another item."""
+        random = self.random
+        words = [word for word in text.split() if word not in _FILLERS]
+        if random.random() < 0.25:
+            words = [f"item{random.randrange(3)}" if word.startswith("item") else word for word in words]
+        random.shuffle(words)
+        words.insert(random.randrange(len(words)), random.choice(_FILLERS))
         return " ".join(words)
 
     # -- from parts to bytes ----------------------------------------------------------------------------------------
