@@ -15,6 +15,10 @@ from semcache_text_guard.language.english import ENGLISH
 from semcache_text_guard.reading.parse import MAX_CHARS, parse
 
 REJECTED = [
+    ("accents", "¿Cuántos años tiene tu hermano mayor?", "¿Cuántos anos tiene tu hermano mayor?"),
+    ("accents", "Kann ich diese Seite am Drucker drucken?", "Kann ich diese Seite am Drucker drücken?"),
+    ("accents", "What does bò cost in Hanoi?", "What does bơ cost in Hanoi?"),
+    ("accents", "Where is my ro\u0303cket now?", "Where is my rocket now?"),
     ("numbers", "Summarize chapter 3 of the book", "Summarize chapter 4 of the book"),
     ("numbers", "Who won the World Cup in 1998?", "Who won the World Cup in 2002?"),
     ("numbers", "What is 15% of 80?", "What is 80% of 15?"),
@@ -179,6 +183,7 @@ REJECTED = [
 ]
 
 ACCEPTED = [
+    ("How do I put my résumé online?", "how do i put my re\u0301sume\u0301 online"),
     ("my printer is offline - what now", "my printer is offline, what now"),
     ("how do I update iOS / Android apps", "how do I update iOS and Android apps"),
     ("how to compute a + b in excel", "how to compute a plus b in excel"),
