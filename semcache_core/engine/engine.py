@@ -33,7 +33,7 @@ from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
-from semcache_core.types import Address, EntryView, Query, Record, Stored, Vector
+from semcache_core.types import Address, EntryView, Query, Record, Stored
 
 _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
@@ -236,11 +236,14 @@ class Engine:
         *,
         policy: Policy,
         tags: Sequence[str] = (),
-        vector: Vector | None = None,
+        found: Found = _ABSENT,
         refreshes: bool = False,
     ) -> Refused | None:
-        """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None."""
-        job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
+        """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None.
+
+        ``found``: what the look-up found.
+        """
+        job = self.job_of(query, record, policy=policy, tags=tags, found=found, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
         self._writes.queue(job)
@@ -253,7 +256,7 @@ class Engine:
         *,
         policy: Policy,
         tags: Sequence[str] = (),
-        vector: Vector | None = None,
+        found: Found = _ABSENT,
         refreshes: bool = False,
     ) -> Job | Refused:
         """Return the write of ``record`` as the answer to ``query``, or why it may not be stored.
@@ -284,8 +287,8 @@ class Engine:
             data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
-            comparable and bool(record.text) and not record.exact_only,
-            vector,
+            comparable and bool(record.text) and not (record.exact_only or found.was_late),
+            found.vector,
         )
 
     async def write(self, job: Job) -> bool:

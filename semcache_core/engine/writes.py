@@ -123,9 +123,9 @@ class Writes:
         self._set_nowait = None if parts.set_nowait is None else parts.set_nowait.set_nowait
         places = min(limits.write_queue, limits.write_queue_bytes)
         self._bytes_a_place = limits.write_queue_bytes // places
-        texts = 1 if embeddings is None else embeddings.largest_batch
+        together = 1 if embeddings is None else embeddings.largest_batch
         self._responses = _Step("semcache-writes", places=places, batch=_BATCH, work=self._write_responses)
-        self._texts = _Step("semcache-texts", places=places, batch=texts, work=self._embed)
+        self._texts = _Step("semcache-texts", places=min(places, limits.embed_queue), batch=together, work=self._embed)
         self._vectors = _Step("semcache-vectors", places=places, batch=_BATCH, work=self._index)
         self._waiting: dict[bytes, Job] = {}
         self.queued: Callable[[bytes], Job | None] = self._waiting.get

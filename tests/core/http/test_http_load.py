@@ -335,3 +335,52 @@ def test_a_waiter_that_does_not_read_is_cut_off_and_holds_no_more_than_max_body(
             await asyncio.wait((waiting,))
 
     asyncio.run(main())
+
+
+def test_a_text_that_was_not_embedded_in_time_is_not_embedded_for_its_answer_either() -> None:
+    async def main() -> None:
+        async with serving(embedder=OneByOne(), semcache=AGAIN, limits={"lookup_deadline": 3 * SLOW}) as rig:
+            bob = await both_known(rig)
+            rig.embedder.delay = SLOW
+            before = len(rig.embedder.texts)
+            await asyncio.gather(*(bob.chat(f"Is {number} larger than nine?") for number in range(50)))
+            await settled(rig)
+            assert len(rig.embedder.texts) - before < 8
+            assert (await bob.chat("Is 49 larger than nine?")).cache == "HIT", "exact"
+
+    asyncio.run(main())
+
+
+def test_the_refreshes_of_one_caller_leave_room_for_anothers() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        gate.set()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says()(scope, receive, send)
+
+        upstream = Upstream(answer)
+        stale = {"match": "exact", "ttl": 60, "stale_while_revalidate": 600}
+        async with serving(upstream, semcache=stale, limits={"refreshes": 8}) as rig:
+            bob = Client(rig.client.app, headers=BOB)
+            texts = [f"Is {number} larger than nine?" for number in range(20)]
+            for text in texts:
+                await bob.chat(text)
+            await rig.client.chat()
+            rig.clock.advance(120)
+            gate.clear()
+            calls = len(upstream.calls)
+            assert {(await bob.chat(text)).cache for text in texts} == {"STALE"}
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) - calls == 2, "a quarter"
+            assert (await rig.client.chat()).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) - calls == 3
+            gate.set()
+            await asyncio.sleep(0.01)
+            assert (await bob.chat(texts[-1])).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert (await bob.chat(texts[-1])).cache == "HIT", "those that end make room"
+
+    asyncio.run(main())
