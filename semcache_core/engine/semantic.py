@@ -108,7 +108,9 @@ class SemanticSearch:
         """Search the store and the queued writes, which are visible in their own process."""
         scope = asked.query.nearby.store_scope
         found = await self._guards.vectors.call(
-            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now)
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now),
+            # A scope may be slow because it is large, or has to be loaded.
+            sources=(asked.query.partition,),
         )
         waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:

@@ -7,14 +7,14 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from semcache_core.builtin.memory import MemoryResponseStore
-from semcache_core.errors import AnswerAborted, EmbedderUnavailable
+from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
+from semcache_core.errors import AnswerAborted, EmbedderUnavailable, VerifierUnavailable
 from semcache_core.testing import CountingEmbedder, FlakyStore
-from semcache_core.types import Vector
+from semcache_core.types import Accept, Match, Vector, Verdict
 
 from .asgi_client import Client, Rig, Upstream, chat, completion, says, serving
 
@@ -408,5 +408,91 @@ def test_the_refreshes_of_one_caller_leave_room_for_anothers() -> None:
             assert (await bob.chat(texts[-1])).cache == "STALE"
             await asyncio.sleep(0.01)
             assert (await bob.chat(texts[-1])).cache == "HIT", "those that end make room"
+
+    asyncio.run(main())
+
+
+def test_a_scope_of_one_caller_that_is_slow_to_search_does_not_close_the_store_to_others() -> None:
+    class Uneven(MemoryVectorStore):
+        slow: bytes | None = None
+
+        async def search(self, vector: Vector, *, scope: bytes, **options: Any) -> Sequence[Match]:
+            if self.slow is None:
+                self.slow = scope
+            if scope == self.slow:
+                await asyncio.sleep(60)
+            return await super().search(vector, scope=scope, **options)
+
+    async def main() -> None:
+        limits = {"vector_deadline": 0.02, "breaker_open": 60.0}
+        store = Uneven(MemoryVectorStore.Options())
+        async with serving(semcache=AGAIN, limits=limits, components={"vector_store": store}) as rig:
+            bob = await both_known(rig)
+            for number in range(3):
+                await bob.chat(f"Is {number} larger than nine?")
+                assert rig.decisions[-1] == ("miss", "store-unavailable")
+            await rig.client.chat("Where do I find the invoice of last month?")
+            assert rig.decisions[-1] == ("miss", "below-threshold")
+
+    asyncio.run(main())
+
+
+def test_texts_of_one_caller_that_a_costly_verifier_fails_on_do_not_close_it_to_others() -> None:
+    class Judge:
+        costly = True
+
+        async def verify(self, query: str, candidate: str) -> Verdict:
+            if "poison" in query:
+                raise VerifierUnavailable("not this text")
+            return Accept()
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *exc: object) -> None: ...
+
+    async def main() -> None:
+        near = {"threshold": 0.9}  # Just below both similarities: a costly verifier is asked in doubt only.
+        async with serving(semcache=near, limits={"breaker_open": 60.0}, components={"verifiers": [Judge()]}) as rig:
+            bob = await both_known(rig)
+            for _ in range(8):
+                await bob.chat(f"{QUESTION} poison", headers=[(b"semcache-control", b"ttl=0")])
+            assert rig.decisions[-1] == ("miss", "verifier-error")
+            assert (await rig.client.chat(f"{QUESTION} please")).cache == "HIT"
+
+    asyncio.run(main())
+
+
+def test_one_callers_texts_do_not_displace_the_embeddings_of_others() -> None:
+    async def main() -> None:
+        async with serving(semcache=AGAIN, limits={"embedding_cache": 20}) as rig:
+            bob = await both_known(rig)
+            asked = "Where do I find the invoice of last month?"
+            await rig.client.chat(asked, headers=[(b"cache-control", b"no-store")])
+            for number in range(60):
+                await bob.chat(f"Is {number} larger than nine?")
+            before = rig.embedder.texts.count(asked)
+            await rig.client.chat(asked, headers=[(b"cache-control", b"no-store")])
+            assert rig.embedder.texts.count(asked) == before
+
+    asyncio.run(main())
+
+
+def test_searches_that_find_the_same_unusable_entry_delete_it_once() -> None:
+    async def main() -> None:
+        store = FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()))
+        near = {"threshold": 0.8}
+        async with serving(says(status=200), semcache=near, components={"vector_store": store}) as rig:
+            await rig.client.chat(QUESTION)
+            await settled(rig)
+            engine = rig.cache.lifecycle.here().engine
+            responses = engine.parts.responses
+            ((entry_id, _),) = await responses.scan()
+            await responses.delete([entry_id])
+            store.delay("delete", seconds=0.1)
+            for number in range(20):
+                await rig.client.chat(f"{QUESTION} {number}", headers=[(b"cache-control", b"no-store")])
+            await asyncio.sleep(0)
+            assert store.calls["delete"] == 1
 
     asyncio.run(main())
