@@ -53,7 +53,8 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
 
 
-_LATE = frozenset({"embedder-busy", "lookup-deadline"})
+LATE = frozenset({"embedder-busy", "lookup-deadline"})
+"""Reasons of a look-up that found no time to embed the text: it is not embedded for its answer either."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -71,11 +72,6 @@ class Found(Struct, frozen=True, kw_only=True):
     """The query's embedding if it was computed, so that a miss embeds once."""
     fallback: Record | None = None
     """On a miss: an expired entry that may still replace a failing upstream (stale-if-error)."""
-
-    @property
-    def was_late(self) -> bool:
-        """Whether the look-up found no time to embed the text: it is not embedded for its answer either."""
-        return self.vector is None and self.reason in _LATE
 
     @property
     def age(self) -> float:

@@ -17,15 +17,16 @@ import msgspec
 from semcache_core.engine import record_codec
 from semcache_core.engine.breakers import within
 from semcache_core.engine.components import Guards, OpenComponents
-from semcache_core.engine.decide import Directives, Found, serves
+from semcache_core.engine.decide import LATE, Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.jobs import Job
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.withdrawals import Withdrawals
-from semcache_core.engine.writes import Job, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import own_tags, tag_digest, veto_id
 from semcache_core.keys.fifo import FifoCache
@@ -287,7 +288,9 @@ class Engine:
             data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
-            comparable and bool(record.text) and not (record.exact_only or found.was_late),
+            comparable
+            and bool(record.text)
+            and not (record.exact_only or (found.vector is None and found.reason in LATE)),
             found.vector,
         )
 

@@ -11,8 +11,9 @@ from semcache_core.engine import record_codec
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.decide import CandidateBar, Directives, Found, is_dead, serves
 from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
+from semcache_core.engine.jobs import Unindexed
 from semcache_core.engine.maintenance import Maintenance
-from semcache_core.engine.writes import Unindexed, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 from semcache_core.keys.digests import veto_id
 from semcache_core.reasons import Code

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.jobs import Job
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
-from semcache_core.engine.writes import Job, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.settings import LimitOptions
 from semcache_core.testing import CountingEmbedder, FlakyStore
 from semcache_core.types import Record, Space, Vector
