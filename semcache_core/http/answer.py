@@ -229,7 +229,7 @@ class UpstreamAnswer(Entity):
                 outcome.record,
                 policy=request.route.policy,
                 tags=outcome.tags,
-                vector=missed.found.vector,
+                found=missed.found,
                 refreshes=not request.profile.directives.lookup,
             )
             is_refused = not_kept is not None and not_kept.complete
