@@ -247,6 +247,17 @@ class SupportsExists(Protocol):
 
 
 @runtime_checkable
+class SupportsReadOnly(Protocol):
+    """A store that creates, repairs or marks something when it is opened or read. Commands that only look use this."""
+
+    def read_only(self) -> Self:
+        """Return a store of the same options, not open, that changes nothing. It is opened only if the store exists;
+        opening raises StoreUnavailable for contents that cannot be read as they are.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsNotices(Protocol):
     """A component that has notices for the operator about its opening, for example a file set aside.
 
@@ -369,6 +380,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False
     """It may answer equal requests only, for example because it has tool calls."""
+    stream: bytes = b""
+    """How the answer came as a stream, in the extractor's own form, for callers of streams; empty: ``body`` says all.
+    """
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -381,6 +395,8 @@ class Refused(msgspec.Struct, frozen=True):
     """In the statistics, under ``unstored``."""
     complete: bool = True
     """Whether upstream sent all of it."""
+    cut_off: bool = False
+    """The answer breaks off in its middle: nobody who waits for it may take it for whole."""
 
 
 class Recorder(Protocol):

@@ -32,6 +32,7 @@ CoreCode = Literal[
     # miss
     "absent",
     "below-threshold",
+    "embedder-busy",
     "embedder-unavailable",
     "empty-scope",
     "expired",
@@ -58,6 +59,7 @@ CoreCode = Literal[
     "exact-mode",
     "few-words",
     "get",
+    "invisible-text",
     "logprobs",
     "long-text",
     "no-text",
@@ -79,6 +81,7 @@ CoreCode = Literal[
     "expired-credential",
     "extract-error",
     "get-with-body",
+    "head-too-large",
     "header-name",
     "hosted-tool",
     "idempotency-key",
@@ -108,6 +111,7 @@ CoreCode = Literal[
     "finish-length",
     "finish-reason",
     "invalid-json",
+    "live-entry",
     "malformed-answer",
     "malformed-event",
     "no-answer",
@@ -167,6 +171,12 @@ _MISSES = (
         "No entry with the same settings is as near as the threshold asks.",
         "Compare the similarity with the threshold; `semcache explain` shows the nearest entries. Lower `threshold` "
         "only after trying it with your own questions.",
+    ),
+    Reason(
+        "embedder-busy",
+        "miss",
+        "Too many texts wait to be embedded, and this caller has most of them.",
+        "Use a faster embedder, if `errors: embed-queue` in the statistics keeps growing.",
     ),
     Reason(
         "embedder-unavailable",
@@ -261,6 +271,12 @@ _EXACT_ONLY = (
         "Nothing: its meaning depends on what was said before.",
     ),
     Reason("get", "miss", "A GET request has no text to compare.", _NOTHING),
+    Reason(
+        "invisible-text",
+        "miss",
+        "The text holds what is not seen but models read: zero width, control, private or unassigned characters, tags.",
+        "Remove such characters before asking; equal requests still match.",
+    ),
     Reason("logprobs", "miss", "Log probabilities are asked for: they belong to one text only.", _NOTHING),
     Reason(
         "long-text",
@@ -323,6 +339,12 @@ _BYPASSES = (
         "Look at `errors: extract` in the statistics and report it to the extractor's maker.",
     ),
     Reason("get-with-body", "bypass", "A GET request with a body has no agreed meaning.", _CLIENT),
+    Reason(
+        "head-too-large",
+        "bypass",
+        "The request has more than 256 header fields, or over 32 KiB of path, query and headers that count.",
+        _CLIENT,
+    ),
     Reason("header-name", "bypass", "A header's name holds `_`, which some servers take for `-`.", _CLIENT),
     Reason("hosted-tool", "bypass", "The provider runs a tool (search, code): its answer changes.", _NOTHING),
     Reason("idempotency-key", "bypass", "`Idempotency-Key` says that this very request counts.", _CLIENT),
@@ -385,6 +407,13 @@ _UNSTORED = (
         "Add it to `finish_reasons` if such answers are whole.",
     ),
     Reason("invalid-json", "unstored", "JSON was asked for and the answer is none.", _UPSTREAM),
+    Reason(
+        "live-entry",
+        "unstored",
+        'Under `identity = "shared"` an entry lives that this caller may not replace: its credential is unproven, or '
+        "it chose the life or the tags of the answer.",
+        "Nothing: the entry goes on answering.",
+    ),
     Reason("malformed-answer", "unstored", "The answer is not what the protocol promises.", _UPSTREAM),
     Reason("malformed-event", "unstored", "The stream holds an event that the protocol does not have.", _UPSTREAM),
     Reason("no-answer", "unstored", "The upstream sent no answer.", _UPSTREAM),

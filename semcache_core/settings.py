@@ -159,7 +159,12 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="Further response headers that are stored with an LLM answer.")
     ] = ()
     request_cache_control: Annotated[
-        Literal["honour", "ignore"], Meta(description="Whether callers' Cache-Control is obeyed.")
+        Literal["honour", "strict", "ignore"],
+        Meta(
+            description="Whether callers' Cache-Control is obeyed. `honour` passes over `no-cache` and `no-store` "
+            "beside `Accept: text/event-stream` on LLM protocols, where clients send them by habit; `strict` obeys "
+            "these, too."
+        ),
     ] = "honour"
     cache_control: Annotated[
         Literal["obey", "ignore"],
@@ -176,6 +181,17 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     debug_token: Annotated[
         Secret | None, Meta(description="Who sends it in Semcache-Debug sees similarity and matched text.")
     ] = None
+    callers: Annotated[
+        Secret | None,
+        Meta(
+            description="Tokens of the proxy's own, separated by commas: every caller shows one of them, in "
+            "`Semcache-Key` or as its API key. Each is an identity; none is forwarded."
+        ),
+    ] = None
+    open_relay: Annotated[
+        bool,
+        Meta(description="Whether the proxy may add a credential to the requests of callers that show no token."),
+    ] = False
 
 
 class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,15 +205,23 @@ class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     breaker_open: Annotated[
         Seconds, Meta(gt=0, description="How long a failing dependency rests; doubles to 10 s.")
     ] = 1.0
-    write_queue: Annotated[_Size, Meta(description="Writes that may wait; past it new ones are dropped.")] = 10_000
+    write_queue: Annotated[
+        _Size, Meta(description="Writes that may wait; beyond, the caller with most loses its newest.")
+    ] = 10_000
     write_queue_bytes: Annotated[Bytes, Meta(ge=1, description="Bytes that may wait to be written.")] = 64 * 1024 * 1024
     drain: Annotated[_Wait, Meta(description="How long a shutdown waits for queued writes.")] = 5.0
+    embed_queue: Annotated[
+        _Size, Meta(description="Texts that may wait to be embedded; beyond, the caller with most loses its newest.")
+    ] = 1024
     embedding_cache: Annotated[_Count, Meta(description="Embeddings kept in memory, least recently used go first.")] = (
         4096
     )
     alias_cache: Annotated[_Count, Meta(description="Raw bodies whose key is remembered.")] = 32_768
     body_queue: Annotated[
         _Size, Meta(description="Long bodies that may wait to be read; beyond, the caller with most loses its newest.")
+    ] = 64
+    refreshes: Annotated[
+        _Size, Meta(description="Stale answers refreshed at the same time; a caller may have a quarter of them.")
     ] = 64
     waiter_patience: Annotated[
         Seconds, Meta(gt=0, description="Time without a byte after which a waiter asks alone.")
@@ -211,7 +235,12 @@ class Normalise(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[normalise]]``: rewrites a volatile span in the key's copy of a request, never in the request itself."""
 
     path: Annotated[str, Meta(description="JSON path of the text, for example `$.messages[0].content`.")]
-    pattern: Annotated[str, Meta(description="Regular expression of the span.")]
+    pattern: Annotated[
+        str,
+        Meta(
+            description="Regular expression of the span; `*` and `+` repeat up to 256 times, and its work is bounded."
+        ),
+    ]
     replace: Annotated[str, Meta(description="What replaces it in the key.")] = ""
 
 
@@ -267,7 +296,8 @@ class RouteOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["obey", "ignore"] | None, Meta(description="Overrides `http.cache_control` on this route.")
     ] = None
     request_cache_control: Annotated[
-        Literal["honour", "ignore"] | None, Meta(description="Overrides `http.request_cache_control` on this route.")
+        Literal["honour", "strict", "ignore"] | None,
+        Meta(description="Overrides `http.request_cache_control` on this route."),
     ] = None
 
 
@@ -300,8 +330,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes; a larger body is neither looked up nor stored."""
     cache_control: Literal["obey", "ignore"] = "obey"
     """Whether the Cache-Control of answers is obeyed."""
-    request_cache_control: Literal["honour", "ignore"] = "honour"
-    """Whether the Cache-Control of callers is obeyed."""
+    request_cache_control: Literal["honour", "strict", "ignore"] = "honour"
+    """Whether the Cache-Control of callers is obeyed; ``honour`` passes over habits of LLM clients."""
     compare_after: str | None = None
     """The marker of the route's ``compare``."""
 

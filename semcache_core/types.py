@@ -117,7 +117,7 @@ class Traits(Struct, frozen=True):
     negotiated: bool
     """``Accept``, ``Accept-Language`` and ``Content-Type`` of a request may change the answer, so they split keys."""
     cookies_identify: bool
-    """Cookies always identify the caller. False: only if no other header does: infrastructure sets cookies too."""
+    """All cookies identify the caller. False: all but those that load balancers and bot filters set on every client."""
     keeps_headers: bool
     """An entry keeps all headers of its answer except those of one connection, caller or exchange. False: it keeps the
     content type, the content language and the headers in ``http.keep_headers``.
@@ -291,7 +291,9 @@ class Query(Address, frozen=True, dict=True):
 
     @property
     def flight(self) -> bytes:
-        """The single-flight key: partition, exact, stream mode, service tier and end-user fields."""
+        """The single-flight key: partition, exact, stream mode, service tier and end-user fields. It begins with the
+        partition.
+        """
         return self.nearby.flight
 
     @property

@@ -19,6 +19,7 @@ __all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode
 
 _MALFORMED = Refused("malformed-answer", complete=False)
 _TOO_COMPLEX = Refused("too-complex")
+_TRUNCATED = Refused("malformed-answer", complete=False, cut_off=True)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -97,6 +98,13 @@ class JsonRecorder(Entity):
             content = decode_json(body)
         except TooComplex:
             return _TOO_COMPLEX
-        except (ValueError, RecursionError):
+        except msgspec.DecodeError as error:
+            return _TRUNCATED if _breaks_off(error) else _MALFORMED
+        except (UnicodeDecodeError, RecursionError):
             return _MALFORMED
         return self.judge(content, body)
+
+
+def _breaks_off(error: msgspec.DecodeError) -> bool:
+    # msgspec says it in the message only; a test holds it to its word.
+    return "truncated" in str(error)

@@ -51,7 +51,7 @@ class _Job(Generic[T]):
         if self.then is not None:
             try:
                 self.then(result)
-            except Exception as error:  # noqa: BLE001  the other results must still arrive; the caller gets the error
+            except BaseException as error:  # noqa: BLE001  the other results must still arrive; the caller gets it
                 self.fail(error)
         if not self.done.done():
             self.done.set_result(result)
@@ -185,7 +185,7 @@ class Worker:
                     self._do_together([job], run_together)
                 return
             _on_loop(batch[0].done, partial(_fail, batch, fault.__cause__ or fault))
-        except Exception as error:  # noqa: BLE001  the thread outlives every call; its callers get the error
+        except BaseException as error:  # noqa: BLE001  the thread outlives every call; its callers get the error
             _on_loop(batch[0].done, partial(_fail, batch, error))
         else:
             _on_loop(batch[0].done, partial(_deliver, batch, results))

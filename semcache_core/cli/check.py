@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 from rich.console import Console
 
-from semcache_core.cli.entries import opened_alone
+from semcache_core.cli.entries import exists, opened_alone
 from semcache_core.cli.group import Failed
 from semcache_core.cli.options import config_option
 from semcache_core.cli.output import add_rows, console, table, value_text
@@ -28,7 +28,7 @@ _ROUTE_SHOWS = ("mode", "match", "threshold", "ttl", "stale_while_revalidate", "
 @click.command()
 @click.argument("named", required=False, type=click.Path(path_type=Path), metavar="[FILE]")
 @config_option
-@click.option("--open", "opens", is_flag=True, help="Also open every component: loads the model, reaches the stores.")
+@click.option("--open", "opens", is_flag=True, help="Also open every component: loads the model, reads the stores.")
 def check(named: Path | None, file: Path | None, opens: bool) -> None:
     """Say what FILE would run: every setting, its value and where it comes from; and why something would not.
 
@@ -104,6 +104,9 @@ async def _open_each(out: Console, config: Config, made: list[Made]) -> list[str
     for each in made:
         name, where = f"{NOUNS[each.kind]} {each.choice.use!r}", config.where(each.choice.named_at)
         try:
+            if not exists(each.component):
+                out.print(f"not there yet, made at the first start: {name}", markup=False)
+                continue
             async with opened_alone(each.component, each.kind):
                 out.print(f"opened: {name}", markup=False)
                 if each.kind == "embedders":

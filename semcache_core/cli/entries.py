@@ -13,7 +13,14 @@ import msgspec
 from semcache_core.config import Config
 from semcache_core.engine import record_codec
 from semcache_core.errors import UnsupportedByStore
-from semcache_core.protocols import ResponseStore, SupportsExists, SupportsInvalidation, SupportsNotices, SupportsScan
+from semcache_core.protocols import (
+    ResponseStore,
+    SupportsExists,
+    SupportsInvalidation,
+    SupportsNotices,
+    SupportsReadOnly,
+    SupportsScan,
+)
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.opening import Runtime, open_cache, usable
 from semcache_core.runtime.registry import Kind, Registry
@@ -27,16 +34,23 @@ def exists(store: object) -> bool:
     return store.exists() if isinstance(store, SupportsExists) else True
 
 
+def to_look(component: Any) -> Any:
+    """Return the component as a command opens it that changes nothing."""
+    return component.read_only() if isinstance(component, SupportsReadOnly) else component
+
+
 async def opened_to_look(stack: AsyncExitStack, config: Config, registry: Registry) -> Runtime:
-    """Open a cache without creating anything: an empty store replaces one that does not exist yet."""
+    """Open a cache without changing anything: an empty store replaces one that does not exist yet."""
     chosen = assemble(config, registry)
     stores: dict[Kind, tuple[str, object]] = {
         "response_stores": ("response_store", chosen.response_store),
         "vector_stores": ("vector_store", chosen.vector_store),
     }
-    instances = {}
+    instances: dict[str, Any] = {}
     for kind, (name, store) in stores.items():
-        if not exists(store):
+        if exists(store):
+            instances[name] = to_look(store)
+        else:
             empty = registry.load(kind, "semcache-core/memory")
             instances[name] = empty(empty.Options())
     runtime = await open_cache(stack, config, registry=registry, clock=time.time, instances=instances)
@@ -47,9 +61,10 @@ async def opened_to_look(stack: AsyncExitStack, config: Config, registry: Regist
 
 @asynccontextmanager
 async def opened_alone(component: Any, kind: Kind) -> AsyncIterator[Any]:
-    """Open a component alone; print its notices on standard error, for example that a file was set aside."""
-    async with component as opened:
-        ready = usable(component, opened, kind)
+    """Open a component alone, and change nothing; print its notices on standard error."""
+    looking = to_look(component)
+    async with looking as opened:
+        ready = usable(looking, opened, kind)
         if isinstance(ready, SupportsNotices):
             for message in ready.notices():
                 click.echo(f"semcache: {message}", err=True)

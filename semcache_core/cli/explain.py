@@ -84,15 +84,15 @@ def _asked(request: Path | None, prompt: str | None, context: str | None) -> Ask
         return read(request)
     try:
         return Call(prompt or "", None if context is None else json.loads(context))
-    except ValueError as error:
-        raise Misused(f"--context is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise Misused(f"--context is no JSON that can be read: {error}") from error
 
 
 def read(path: Path) -> Asked:
     """Return the request in a file. Raises Misused."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Asked)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError, OSError) as error:
         raise Misused(f"{path}: {error}; it holds method, path, headers and body") from error
 
 
@@ -145,6 +145,8 @@ def _request(runtime: Runtime, asked: Asked, place: Deployment, reasons: Mapping
         call, body = call_of(asked)
     except UnicodeEncodeError as error:
         raise Misused("the request's path and headers are no HTTP: percent-encode what is not Latin-1") from error
+    except RecursionError as error:
+        raise Misused("the request's body is nested too deeply") from error
     context = DriverContext(runtime, place)
     route = context.resolve(call.method, call.path)
     if route is None:

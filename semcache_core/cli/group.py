@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from semcache_core.config.problems import is_text
 from semcache_core.errors import ConfigError, PluginError, SemcacheError
 from semcache_core.runtime.registry import Offer, Registry
 from semcache_core.runtime.validation import core_version
@@ -31,6 +32,13 @@ class Misused(Failed):
 
 class Program(click.Group):
     """A group whose commands are the installed ones; listing them imports none of them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments of the program and its command. Raises Misused for one that is no text."""
+        for text in args:
+            if not is_text(text):
+                raise Misused(f"the argument {text!r} has a byte that is not UTF-8")
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every command's name, as ``distribution/name`` if two distributions offer it."""

@@ -20,6 +20,7 @@ from semcache_core.config import Config, load
 from semcache_core.engine.freshness import parse_duration
 from semcache_core.errors import ConfigError, DependencyError
 from semcache_core.keys.digests import namespace_tag, tag_digest
+from semcache_core.protocols import ResponseStore
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.opening import Runtime, open_cache
 from semcache_core.runtime.registry import Registry
@@ -81,40 +82,48 @@ def moment(text: str, *, now: float) -> float:
         if re.fullmatch(r"[\d.]+ ?[a-z]+", text):
             return now - (parse_duration(text) or 0.0)
         return datetime.fromisoformat(text).timestamp()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise click.UsageError(
             f"--before wants a date such as 2026-01-31 or an age such as 7d, not {text!r}"
         ) from error
 
 
 async def _counted(config: Config, selection: Selection) -> tuple[int, int]:
-    components = assemble(config, Registry.installed())
-    held = meant = 0
-    if not exists(components.response_store):
-        return held, meant
-    async with opened_alone(components.response_store, "response_stores") as store:
-        async for entry in walk(store, config.response_store.use):
-            held += 1
-            meant += selection(entry)
-    return held, meant
+    held, ids = await _selected(config, selection)
+    return held, len(ids)
 
 
 async def _purged(config: Config, selection: Selection) -> tuple[int, int]:
-    if not exists(assemble(config, Registry.installed()).response_store):
+    # First without a change: a store that cannot be read as it is stays as it is, and is not begun anew.
+    held, _ = await _selected(config, selection)
+    if not held and not exists(assemble(config, Registry.installed()).response_store):
         return 0, 0  # A process about to write would have created it.
     async with AsyncExitStack() as stack:
         opened = await _opened(stack, config)
-        held, ids = 0, []
-        store = opened.engine.parts.responses
-        async for entry in walk(store, config.response_store.use):
-            held += 1
-            if selection(entry):
-                ids.append(entry.id)
+        held, ids = await _walked(opened.engine.parts.responses, config, selection)
         if selection.tag is not None:
             # The invalidation also covers entries that other processes are about to write or hold in memory.
             await opened.engine.invalidate((selection.tag,), before=selection.before)
         await _delete(opened, ids)
         return held, len(ids)
+
+
+async def _selected(config: Config, selection: Selection) -> tuple[int, list[bytes]]:
+    store = assemble(config, Registry.installed()).response_store
+    if not exists(store):
+        return 0, []
+    async with opened_alone(store, "response_stores") as opened:
+        return await _walked(opened, config, selection)
+
+
+async def _walked(store: ResponseStore, config: Config, selection: Selection) -> tuple[int, list[bytes]]:
+    """Return how many entries the store holds, and the ids of the selected ones."""
+    held, ids = 0, []
+    async for entry in walk(store, config.response_store.use):
+        held += 1
+        if selection(entry):
+            ids.append(entry.id)
+    return held, ids
 
 
 async def _opened(stack: AsyncExitStack, config: Config) -> Runtime:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,18 @@ def _asked(url: str) -> Any:
     if not address.startswith(("http://", "https://")):
         raise click.UsageError(f"--url wants an address that begins with http:// or https://, not {url!r}")
     token = os.environ.get(DEBUG_TOKEN_VARIABLE)
-    request = urllib.request.Request(address, headers={} if token is None else {"Semcache-Debug": token})  # noqa: S310
+    headers = {} if token is None else {"Semcache-Debug": token}
     try:
+        request = urllib.request.Request(address, headers=headers)  # noqa: S310  checked above
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  checked above
-            return json.load(answer)
+            values = json.load(answer)
+            if not isinstance(values, dict):
+                raise TypeError("it answered with something else")
+            return values
     except urllib.error.HTTPError as error:
         error.close()
         raise Failed(f"{address} answered {error.code} {error.reason}{_HINTS.get(error.code, '')}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise Failed(f"{address} gave no statistics: {reason}; is a proxy running there?") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar
@@ -11,10 +10,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from semcache_core.authoring.json_paths import parse_path
+from semcache_core.authoring.patterns import bounded_pattern
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
 from semcache_core.config.model import Choice, Config, ExtractorChoices, OwnTable
-from semcache_core.config.problems import Problems
+from semcache_core.config.problems import Problems, is_text
 from semcache_core.config.sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 from semcache_core.errors import ConfigError
 from semcache_core.keys.digests import SHORTEST_SECRET
@@ -53,6 +53,9 @@ class _Loader:
         self.problems = Problems(sources.place_of)
 
     def config(self) -> Config:
+        self._check_texts(self.tables, "")
+        # What is no text fails wherever it is used: nothing else is looked at.
+        self.problems.raise_any()
         for name in self.tables:
             if name not in TABLES:
                 self.problems.add(name, _no_table(name))
@@ -86,6 +89,19 @@ class _Loader:
             hidden=frozenset(self.sources.hidden),
             notices=tuple(self.sources.notices),
         )
+
+    def _check_texts(self, value: Any, path: str) -> None:
+        match value:
+            case Mapping():
+                for name, item in value.items():
+                    self._check_texts(str(name), path)
+                    self._check_texts(item, f"{path}.{name}" if path else str(name))
+            case list() | tuple():
+                for place, item in enumerate(value):
+                    self._check_texts(item, f"{path}[{place}]")
+            case str() | Secret():
+                if not is_text(value if isinstance(value, str) else value.reveal()):
+                    self.problems.add(path, "is not text: it has a byte that is not UTF-8, or a NUL")
 
     def _core(self, name: str, kind: type[S]) -> S:
         # After a mistake use the defaults, only to find the remaining mistakes.
@@ -227,9 +243,9 @@ class _Loader:
         for place, rule in enumerate(rules):
             self._check_json_path(f"normalise[{place}].path", rule.path)
             try:
-                re.compile(rule.pattern)
-            except re.error as error:
-                self.problems.add(f"normalise[{place}].pattern", f"is not a regular expression: {error}")
+                bounded_pattern(rule.pattern)
+            except ValueError as error:
+                self.problems.add(f"normalise[{place}].pattern", str(error))
 
     def _check_json_path(self, path: str, text: str) -> None:
         try:

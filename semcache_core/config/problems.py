@@ -40,3 +40,12 @@ class Problems:
             raise ConfigError(self._lines[0])
         if self._lines:
             raise ConfigError(f"{len(self._lines)} problems in the configuration:\n  " + "\n  ".join(self._lines))
+
+
+def is_text(text: str) -> bool:
+    """Say whether a string can be written: an argument's or a variable's byte that is not UTF-8 is half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text

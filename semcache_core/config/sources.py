@@ -14,7 +14,8 @@ import msgspec
 
 from semcache_core.authoring.suggest import did_you_mean, listed, nearest
 from semcache_core.config.convert import Variable
-from semcache_core.config.problems import Problems
+from semcache_core.config.problems import Problems, is_text
+from semcache_core.config.toml_errors import wrong_toml
 from semcache_core.errors import ConfigError
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Secret
 
@@ -29,6 +30,7 @@ CORE_TABLES: dict[str, type[msgspec.Struct]] = {"semcache": CacheOptions, "http"
 COMPONENT_TABLES = ("embedder", "vector_store", "response_store")
 LIST_TABLES = ("key_extractors", "verifiers", "route", "normalise")
 TABLES = (*CORE_TABLES, *COMPONENT_TABLES, *LIST_TABLES)
+_DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,24 @@ def read(source: str | PathLike[str] | Mapping[str, Any] | None, environ: Mappin
 
 def _file(source: str | PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
     named = {"the path that was passed": source, f"${FILE_VARIABLE}": environ.get(FILE_VARIABLE) or None}
-    found = {who: Path(os.fspath(path)) for who, path in named.items() if path is not None}
+    found = {who: Path(os.fsdecode(path)) for who, path in named.items() if path is not None}
     if source is None and Path(FILE_NAME).is_file():
         found["the working directory"] = Path(FILE_NAME)
-    if len({path.resolve() for path in found.values()}) > 1:
+    if len(found) > 1 and len({path.resolve() for path in found.values()}) > 1:
         told = " and ".join(f"{path} ({who})" for who, path in found.items())
         raise ConfigError(f"two configuration files: {told}; keep one, for example: unset {FILE_VARIABLE}")
-    return next(iter(found.values()), None)
+    path = next(iter(found.values()), None)
+    if path is not None and not is_text(str(path)):
+        raise ConfigError(f"the path of the configuration, {str(path)!r}, has a byte that is not UTF-8")
+    return path
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    text = ""
     try:
         # Editors on Windows prepend a byte order mark.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
@@ -87,24 +94,32 @@ def _parsed(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+        raise ConfigError(f"{path}: {wrong_toml(text, error)}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: has brackets that are nested too deeply to be read") from None
+    except ValueError as error:  # A number with thousands of digits.
+        raise ConfigError(f"{path}: is not TOML that can be read: {error}") from error
 
 
 def _resolved(sources: Sources, environ: Mapping[str, str] | None) -> Sources:
     """Replace every ``{ env = "NAME" }`` by a Secret."""
     problems = Problems(sources.place_of)
 
-    def resolve(value: Any, path: str) -> Any:
+    def resolve(value: Any, path: str, depth: int = 0) -> Any:
+        if depth > _DEEPEST:
+            problems.add(path, f"is nested deeper than {_DEEPEST} levels, and no option is")
+            return None
         match value:
             # A table of the configuration itself is never such a reference, whatever it contains.
             case {"env": str(name), **rest} if not rest and "." in path:
                 return _secret(name, path)
             case Mapping():
                 return {
-                    str(name): resolve(item, f"{path}.{name}" if path else str(name)) for name, item in value.items()
+                    str(name): resolve(item, f"{path}.{name}" if path else str(name), depth + 1)
+                    for name, item in value.items()
                 }
             case list() | tuple():
-                return [resolve(item, f"{path}[{place}]") for place, item in enumerate(value)]
+                return [resolve(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(value)]
             case _:
                 return value
 
@@ -156,7 +171,8 @@ def _meaningless(environ: Mapping[str, str], *, named: Collection[str]) -> Itera
         if variable.startswith(PREFIX) and "__" not in variable and variable not in (*named, *OTHER_VARIABLES):
             meant = _meant(variable)
             hint = f"; did you mean {meant}?" if meant else f"; settings are written {PREFIX}<TABLE>__<KEY>"
-            yield f"the environment variable {variable} means nothing{hint}"
+            shown = variable if is_text(variable) else ascii(variable)
+            yield f"the environment variable {shown} means nothing{hint}"
 
 
 def _meant(variable: str) -> str | None:

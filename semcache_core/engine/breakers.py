@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine, Generator
 from typing import Any, TypeVar
 
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
@@ -11,6 +12,7 @@ from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 T = TypeVar("T")
 
 _FAILURES_BEFORE_OPEN = 5
+_SOURCES_KEPT = 1024
 _LONGEST_PAUSE = 10.0
 """Seconds; a longer configured first pause is not shortened."""
 
@@ -78,6 +80,11 @@ class Breaker:
         self._failures = 0
         self._probing = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are blocked, but for a probe."""
+        return self._open_until is not None
+
     def lets_through(self, now: float) -> bool:
         """Say whether a call may be made; after the pause one probe may run until ``succeeded``, ``failed`` or
         ``abandoned``.
@@ -112,13 +119,91 @@ class Breaker:
         self._probing = False
 
 
+class SourceBreakers:
+    """The breakers of one dependency: one for all calls, and one for each source (a partition) that failed.
+
+    A text that makes a dependency fail must not close it to every caller: while all failures in a row come from one
+    source, only that source is blocked.
+    """
+
+    __slots__ = ("_open_for", "own", "shared", "suspect")
+
+    def __init__(self, *, open_for: float) -> None:
+        self._open_for = open_for
+        self.shared = Breaker(open_for=open_for)
+        self.own: OrderedDict[bytes, Breaker] = OrderedDict()
+        """By source, those that failed since their last success."""
+        self.suspect: bytes | None = None
+        """The source of the last failure; None: the last call succeeded."""
+
+    def own_of(self, source: bytes) -> Breaker:
+        """Return the breaker of one source; the oldest one makes place."""
+        breaker = self.own.get(source)
+        if breaker is None:
+            if len(self.own) >= _SOURCES_KEPT:
+                self.own.popitem(last=False)
+            breaker = self.own[source] = Breaker(open_for=self._open_for)
+        return breaker
+
+
+class CallBreaker:
+    """The breaker of one call that is made for some sources. The methods of ``Breaker``, which see."""
+
+    __slots__ = ("_all", "_sources")
+
+    def __init__(self, breakers: SourceBreakers, sources: Collection[bytes]) -> None:
+        self._all, self._sources = breakers, sources
+
+    @property
+    def is_untroubled(self) -> bool:
+        """True while no source failed since its last success."""
+        return not self._all.own and self._all.shared.is_untroubled
+
+    def lets_through(self, now: float) -> bool:
+        """Say whether the call may be made. A source that failed is not tried together with others."""
+        own = [self._all.own[source] for source in self._sources if source in self._all.own]
+        if own and (len(self._sources) > 1 or not own[0].lets_through(now)):
+            return False
+        if self._all.shared.lets_through(now):
+            return True
+        for breaker in own:
+            breaker.abandoned()
+        return False
+
+    def succeeded(self) -> None:
+        """Note that the call returned: the dependency works, for these sources too."""
+        for source in self._sources:
+            self._all.own.pop(source, None)
+        self._all.suspect = None
+        self._all.shared.succeeded()
+
+    def failed(self, now: float, *, timed_out: bool = False) -> None:
+        """Note that the call failed. If it was made for several sources, that counts for none of them."""
+        breakers = self._all
+        if len(self._sources) > 1:
+            breakers.shared.abandoned()
+            return
+        (source,) = self._sources
+        breakers.own_of(source).failed(now, timed_out=timed_out)
+        if breakers.shared.is_open or breakers.suspect not in (None, source):
+            breakers.shared.failed(now, timed_out=timed_out)
+        breakers.suspect = source
+
+    def abandoned(self) -> None:
+        """Note that the call ended without a result that says anything about the dependency: its caller left."""
+        for source in self._sources:
+            if source in self._all.own:
+                self._all.own[source].abandoned()
+        self._all.shared.abandoned()
+
+
 class Guard:
     """Guards one dependency: every call to it has a deadline and passes its breaker.
 
     Every exception of the plugin becomes a DependencyError; ``on_fault`` is called first.
     """
 
-    __slots__ = ("_breaker", "_clock", "_deadline", "_on_fault", "stage")
+    __slots__ = ("_breakers", "_clock", "_deadline", "_on_fault", "stage")
 
     def __init__(
         self,
@@ -133,11 +218,14 @@ class Guard:
         self._deadline = deadline
         self._clock = clock
         self._on_fault = on_fault
-        self._breaker = Breaker(open_for=open_for)
+        self._breakers = SourceBreakers(open_for=open_for)
 
-    async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await the coroutine under the deadline. Raises DependencyError in place of the plugin's own exceptions."""
-        breaker = self._breaker
+    async def call(self, coroutine: Coroutine[Any, Any, T], *, sources: Collection[bytes] = ()) -> T:
+        """Await the coroutine under the deadline. Raises DependencyError in place of the plugin's own exceptions.
+
+        ``sources``: the partitions whose texts or answers may be why it fails.
+        """
+        breaker = CallBreaker(self._breakers, sources) if sources else self._breakers.shared
         if not breaker.is_untroubled and not breaker.lets_through(self._clock()):
             coroutine.close()
             raise BreakerOpen(self.stage)
@@ -155,7 +243,7 @@ class Guard:
         except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
             breaker.succeeded()
             raise
-        except Exception as error:  # the edge to plugin code: any exception is a fault of that dependency
+        except (Exception, SystemExit) as error:  # the edge to plugin code: whatever it raises is its own fault
             breaker.failed(self._clock(), timed_out=isinstance(error, TimeoutError))
             self._on_fault(self.stage, error)
             if isinstance(error, DependencyError):

@@ -24,9 +24,11 @@ from semcache_core.engine.offload import Offload
 from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
+from semcache_core.engine.withdrawals import Withdrawals
 from semcache_core.engine.writes import Job, Writes
 from semcache_core.errors import DependencyError
-from semcache_core.keys.digests import own_tags, partition_tag, tag_digest, veto_id
+from semcache_core.keys.digests import own_tags, tag_digest, veto_id
+from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
@@ -60,13 +62,13 @@ class Engine:
         clock: Callable[[], float],
     ) -> None:
         self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
-        self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss)
+        self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss, refreshes=limits.refreshes)
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
         self._embeddings = (
             None
             if parts.embedder is None
-            else Embeddings(parts.embedder, behind.embed, capacity=limits.embedding_cache)
+            else Embeddings(parts.embedder, behind.embed, limits=limits, on_fault=observatory.fault)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
         self._waiting = self._writes.queued
@@ -77,8 +79,11 @@ class Engine:
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
         self.offload = Offload(most=limits.body_queue)
-        self._invalidated: dict[bytes, float] = {}
-        self._forgotten: dict[bytes, float] = {}
+        self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._withdrawals = Withdrawals(
+            parts, behind, self._writes, self.maintenance, clock=clock, on_fault=observatory.fault
+        )
 
     async def close(self) -> None:
         """Write the queued answers, within the drain time, and end every task."""
@@ -257,7 +262,7 @@ class Engine:
         may not replace this one.
         """
         all_tags = self._tags(query, tags)
-        if (self._invalidated or self._forgotten) and self._is_outdated(query, record, all_tags):
+        if self._is_outdated(query, record, all_tags):
             self.observatory.count_unstored("invalidated")
             return _INVALIDATED
         if self.parts.vetoes and not self._may_store(query, record, tags):
@@ -289,9 +294,14 @@ class Engine:
 
     def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
         """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
-        if self._invalidated and any(record.born_at <= self._invalidated.get(tag, float("-inf")) for tag in tags):
-            return True
-        return record.born_at < self._forgotten.get(query.entry_id, float("-inf"))
+        born_at = record.born_at
+        for time_of in (self._invalidated.get, self._withdrawals.times.get):
+            for tag in tags:
+                at = time_of(tag)
+                if at is not None and born_at <= at:
+                    return True
+        refreshed_at = self._forgotten.get(query.entry_id)
+        return refreshed_at is not None and born_at < refreshed_at
 
     def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
         try:
@@ -304,9 +314,15 @@ class Engine:
 
     # -- invalidation ---------------------------------------------------------------------------------------------
 
-    async def forget(self, entry_id: bytes) -> None:
-        """Delete one entry; an answer requested before now does not take its place. Raises DependencyError."""
-        self.flights.detach_all()
+    async def forget(self, entry_id: bytes, *, partition: bytes | None = None) -> None:
+        """Delete one entry; an answer requested before now does not take its place. Raises DependencyError.
+
+        ``partition``: the one that the entry belongs to, if that is known.
+        """
+        if partition is None:
+            self.flights.detach_all()
+        else:
+            self.flights.detach(partition)
         _remember(self._forgotten, entry_id, self.clock())
         await self.maintenance.forget(entry_id)
 
@@ -317,9 +333,9 @@ class Engine:
         whose text differs only in white space: an equal request would get it without verification.
         """
         if entry_id == query.entry_id or await self._is_of_this_text(query, entry_id):
-            await self.forget(entry_id)
+            await self.forget(entry_id, partition=query.partition)
             return
-        self.flights.detach_all()
+        self.flights.detach(query.partition)
         until = self.clock() + _VETO_TTL
         await self._behind.write_responses.call(
             self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
@@ -347,12 +363,10 @@ class Engine:
         self._writes.forget_invalidated(frozenset(tags), at)
         await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
 
-    async def invalidate_partition(self, partition: bytes) -> None:
-        """Invalidate a whole partition: the upstream rejected its credential. Never raises."""
-        try:
-            await self.invalidate((partition_tag(partition),))
-        except DependencyError:
-            return
+    def withdraw(self, partition: bytes) -> None:
+        """Invalidate a whole partition, in the background: the upstream rejected its credential."""
+        self.flights.detach(partition)
+        self._withdrawals.add(partition)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run ``work`` in the background."""
@@ -363,7 +377,6 @@ class Engine:
         self.maintenance.adopt(task)
 
 
-def _remember(times: dict[bytes, float], id: bytes, at: float) -> None:
-    times[id] = max(at, times.get(id, at))
-    while len(times) > _INVALIDATIONS_KEPT:
-        del times[next(iter(times))]
+def _remember(times: FifoCache[float], id: bytes, at: float) -> None:
+    known = times.get(id)
+    times.put(id, at if known is None else max(at, known))

@@ -47,10 +47,12 @@ class Maintenance:
     async def close(self) -> None:
         """End every background task and start no more."""
         self._closed = True
-        for task in self._tasks:
+        # Tasks of a loop that has ended, ended with it.
+        tasks = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def forget(self, entry_id: bytes) -> None:
         """Delete one entry: the vector first, then the response. Raises DependencyError if the response may be there.
@@ -119,5 +121,7 @@ class Maintenance:
             await work
         except DependencyError:
             return  # Counted where it was raised.
-        except Exception as error:  # noqa: BLE001  the edge of the request: no caller awaits this task
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  no caller awaits this task, and a signal would end the loop
             self._observatory.fault("background", error)

@@ -10,9 +10,9 @@ import msgspec
 from semcache_core.engine import record_codec
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.decide import CandidateBar, Directives, Found, is_dead, serves
-from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
 from semcache_core.engine.maintenance import Maintenance
-from semcache_core.engine.writes import Job, Writes
+from semcache_core.engine.writes import Unindexed, Writes
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 from semcache_core.keys.digests import veto_id
 from semcache_core.reasons import Code
@@ -93,6 +93,8 @@ class SemanticSearch:
             return Found(outcome="miss", reason="long-text")
         except TextUnreadable:
             return Found(outcome="miss", reason="unreadable-text")
+        except EmbedderBusy:
+            return Found(outcome="miss", reason="embedder-busy")
         except DependencyError:
             return Found(outcome="miss", reason="embedder-unavailable")
         try:
@@ -115,14 +117,14 @@ class SemanticSearch:
         cosines = [match for match in found if FLOOR <= match.similarity <= _LARGEST_COSINE]
         return sorted(cosines, key=_similarity, reverse=True)[:NEIGHBOURS] if len(cosines) > 1 else cosines
 
-    async def _among(self, waiting: Sequence[Job], found: Sequence[Match], *, vector: Vector) -> Sequence[Match]:
+    async def _among(self, waiting: Sequence[Unindexed], found: Sequence[Match], *, vector: Vector) -> Sequence[Match]:
         """Merge the matches of the store with those of the queued writes; an entry may be in both."""
         matches = {match.id: match for match in found}
-        for job in waiting:
-            other = await self._writes.vector_of(job)
+        for text in waiting:
+            other = await self._writes.vector_of(text)
             if other is not None:
                 similarity = max(0.0, float(vector @ other))
-                matches[job.entry_id] = Match(id=job.entry_id, similarity=similarity)
+                matches[text.entry_id] = Match(id=text.entry_id, similarity=similarity)
         return tuple(matches.values())
 
     async def _best(self, asked: Asked, ranked: Sequence[Match]) -> Found:
@@ -165,7 +167,7 @@ class SemanticSearch:
                 )
                 if found.record is None:
                     bar.passed_over(found.reason)
-                elif await self._is_verified(asked.query.nearby.text, candidate, bar, verdicts):
+                elif await self._is_verified(asked.query, candidate, bar, verdicts):
                     answer = msgspec.structs.replace(
                         found, entry_id=candidate.entry_id, similarity=candidate.similarity
                     )
@@ -222,16 +224,18 @@ class SemanticSearch:
             return None
 
     async def _is_verified(
-        self, text: str, candidate: Candidate, bar: CandidateBar, verdicts: list[tuple[str, Verdict]]
+        self, query: Query, candidate: Candidate, bar: CandidateBar, verdicts: list[tuple[str, Verdict]]
     ) -> bool:
         """Run the verifiers in order and note each verdict; one that fails or times out rejects."""
         similarity = candidate.similarity
         for verifier in self._parts.verifiers:
             if verifier.costly and not bar.is_doubtful(similarity):
                 continue
-            call = verifier.verify(text, candidate.record.text)
+            call = verifier.verify(query.nearby.text, candidate.record.text)
+            if verifier.costly:
+                call = self._guards.judges.call(call, sources=(query.partition,))
             try:
-                verdict = await (self._guards.judges.call(call) if verifier.costly else call)
+                verdict = await call
             except Exception as error:  # noqa: BLE001  the edge to plugin code: an error is a reject
                 self._maintenance.fault("verify", error)
                 bar.turned_down("verifier-error")

@@ -6,21 +6,31 @@ late waiter misses nothing and a slow one delays no other. The rules:
 * if the leader fails, the next waiter leads once; if that fails too, each waiter calls upstream alone;
 * a waiter that sees no item within its patience calls upstream alone;
 * a complete answer that may not be stored marks its key *hit-for-miss*: for a while equal requests do not wait;
-* after an invalidation, flights that began before it cannot be joined.
+* after an invalidation, flights that began before it cannot be joined;
+* when the answer is too large to keep, a waiter that falls too far behind is cut off: the leader and the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
+from semcache_core.engine.fair import FairTable
 from semcache_core.types import Entity
 
 T = TypeVar("T")
 
 _FIRST_FAILURE = 1
 _MARKS_KEPT = 10_000
+_PARTITION = 16
+"""Bytes of a partition, with which each key begins."""
+_TURNS, _LATE_TURNS, _LATE_TURN = 20, 10, 0.01
+"""A waiter's first turns are one round of the event loop each, its late ones take so many seconds."""
+_SHARE_OF_REFRESHES = 4
+"""One partition may have this part of the refreshes under way: a quarter."""
 _ORPHANS_KEPT = 10.0
 """Seconds for which an orphaned flight is kept for the waiters of a failed one: they rejoin at once, or never."""
 
@@ -33,18 +43,37 @@ class FlightFailed(Exception):
         self.alone = alone
 
 
+class _Waiter(Entity):
+    """How far one waiter has read."""
+
+    at: int = 0
+    turns: int = _TURNS
+    """How often the leader may still wait a moment until it has read all."""
+    cut_off: bool = False
+
+
 class Flight(Entity, Generic[T]):
     """One upstream call and its waiters."""
 
     _flights: Flights[T] | None
-    _key: bytes
+    key: bytes
     failures: int = 0
     has_leader: bool = False
+    is_refresh: bool = False
+    """It refreshes a stale answer that its caller already has."""
     waiting: int = 0
     """How many waiters it has."""
     open: bool = True
     """More waiters may join."""
-    _items: list[T] = []
+    most: int = sys.maxsize
+    """The total size of the items that are held for slow waiters."""
+    _items: list[tuple[T, int]] = []
+    """Each with its size."""
+    _dropped: int = 0
+    """How many items came before them: every waiter has read these."""
+    _held: int = 0
+    """The total size of the items."""
+    _waiters: list[_Waiter] = []
     _news: asyncio.Future[None] | None = None
     _alone: asyncio.Future[None] | None = None
     _joined: asyncio.Future[None] | None = None
@@ -54,10 +83,11 @@ class Flight(Entity, Generic[T]):
 
     # -- the leader's side ----------------------------------------------------------------------------------------
 
-    def publish(self, item: T) -> None:
+    def publish(self, item: T, *, size: int = 0) -> None:
         """Give an item to every waiter, present and future."""
         if self._joinable or self.waiting:
-            self._items.append(item)
+            self._items.append((item, size))
+            self._held += size
             if self._news is not None:
                 self._wake()
 
@@ -68,14 +98,42 @@ class Flight(Entity, Generic[T]):
         if not self.waiting:
             self._items.clear()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the items are more than may be held for slow waiters: then call ``make_room``."""
+        return self._held > self.most and not self._joinable and self.waiting > 0
+
+    async def make_room(self) -> None:
+        """Drop what every waiter has read, and cut off waiters that are too slow.
+
+        A waiter that has not read all gets a few turns for that, and no more: the leader hardly waits for it.
+        """
+        while self.is_crowded:
+            slowest = min(waiter.at for waiter in self._waiters)
+            read = self._items[: slowest - self._dropped]
+            self._held -= sum(size for _, size in read)
+            self._dropped = slowest
+            del self._items[: len(read)]
+            if self._held <= self.most:
+                return
+            behind = [waiter for waiter in self._waiters if waiter.at < self._dropped + len(self._items)]
+            turns = max(waiter.turns for waiter in behind if waiter.at == slowest)
+            for waiter in behind:
+                waiter.turns -= 1
+                if turns <= 0 and waiter.at == slowest:
+                    waiter.cut_off = True
+                    self._depart(waiter)
+            if turns > 0:
+                await asyncio.sleep(0 if turns > _LATE_TURNS else _LATE_TURN)
+
     def complete(self, *, refused: bool = False) -> None:
         """End with a complete answer. ``refused``: it may not be stored, so equal requests need not wait."""
         if self._ended:
             return
-        self._ended, self.open = True, False
+        self._end()
         self._leave_table()
         if refused and self._flights is not None:
-            self._flights.mark_hit_for_miss(self._key)
+            self._flights.mark_hit_for_miss(self.key)
         if self._news is not None:
             self._wake()
 
@@ -83,13 +141,13 @@ class Flight(Entity, Generic[T]):
         """End without an answer; no effect after ``complete``. ``alone``: waiters should not rejoin."""
         if self._ended:
             return
-        self._ended, self.open = True, False
+        self._end()
         again = not alone and self.failures < _FIRST_FAILURE and self._joinable
         self._failure = FlightFailed(alone=not again)
         if self._flights is not None:
             self._leave_table()
             if again and self.waiting:
-                self._flights.reopen(self._key, failures=self.failures + 1)
+                self._flights.reopen(self.key, failures=self.failures + 1)
         self._wake()
 
     def joined(self) -> asyncio.Future[None]:
@@ -117,24 +175,33 @@ class Flight(Entity, Generic[T]):
         Raises FlightFailed if the leader failed, or if no first item came within ``patience`` seconds. A waiter that
         has part of the answer cannot request it again, so it waits as long as the leader does.
         """
+        waiter = _Waiter()
+        self._waiters.append(waiter)
         self.waiting += 1
         if self._joined is not None:
             if not self._joined.done():
                 self._joined.set_result(None)
             self._joined = None
         try:
-            at = 0
+            if self._failure is not None:
+                # A waiter that has nothing yet can still rejoin; with the first half of an answer it could not.
+                raise self._failure
             while True:
-                while at < len(self._items):
-                    yield self._items[at]
-                    at += 1
+                while waiter.at < self._dropped + len(self._items) and not waiter.cut_off:
+                    item, _ = self._items[waiter.at - self._dropped]
+                    waiter.at += 1
+                    yield item
+                if waiter.cut_off:
+                    raise FlightFailed(alone=True)
                 if self._failure is not None:
                     raise self._failure
                 if self._ended:
                     return
-                await self._wait_for_news(patience if at == 0 else None)
+                waiter.turns = _TURNS
+                await self._wait_for_news(patience if waiter.at == 0 else None)
         finally:
-            self._depart()
+            if not waiter.cut_off:
+                self._depart(waiter)
 
     async def _wait_for_news(self, patience: float | None) -> None:
         if self._news is None:
@@ -143,7 +210,8 @@ class Flight(Entity, Generic[T]):
         if not done:
             raise FlightFailed(alone=True)
 
-    def _depart(self) -> None:
+    def _depart(self, waiter: _Waiter) -> None:
+        self._waiters.remove(waiter)
         self.waiting -= 1
         if not self.waiting:
             if not self._joinable:
@@ -158,38 +226,65 @@ class Flight(Entity, Generic[T]):
                 self._news.set_result(None)
             self._news = None
 
+    def _end(self) -> None:
+        self._ended, self.open = True, False
+        if self.is_refresh and self._flights is not None:
+            self._flights.refresh_ended(self.key)
+
     def _leave_table(self) -> None:
         if self._flights is not None:
-            self._flights.forget(self._key, self)
+            self._flights.forget(self.key, self)
 
 
 class Flights(Generic[T]):
-    """All open flights by key."""
+    """All open flights by key. A key begins with the partition that asks."""
 
-    def __init__(self, *, clock: Callable[[], float], hit_for_miss: float) -> None:
+    def __init__(self, *, clock: Callable[[], float], hit_for_miss: float, refreshes: int = 64) -> None:
         self._clock = clock
         self._hit_for_miss = hit_for_miss
-        self._flying: dict[bytes, Flight[T]] = {}
-        self._marks: dict[bytes, float] = {}
-        self._orphaned: dict[bytes, float] = {}
+        self._most_refreshes = refreshes
+        self._refreshing: Counter[bytes] = Counter()
+        """How many refreshes of each partition are under way."""
+        self._flying: dict[bytes, dict[bytes, Flight[T]]] = {}
+        """By partition and key."""
+        self._marks: FairTable[bytes, float] = FairTable(_MARKS_KEPT)
+        self._orphaned: OrderedDict[bytes, float] = OrderedDict()
 
     def join(self, key: bytes) -> tuple[Flight[T], bool]:
         """Return the flight of ``key`` and whether the caller leads it; a caller that does not lead reads ``items``."""
-        if self._marks and self._is_hit_for_miss(key):
+        if self._marks.lines and self._is_hit_for_miss(key):
             return self.alone_flight(), True
-        flight = self._flying.get(key)
+        flight = self._flight(key)
         if flight is None:
-            flight = self._flying[key] = Flight(self, key)
+            flight = self._add(Flight(self, key))
         is_leader = not flight.has_leader
         flight.has_leader = True
         return flight, is_leader
 
     def refresh(self, key: bytes) -> Flight[T] | None:
-        """Return a flight that refreshes a stale answer; None if one is under way, or the answer may not be stored."""
-        if self._marks and self._is_hit_for_miss(key):
+        """Return a flight that refreshes a stale answer.
+
+        None if one is under way, the answer may not be stored, or too many refreshes are under way: their callers do
+        not wait for them, so nothing else bounds their number.
+        """
+        if self._marks.lines and self._is_hit_for_miss(key):
+            return None
+        partition, most = key[:_PARTITION], self._most_refreshes
+        if self._refreshing.total() >= most or self._refreshing[partition] >= -(-most // _SHARE_OF_REFRESHES):
             return None
         flight, is_leader = self.join(key)
-        return flight if is_leader else None
+        if not is_leader:
+            return None
+        flight.is_refresh = True
+        self._refreshing[partition] += 1
+        return flight
+
+    def refresh_ended(self, key: bytes) -> None:
+        """Note that a refresh is over."""
+        partition = key[:_PARTITION]
+        self._refreshing[partition] -= 1
+        if not self._refreshing[partition]:
+            del self._refreshing[partition]
 
     def alone_flight(self) -> Flight[T]:
         """Return a flight that cannot be joined."""
@@ -197,16 +292,21 @@ class Flights(Generic[T]):
         flight.stop_joining()
         return flight
 
+    def detach(self, partition: bytes) -> None:
+        """Make the open flights of one partition unjoinable: some of its answers were invalidated."""
+        for flight in tuple(self._flying.get(partition, {}).values()):
+            flight.stop_joining()
+
     def detach_all(self) -> None:
         """Make every open flight unjoinable: something was invalidated."""
-        for flight in tuple(self._flying.values()):
-            flight.stop_joining()
+        for partition in tuple(self._flying):
+            self.detach(partition)
 
     def reopen(self, key: bytes, *, failures: int) -> None:
         """Add a flight without a leader: the first waiter of the failed one that rejoins leads it."""
         now = self._clock()
         self._clear_orphaned(now)
-        self._flying[key] = Flight(self, key, failures=failures)
+        self._add(Flight(self, key, failures=failures))
         self._orphaned.pop(key, None)
         self._orphaned[key] = now + _ORPHANS_KEPT
 
@@ -217,29 +317,40 @@ class Flights(Generic[T]):
             if until > now:
                 return
             del self._orphaned[key]
-            flight = self._flying.get(key)
+            flight = self._flight(key)
             if flight is not None and not flight.has_leader:
-                del self._flying[key]
+                self.forget(key, flight)
+
+    def _flight(self, key: bytes) -> Flight[T] | None:
+        flights = self._flying.get(key[:_PARTITION])
+        return None if flights is None else flights.get(key)
+
+    def _add(self, flight: Flight[T]) -> Flight[T]:
+        self._flying.setdefault(flight.key[:_PARTITION], {})[flight.key] = flight
+        return flight
 
     def forget(self, key: bytes, flight: Flight[T]) -> None:
         """Remove a flight, if it is still the one under ``key``."""
-        if self._flying.get(key) is flight:
-            del self._flying[key]
+        partition = key[:_PARTITION]
+        flights = self._flying.get(partition)
+        if flights is not None and flights.get(key) is flight:
+            del flights[key]
+            if not flights:
+                del self._flying[partition]
 
     def mark_hit_for_miss(self, key: bytes) -> None:
         """For a while, let equal requests pass without waiting."""
-        if len(self._marks) >= _MARKS_KEPT:
-            del self._marks[next(iter(self._marks))]
-        self._marks[key] = self._clock() + self._hit_for_miss
+        self._marks.put(key[:_PARTITION], key, self._clock() + self._hit_for_miss)
 
     def _is_hit_for_miss(self, key: bytes) -> bool:
-        until = self._marks.get(key)
+        partition = key[:_PARTITION]
+        until = self._marks.get(partition, key)
         if until is None:
             return False
         if until > self._clock():
             return True
-        del self._marks[key]
+        self._marks.discard(partition, key)
         return False
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return sum(len(flights) for flights in self._flying.values())

@@ -1,15 +1,20 @@
-"""Writes off the caller's path: a bounded queue whose entries are already visible in their own process.
+"""Writes off the caller's path: bounded queues whose entries are already visible in their own process.
 
-An answer that needs no vector and goes to a store that writes without waiting is not queued.
+A write takes up to three steps: its response is stored, its text is embedded if the look-up has not done that, its
+vector is indexed. Each step has its own queue, fair between partitions, so no response waits for texts or vectors. A
+store that writes without waiting has no queue for the first step.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
 
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.fair import FairQueue
 from semcache_core.engine.freshness import keep_until
 from semcache_core.errors import DependencyError
 from semcache_core.settings import LimitOptions
@@ -34,16 +39,74 @@ class Job(Entity):
     vector: Vector | None = None
 
     @property
+    def born_at(self) -> float:
+        """When the answer was asked for."""
+        return self.record.born_at
+
+    @property
     def keep_until(self) -> float | None:
         """When a store may drop the entry."""
         return keep_until(self.record.expires_at, stale_window=self.stale_window)
 
 
+class Unindexed(Entity):
+    """A written answer whose text is not in the vector store yet."""
+
+    entry_id: bytes
+    partition: bytes
+    store_scope: bytes
+    text: str
+    born_at: float
+    keep_until: float | None
+    tags: Sequence[bytes]
+    vector: Vector | None = None
+
+
+class _Queued(Protocol):
+    @property
+    def entry_id(self) -> bytes: ...
+
+    @property
+    def partition(self) -> bytes: ...
+
+
+T = TypeVar("T", bound=_Queued)
+
+
+class _Step(Generic[T]):
+    """What waits for one step, and the task that takes it in turn, ``batch`` at a time."""
+
+    def __init__(self, name: str, *, places: int, batch: int, work: Callable[[Sequence[T]], Awaitable[object]]) -> None:
+        self.worker: asyncio.Task[None] | None = None
+        self._name, self._batch, self._work = name, batch, work
+        self._queue: FairQueue[bytes, T] = FairQueue(places)
+
+    def put(self, item: T, *, places: int = 1) -> list[T]:
+        """Queue ``item``; return what lost its place."""
+        lost = self._queue.put(item.partition, item.entry_id, item, places=places)
+        if self.worker is None and self._queue.lines:
+            self.worker = asyncio.create_task(self._run(), name=self._name)
+        return lost
+
+    def discard(self, item: T) -> None:
+        """Remove ``item``, if it still waits."""
+        if self._queue.get(item.partition, item.entry_id) is item:
+            self._queue.discard(item.partition, item.entry_id)
+
+    async def _run(self) -> None:
+        queue = self._queue
+        try:
+            while queue.lines:
+                await self._work([queue.take() for _ in range(self._batch) if queue.lines])
+        finally:
+            self.worker = None
+
+
 class Writes:
     """Writes answers: the response first, then its vector, so that a vector never points at nothing for long.
 
-    Queued writes already answer lookups (``queued``, ``queued_in``). Beyond the bounds, new writes are dropped and
-    counted: a slow store costs hits, never memory or a request.
+    Queued writes already answer lookups (``queued``, ``queued_in``). Beyond the bounds, writes of the partition that
+    has most of them are dropped and counted: a slow store costs hits, never memory or a request.
     """
 
     def __init__(
@@ -58,28 +121,32 @@ class Writes:
         self._parts, self._guards, self._embeddings = parts, guards, embeddings
         self._on_fault = on_fault
         self._set_nowait = None if parts.set_nowait is None else parts.set_nowait.set_nowait
-        self._most, self._most_bytes = limits.write_queue, limits.write_queue_bytes
+        places = min(limits.write_queue, limits.write_queue_bytes)
+        self._bytes_a_place = limits.write_queue_bytes // places
+        texts = 1 if embeddings is None else embeddings.largest_batch
+        self._responses = _Step("semcache-writes", places=places, batch=_BATCH, work=self._write_responses)
+        self._texts = _Step("semcache-texts", places=places, batch=texts, work=self._embed)
+        self._vectors = _Step("semcache-vectors", places=places, batch=_BATCH, work=self._index)
         self._waiting: dict[bytes, Job] = {}
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
-        """Return the queued write of this entry, if any."""
-        self._by_scope: dict[bytes, dict[bytes, Job]] = {}
+        """Return the queued write of this entry, if its response is not stored yet."""
+        self._unindexed: dict[bytes, Unindexed] = {}
+        self._by_scope: dict[bytes, dict[bytes, Unindexed]] = {}
         self.has_queued_in: Callable[[bytes], bool] = self._by_scope.__contains__
-        """Say whether the queue has a write whose text may be compared within this scope."""
-        self._bytes = 0
-        self._worker: asyncio.Task[None] | None = None
+        """Say whether a queued write's text may be compared within this scope."""
         self._under_way: dict[bytes, asyncio.Future[None]] = {}
 
     # -- the queue, as lookups see it -----------------------------------------------------------------------------
 
-    def queued_in(self, store_scope: bytes) -> Sequence[Job]:
+    def queued_in(self, store_scope: bytes) -> Sequence[Unindexed]:
         """Return the queued writes whose texts may be compared within this scope."""
-        jobs = self._by_scope.get(store_scope)
-        return () if jobs is None else tuple(jobs.values())
+        waiting = self._by_scope.get(store_scope)
+        return () if waiting is None else tuple(waiting.values())
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def queue(self, job: Job) -> None:
-        """Write ``job`` in the background, or at once if the store need not be awaited."""
+        """Write ``job`` in the background, or at once if it needs no vector and the store need not be awaited."""
         entry_id = job.entry_id
         if (
             self._set_nowait is not None
@@ -91,128 +158,192 @@ class Writes:
             except Exception as error:  # noqa: BLE001  the edge to plugin code: a failed write costs a hit
                 self._on_fault("write_responses", error)
             return
-        if len(self._waiting) >= self._most or self._bytes + len(job.data) > self._most_bytes:
-            self._on_fault("write-queue", asyncio.QueueFull())
-            return
         self._enter(job)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="semcache-writes")
+        for lost in self._responses.put(job, places=1 + len(job.data) // self._bytes_a_place):
+            self._lose(lost, "write-queue")
 
     def _enter(self, job: Job) -> None:
-        self.forget(job.entry_id)
+        """Make the write visible to lookups, in place of an earlier one."""
         self._waiting[job.entry_id] = job
-        self._bytes += len(job.data)
+        if job.entry_id in self._unindexed:
+            self._forget_text(job.entry_id)
         if job.semantic:
-            self._by_scope.setdefault(job.store_scope, {})[job.entry_id] = job
+            text = Unindexed(
+                job.entry_id,
+                job.partition,
+                job.store_scope,
+                job.text,
+                job.born_at,
+                job.keep_until,
+                job.tags,
+                job.vector,
+            )
+            self._unindexed[job.entry_id] = text
+            self._by_scope.setdefault(job.store_scope, {})[job.entry_id] = text
+
+    def _index_later(self, text: Unindexed) -> None:
+        step = self._texts if text.vector is None else self._vectors
+        for lost in step.put(text, places=1 + len(text.text) // self._bytes_a_place):
+            self._lose(lost, "vector-queue")
+
+    def _lose(self, lost: Job | Unindexed, queue: str) -> None:
+        self._on_fault(queue, asyncio.QueueFull())
+        if lost is self._waiting.get(lost.entry_id) or lost is self._unindexed.get(lost.entry_id):
+            self.forget(lost.entry_id)
 
     def forget(self, entry_id: bytes) -> None:
         """Drop a queued write: it was written, replaced or invalidated."""
         job = self._waiting.pop(entry_id, None)
-        if job is None:
+        if job is not None:
+            self._responses.discard(job)
+        self._forget_text(entry_id)
+
+    def _forget_text(self, entry_id: bytes) -> None:
+        text = self._unindexed.pop(entry_id, None)
+        if text is None:
             return
-        self._bytes -= len(job.data)
-        scope = job.store_scope
-        jobs = self._by_scope.get(scope)
-        if jobs is not None and jobs.pop(entry_id, None) is not None and not jobs:
-            del self._by_scope[scope]
+        self._texts.discard(text)
+        self._vectors.discard(text)
+        waiting = self._by_scope[text.store_scope]
+        del waiting[entry_id]
+        if not waiting:
+            del self._by_scope[text.store_scope]
+
+    def forget_invalidated(self, tags: frozenset[bytes], at: float) -> None:
+        """Drop every queued write with one of ``tags`` that was born at or before ``at``."""
+        queued: tuple[Job | Unindexed, ...] = (*self._waiting.values(), *self._unindexed.values())
+        for item in queued:
+            if item.born_at <= at and not tags.isdisjoint(item.tags):
+                self.forget(item.entry_id)
 
     async def write_now(self, job: Job) -> bool:
         """Write ``job`` on the caller's path; return False if any part of it could not be written."""
         # It replaces the queued write: only dropping that one would expose an older answer meanwhile.
+        queued = self._waiting.get(job.entry_id)
+        if queued is not None:
+            self._responses.discard(queued)
         self._enter(job)
+        text = self._unindexed.get(job.entry_id)
         try:
             await self.landed((job.entry_id,))
-            return await self._write((job,))
+            with self._landing((job,)):
+                if not await self._write_response(job):
+                    return False
+            return text is None or await self._index_now(text)
         finally:
-            if self._still_waits(job):
+            if self._waiting.get(job.entry_id) is job:
                 self.forget(job.entry_id)
+
+    async def _index_now(self, text: Unindexed) -> bool:
+        return await self.vector_of(text) is not None and await self._index((text,))
 
     async def landed(self, ids: Sequence[bytes]) -> None:
         """Wait until no write of these entries is under way, so that the next operation takes effect last."""
         while under_way := {self._under_way[id] for id in ids if id in self._under_way}:
             await asyncio.wait(under_way)
 
-    async def _write(self, jobs: Sequence[Job]) -> bool:
+    @contextmanager
+    def _landing(self, items: Sequence[Job | Unindexed]) -> Iterator[None]:
+        """Mark these writes as under way."""
         landing = asyncio.get_running_loop().create_future()
-        ids = [job.entry_id for job in jobs]
+        ids = [item.entry_id for item in items]
         self._under_way.update(dict.fromkeys(ids, landing))
         try:
-            written = (
-                await asyncio.gather(*(self._write_response(job) for job in jobs))
-                if len(jobs) > 1
-                else [await self._write_response(job) for job in jobs]
-            )
-            semantic = [job for job, ok in zip(jobs, written, strict=True) if ok and job.semantic]
-            return await self._index(semantic) and all(written)
+            yield
         finally:
             for id in ids:
                 del self._under_way[id]
             landing.set_result(None)
 
     async def drain(self, seconds: float) -> None:
-        """Wait up to ``seconds`` for the queue to empty; the rest is lost."""
-        worker = self._worker
-        if worker is None:
-            return
-        done, _ = await asyncio.wait((worker,), timeout=seconds)
-        if not done:
-            self._on_fault("write-drain", TimeoutError())
-            worker.cancel()
-            await asyncio.wait((worker,))
-
-    async def _work(self) -> None:
+        """Wait up to ``seconds`` for the queues to empty; the rest is lost."""
+        steps = (self._responses, self._texts, self._vectors)
         try:
-            while self._waiting:
-                batch = [job for _, job in zip(range(_BATCH), self._waiting.values(), strict=False)]
-                await self.landed([job.entry_id for job in batch])
-                # Some may have been replaced or invalidated meanwhile.
-                jobs = [job for job in batch if self._still_waits(job)]
-                await self._write(jobs)
-                for job in jobs:
-                    if self._still_waits(job):
-                        self.forget(job.entry_id)
-        finally:
-            self._worker = None
+            async with asyncio.timeout(seconds):
+                while workers := [step.worker for step in steps if step.worker is not None]:
+                    await asyncio.wait(workers)
+        except TimeoutError as error:
+            self._on_fault("write-drain", error)
+            workers = [step.worker for step in steps if step.worker is not None]
+            for worker in workers:
+                worker.cancel()
+            if workers:
+                await asyncio.wait(workers)
 
-    def _still_waits(self, job: Job) -> bool:
-        return self._waiting.get(job.entry_id) is job
+    # -- the steps ------------------------------------------------------------------------------------------------
+
+    async def _write_responses(self, batch: Sequence[Job]) -> None:
+        await self.landed([job.entry_id for job in batch])
+        # Some may have been replaced or invalidated meanwhile.
+        jobs = [job for job in batch if self._waiting.get(job.entry_id) is job]
+        with self._landing(jobs):
+            written = (
+                await asyncio.gather(*(self._write_response(job) for job in jobs))
+                if len(jobs) > 1
+                else [await self._write_response(job) for job in jobs]
+            )
+        for job, ok in zip(jobs, written, strict=True):
+            if self._waiting.get(job.entry_id) is job:
+                text = self._unindexed.get(job.entry_id)
+                if text is None or not ok:
+                    self.forget(job.entry_id)
+                else:
+                    del self._waiting[job.entry_id]
+                    self._index_later(text)
 
     async def _write_response(self, job: Job) -> bool:
         try:
             await self._guards.write_responses.call(
-                self._parts.responses.set(job.entry_id, job.data, keep_until=job.keep_until, tags=job.tags)
+                self._parts.responses.set(job.entry_id, job.data, keep_until=job.keep_until, tags=job.tags),
+                sources=(job.partition,),
             )
         except DependencyError:
             return False
         return True
 
-    async def _index(self, jobs: Sequence[Job]) -> bool:
-        points = [point for job in jobs if (point := await self._point(job)) is not None]
-        if not points:
-            return not jobs
-        try:
-            await self._guards.write_vectors.call(self._parts.vectors.upsert(points))
-        except DependencyError:
-            return False
-        return len(points) == len(jobs)
+    async def _embed(self, batch: Sequence[Unindexed]) -> None:
+        # Each goes on as soon as it has its vector: it may be another partition's text that takes long.
+        await asyncio.gather(*(self._embed_one(text) for text in batch))
 
-    async def _point(self, job: Job) -> Point | None:
-        vector = await self.vector_of(job)
+    async def _embed_one(self, text: Unindexed) -> None:
+        vector = await self.vector_of(text, background=True)
+        if self._unindexed.get(text.entry_id) is not text:
+            return
         if vector is None:
-            return None
-        return Point(id=job.entry_id, scope=job.store_scope, vector=vector, keep_until=job.keep_until)
+            self._forget_text(text.entry_id)
+        else:
+            self._index_later(text)
 
-    async def vector_of(self, job: Job) -> Vector | None:
-        """Return the vector of the job's text, embedding it if needed; None if that fails."""
-        if job.vector is None and self._embeddings is not None:
+    async def vector_of(self, text: Unindexed, *, background: bool = False) -> Vector | None:
+        """Return the vector of a queued write's text, embedding it if needed; None if that fails.
+
+        ``background``: no request waits for it.
+        """
+        if text.vector is None and self._embeddings is not None:
             try:
-                job.vector = await self._embeddings.of(job.partition, job.text)
+                text.vector = await self._embeddings.of(text.partition, text.text, background=background)
             except DependencyError:
                 return None
-        return job.vector
+        return text.vector
 
-    def forget_invalidated(self, tags: frozenset[bytes], at: float) -> None:
-        """Drop every queued write with one of ``tags`` that was born at or before ``at``."""
-        for entry_id, job in tuple(self._waiting.items()):
-            if job.record.born_at <= at and not tags.isdisjoint(job.tags):
-                self.forget(entry_id)
+    async def _index(self, batch: Sequence[Unindexed]) -> bool:
+        """Index texts that have their vectors; return False if that failed."""
+        await self.landed([text.entry_id for text in batch])
+        texts = [text for text in batch if self._unindexed.get(text.entry_id) is text]
+        points = [
+            Point(id=text.entry_id, scope=text.store_scope, vector=text.vector, keep_until=text.keep_until)
+            for text in texts
+            if text.vector is not None
+        ]
+        if not points:
+            return not texts
+        try:
+            with self._landing(texts):
+                await self._guards.write_vectors.call(self._parts.vectors.upsert(points))
+        except DependencyError:
+            return False
+        finally:
+            for text in texts:
+                if self._unindexed.get(text.entry_id) is text:
+                    self._forget_text(text.entry_id)
+        return True

@@ -28,7 +28,7 @@ from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.context import DriverContext
-from semcache_core.http.recording import CUT_OFF, Kept, Recording
+from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed, takes_long
 from semcache_core.http.request import BUSY, CacheableRequest
 from semcache_core.protocols import AnswerHead, Refused
@@ -63,6 +63,15 @@ class Missed(Entity):
     """There is an answer, which ``mode = "observe"`` keeps back."""
     concluded: bool = False
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether the answer may take the place of an entry in a shared partition: the caller is proven, its look-up
+        brought nothing that it could have, and it chose neither life nor tags of the entry.
+        """
+        asked = self.request.profile.directives
+        chosen = asked.ttl is not msgspec.UNSET or bool(asked.tags)
+        return asked.joins and not chosen and self.found.reason != "unproven-credential"
+
     def conclude(self, found: Found | None = None) -> None:
         """Count and report the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
         if self.concluded:
@@ -94,6 +103,7 @@ class UpstreamAnswer(Entity):
     def led(cls, missed: Missed, flight: Flight[Any]) -> UpstreamAnswer:
         """Return the answer that is about to be fetched; without a stale one to stand in, the decision is made."""
         engine = missed.context.engine
+        flight.most = missed.request.route.policy.max_body
         if missed.found.fallback is None:
             missed.conclude()
         recording = None if missed.is_withheld else Recording(missed.request, missed.key, missed.query, engine.clock())
@@ -167,6 +177,8 @@ class UpstreamAnswer(Entity):
             is_whole = await self._record_in_parts(recording, chunk)
         if is_whole or (not more and self.flight.waiting):
             await self.end()
+        elif self.flight.waiting and self.flight.is_crowded:
+            await self.flight.make_room()
 
     async def end(self) -> None:
         """The answer is whole: store it or count why not, and let the waiters go. Harmless twice."""
@@ -203,12 +215,12 @@ class UpstreamAnswer(Entity):
     async def _keep(self, outcome: Kept | Refused) -> None:
         missed, request = self.missed, self.missed.request
         if isinstance(outcome, Refused):
-            if outcome is CUT_OFF:
+            if outcome.cut_off:
                 self.flight.fail(alone=True)
             self._unstored(outcome.reason)
             is_refused = outcome.complete
-        elif await self._would_replace_unproven():
-            self._unstored("unproven-credential")
+        elif await self._would_replace_others():
+            self._unstored("live-entry")
             return
         else:
             self._recording = None
@@ -224,13 +236,13 @@ class UpstreamAnswer(Entity):
         if is_refused and request.profile.joins:
             self._engine.flights.mark_hit_for_miss(missed.flight_key)
 
-    async def _would_replace_unproven(self) -> bool:
-        """Say whether this answer, asked for with an unproven credential, would replace a live entry."""
+    async def _would_replace_others(self) -> bool:
+        """Say whether the entry is everybody's, lives, and is not this caller's to replace."""
         missed = self.missed
-        if missed.found.reason != "unproven-credential":
+        if not missed.context.shared or missed.may_replace:
             return False
         found = await self._engine.find(missed.query, policy=missed.request.route.policy, directives=_EXACT)
-        return found.outcome == "hit"
+        return found.record is not None or found.fallback is not None
 
     def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
@@ -244,6 +256,13 @@ class UpstreamAnswer(Entity):
             return None
         self._begun = True
         return await self._stand_in(None)
+
+    async def leave(self) -> bool:
+        """The client has left: close, unless other requests wait for the answer; return whether it is closed."""
+        if self.is_shared:
+            return False
+        self.close()
+        return True
 
     def close(self) -> None:
         """The request is over: let the waiters of an unfinished answer go, and count it. Harmless twice."""
@@ -288,7 +307,7 @@ class UpstreamAnswer(Entity):
         try:
             content = recording.feed(part)
             if content:
-                flight.publish(content)
+                flight.publish(content, size=len(content))
             refused = recording.refused
             if refused is not None:
                 if self._shares:
@@ -316,7 +335,7 @@ class UpstreamAnswer(Entity):
             # One caller's wrong credential must not empty everybody's cache.
             context.proofs.withdraw(request.proof())
         else:
-            self._engine.spawn(self._engine.invalidate_partition(request.known.address.partition))
+            self._engine.withdraw(request.known.address.partition)
 
     async def _stand_in(self, code: int | None) -> Replay | None:
         """Return the stale answer that may replace a failing upstream's.

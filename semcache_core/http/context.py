@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from semcache_core.http.coding import missing_decoders
 from semcache_core.http.profile import KnownRequest, RequestProfile
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.http import HttpKeys
 from semcache_core.keys.identity import LONGEST_PATH
 from semcache_core.protocols import KeyExtractor, SupportsAnswers, SupportsPaths
+from semcache_core.remedies import pip_install
 from semcache_core.runtime.opening import Runtime
 from semcache_core.settings import HttpOptions
 from semcache_core.types import Bypass
@@ -67,6 +69,15 @@ class DriverContext:
                 runtime.engine.observatory.notice("configuration", message)
         for message in deployment.notices(runtime.extractors):
             runtime.engine.observatory.notice("configuration", message)
+        lacking = missing_decoders()
+        if lacking:
+            runtime.engine.observatory.notice(
+                "decoders", f"answers coded in {' or '.join(lacking)} are not stored: {pip_install(*lacking.values())}"
+            )
+        if options.callers is not None and not deployment.upstream:
+            runtime.engine.observatory.notice(
+                "configuration", "http.callers has no effect here: only a proxy asks callers for a token of its own"
+            )
         # Its own: two drivers may tell callers apart in two ways.
         self.aliases: FifoCache[KnownRequest | Bypass] = FifoCache(runtime.config.limits.alias_cache)
         self.profiles: FifoCache[RequestProfile] = FifoCache(_PROFILES_KEPT)

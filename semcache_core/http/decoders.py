@@ -6,6 +6,7 @@ zstd needs ``zstandard``, or Python 3.14, which brings it.
 
 from __future__ import annotations
 
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
+_NO_WEIGHT = re.compile(rb"\s*q\s*=\s*0(?:\.0*)?\s*")
 _PIECE = 64 * 1024
 """Bytes of the largest piece that a decoder makes, where its library has a bound for the output."""
 # zlib copies what follows the end of a member: with short input, thousands of tiny members take linear time.
@@ -57,6 +59,20 @@ def decoder_of(coding: bytes, spend: Spend) -> Decoder:
 def missing_decoders() -> Mapping[str, str]:
     """Return the usual content codings that cannot be undone here, each with the requirement that it takes."""
     return {name: requirement for name, requirement in _OPTIONAL.items() if name.encode() not in _DECODERS}
+
+
+def acceptable(accepts: bytes) -> bytes:
+    """Return an Accept-Encoding without the codings that cannot be undone: an answer in one cannot be stored."""
+    named = [part.strip() for part in accepts.split(b",")]
+    kept = [part for part in named if _is_acceptable(part)]
+    return accepts if kept == named else b", ".join(kept) or b"identity"
+
+
+def _is_acceptable(part: bytes) -> bool:
+    coding, _, weight = part.lower().partition(b";")
+    name = coding.strip()
+    # A weight of 0 says what must not be sent.
+    return name in _DECODERS or name in (b"identity", b"") or _NO_WEIGHT.fullmatch(weight) is not None
 
 
 class _Deflate:

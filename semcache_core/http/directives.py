@@ -44,7 +44,9 @@ class Asked(msgspec.Struct, frozen=True):
 # -- the caller -------------------------------------------------------------------------------------------------------
 
 
-def of_request(headers: Headers, *, policy: Policy, allow: frozenset[str], shared: bool) -> Directives | Bypass:
+def of_request(
+    headers: Headers, *, policy: Policy, traits: Traits, allow: frozenset[str], shared: bool
+) -> Directives | Bypass:
     """Return what the caller asked for, or why that bypasses the cache.
 
     ``shared``: the partition is not the caller's own, so it may neither aim (threshold, only-if-cached) nor overwrite
@@ -54,7 +56,10 @@ def of_request(headers: Headers, *, policy: Policy, allow: frozenset[str], share
     ours = joined(headers, b"semcache-control")
     if control is None and ours is None:
         return _NONE
-    said = _cache_control(control) if control and policy.request_cache_control == "honour" else _NONE
+    said = _cache_control(control) if control and policy.request_cache_control != "ignore" else _NONE
+    if policy.request_cache_control == "honour" and not traits.http_caching and _wants_events(headers):
+        # Clients of event streams say so by habit, to keep proxies from buffering; they mean no answer's age.
+        said = msgspec.structs.replace(said, lookup=True, store=True)
     if shared:
         lookup = said.lookup and said.max_age is None
         said = msgspec.structs.replace(said, only_if_cached=False, lookup=lookup, store=said.store and lookup)
@@ -68,6 +73,10 @@ def of_request(headers: Headers, *, policy: Policy, allow: frozenset[str], share
 
 def _pragma(headers: Headers) -> bytes | None:
     return b"no-cache" if b"no-cache" in (joined(headers, b"pragma") or b"").lower() else None
+
+
+def _wants_events(headers: Headers) -> bool:
+    return b"text/event-stream" in (joined(headers, b"accept") or b"").lower()
 
 
 def _cache_control(value: bytes) -> Directives:

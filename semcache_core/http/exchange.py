@@ -68,10 +68,9 @@ class Follow(msgspec.Struct, frozen=True):
 
 
 class Forward(msgspec.Struct, frozen=True):
-    """Ask upstream, without the request fields in ``strip``, and tell ``answer`` what comes."""
+    """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
 
     answer: UpstreamAnswer
-    strip: frozenset[bytes]
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -202,7 +201,9 @@ class Exchange(Entity):
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
                 is_due = found.outcome == "stale" and profile.joins
                 stale = await self._missed(request, found, concluded=True) if is_due else None
-                return Serve(replay, stale if isinstance(stale, Missed) else None)
+                if not isinstance(stale, Missed) or (context.shared and not stale.may_replace):
+                    stale = None  # The next caller refreshes it.
+                return Serve(replay, stale)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
         missed = await self._missed(request, found)
@@ -236,11 +237,11 @@ class Exchange(Entity):
         if not is_leader:
             return Wait(missed, flight)
         self._answer = UpstreamAnswer.led(missed, flight)
-        return Forward(self._answer, profile.stripped)
+        return Forward(self._answer)
 
     def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:
         self._answer = UpstreamAnswer.led(missed, flight)
-        return Forward(self._answer, missed.request.profile.stripped)
+        return Forward(self._answer)
 
     def _bypass(self, reason: Code) -> Pass:
         context = self.context

@@ -1,5 +1,4 @@
-"""Header rules: which fields of an answer are kept with an entry, what a later request must match, and whether a
-request began on this machine. Pure.
+"""Header rules: which fields of an answer are kept with an entry, and what a later request must match. Pure.
 
 Names are lower case, as ASGI has them. By the protocol's traits an answer keeps its content type and language and what
 the operator adds, or all but the fields that belong to one connection, one request or one caller.
@@ -9,25 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from ipaddress import ip_address
 
 from semcache_core.types import Headers, Traits
 
 _ALWAYS_KEPT = frozenset({b"content-type", b"content-language"})
 
 HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+    b"""
+    connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings
+    proxy-authenticate proxy-authentication-info proxy-authorization
+    """.split()
 )
-"""Fields of one connection, not of the message (RFC 9110, 7.6.1): neither stored nor forwarded, as is whatever else
-``Connection`` names. Nobody here passes trailers on, so ``trailer`` goes too.
+"""Fields of one connection, not of the message (RFC 9110, 7.6.1 and 11.7): neither stored nor forwarded, as is whatever
+else ``Connection`` names. Trailers are not forwarded, so ``trailer`` is not either.
 """
 
-REQUEST_STRIPPED = frozenset({b"semcache-control", b"semcache-debug"})
-"""Request fields that are meant for the cache: they are not forwarded."""
 ANSWER_STRIPPED = frozenset({b"semcache-control"})
-"""The same of answers."""
-
-_FORWARDED = frozenset({b"forwarded", b"via"})
+"""Fields of an answer that are meant for the cache: they are not forwarded."""
+_FOR_CACHE = frozenset({b"semcache-", b"semcache_"})
+# "_" too: a CGI-like server behind this one reads both forms as the same name.
 
 # Fields that tell about one caller or one exchange: wrong, or a leak, in anybody else's answer.
 _ONE_EXCHANGE = frozenset(
@@ -97,6 +96,21 @@ def without(headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]) ->
     return [field for field in headers if _octets(field[0]).lower() not in names]
 
 
+def is_for_cache(name: bytes | str) -> bool:
+    """Say whether a request field is meant for the cache, as ``semcache-control`` and ``semcache-debug`` are."""
+    return _octets(name[:9]).lower() in _FOR_CACHE
+
+
+def for_application(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Return a request's fields without those meant for the cache; the same object if there is none.
+
+    They may hold its secrets, so they are never forwarded.
+    """
+    if not [name for name, _ in headers if is_for_cache(name)]:
+        return headers
+    return [field for field in headers if not is_for_cache(field[0])]
+
+
 def lowered(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the fields as bytes with names in lower case: applications and old servers do not all keep to it."""
     return tuple(
@@ -155,31 +169,6 @@ def values_of(names: Sequence[bytes], request: Headers) -> Headers:
 def matches(vary: Headers, request: Headers) -> bool:
     """Say whether ``request`` has the values that an answer was made for."""
     return all(_marked(joined(request, name)) == value for name, value in vary)
-
-
-def began_here(headers: Headers) -> bool:
-    """Say whether a request says of itself that it began on this machine: a loopback Host, and no proxy's fields.
-
-    The Host keeps a web page away that had its name resolve to 127.0.0.1.
-    """
-    if any(name in _FORWARDED or name.startswith(b"x-forwarded-") for name, _ in headers):
-        return False
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    return len(hosts) == 1 and is_loopback(_without_port(hosts[0]))
-
-
-def is_loopback(host: str | None) -> bool:
-    """Say whether an address or a name is this machine's own."""
-    try:
-        return host is not None and ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
 
 
 def _marked(value: bytes | None) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 
 from semcache_core.engine.readiness import OK
 from semcache_core.errors import CacheUnavailable, ConfigError
-from semcache_core.http.headers import began_here, is_loopback
+from semcache_core.http.loopback import began_here, is_loopback
 from semcache_core.http.status import may_debug
 from semcache_core.library.cache import SemanticCache
 from semcache_core.types import Headers

@@ -24,8 +24,6 @@ class RequestProfile(msgspec.Struct, frozen=True):
     caller: ResolvedCaller
     directives: Directives
     disclosure: Disclosure
-    stripped: frozenset[bytes]
-    """The fields among its own that are meant for the cache alone."""
     coded: bool
     """The body comes in a content coding."""
     short: bool

@@ -22,12 +22,15 @@ from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Key, Query, Record
 
 _LONG = 4 * LONG
+_MOST_FIELDS = 256
 _MOST_VARYING = 32
 """Request fields that an answer may depend on: each is looked for in every request that it may serve."""
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
 _MARKED: dict[type, bool] = {}
-CUT_OFF = Refused("aborted", complete=False)
-"""The body does not have the length that its head announced."""
+_CUT_OFF = Refused("aborted", complete=False, cut_off=True)
+_UNDECODABLE = Refused("undecodable", complete=False, cut_off=True)
+_LONGEST = 20
+"""No length has more digits, and Python refuses to read thousands of them."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -64,8 +67,8 @@ class Recording(Entity):
     _decoder: Bounded | None = None
     """None: the body comes without a content coding."""
     _size: int = 0
-    _announced: int | None = None
-    """Bytes that the answer's Content-Length says; None: it says nothing."""
+    _announced: frozenset[int] = frozenset()
+    """The lengths that the answer's Content-Length fields say; empty: they say nothing."""
     _came: int = 0
     """Bytes of a coded body that came."""
     _recorder: Recorder | None = None
@@ -125,18 +128,13 @@ class Recording(Entity):
 
     def finish(self, *, now: float, draw: float) -> Kept | Refused:
         """Return what is to be stored at the answer's end. ``draw`` in [0, 1): the chance that shortens its life."""
+        broken = self._broken_off() if self._open and not self.is_whole else None
+        if broken is not None:
+            return broken
         if self.refused is not None:
             return self.refused
         if self._recorder is None:
             return Refused("no-answer", complete=False)
-        came = self._size if self._decoder is None else self._came
-        if self._announced not in (None, came) and not self.is_whole:
-            return CUT_OFF
-        try:
-            if self._decoder is not None and not self.is_whole:
-                self._decoder.end()
-        except CannotDecode:
-            return Refused("undecodable", complete=False)
         answer = self._recorder.finish()
         if isinstance(answer, Refused):
             return answer
@@ -163,11 +161,25 @@ class Recording(Entity):
         )
         return Kept(record, self._tags)
 
+    def _broken_off(self) -> Refused | None:
+        """Return why the body is not whole, by its length and its coding."""
+        came = self._size if self._decoder is None else self._came
+        if self._announced and self._announced != {came}:
+            return _CUT_OFF
+        try:
+            if self._decoder is not None:
+                self._decoder.end()
+        except CannotDecode:
+            return _UNDECODABLE
+        return None
+
     def _head_refusal(self, head: AnswerHead, now: float) -> Refused | None:
         request, headers = self.request, head.headers
         route = request.route
         if head.status != 200:
             return Refused("status", complete=False)
+        if len(headers) > _MOST_FIELDS:
+            return Refused("not-recordable", complete=False)
         if not request.profile.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.
@@ -178,9 +190,7 @@ class Recording(Entity):
         if refusal is not None:
             return refusal
         if b"content-length" in names:
-            # No length has more than 20 digits, and Python refuses to read thousands of them.
-            length = names[b"content-length"].strip()
-            self._announced = int(length) if length.isdigit() and len(length) <= 20 else None
+            self._announced = _lengths(headers)
         self._headers = rules.kept(headers, traits=route.traits, keep=request.context.keep)
         self._must_revalidate = route.traits.http_caching and route.obeys and directives.forbids_stale(headers)
         if route.traits.http_caching and b"age" in names:
@@ -224,3 +234,9 @@ class Recording(Entity):
                 if ceiling is not None:
                     self._ttl = ceiling if self._ttl is None else min(self._ttl, ceiling)
         return Refused("ttl", complete=False) if self._ttl == 0 else None
+
+
+def _lengths(headers: Headers) -> frozenset[int]:
+    """Return every length that a head announces. What is no number says nothing."""
+    said = [each.strip() for name, value in headers if name == b"content-length" for each in value.split(b",")]
+    return frozenset(int(each) for each in said if each.isdigit() and len(each) <= _LONGEST)

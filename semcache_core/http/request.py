@@ -17,9 +17,9 @@ import msgspec
 from semcache_core.engine.decide import Directives
 from semcache_core.engine.offload import LONG, Busy
 from semcache_core.http import directives, status
-from semcache_core.http import headers as rules
 from semcache_core.http.coding import CannotDecode, decoded
 from semcache_core.http.context import DriverContext
+from semcache_core.http.loopback import began_here
 from semcache_core.http.profile import KnownRequest, RequestProfile, is_short
 from semcache_core.http.route import Route
 from semcache_core.keys.http import HttpKeys, Target
@@ -33,6 +33,10 @@ _UNREADABLE = Bypass(reason="request-coding")
 BUSY = Bypass(reason="reader-busy")
 """Too many long bodies wait to be read, and this caller has most of them."""
 _PLAIN = status.Disclosure()
+_HEAD_TOO_LARGE = Bypass(reason="head-too-large")
+_MOST_FIELDS = 256
+_LONGEST_HEAD = 32 * 1024
+"""Bytes of the place and the headers that count. To classify what is more would take over 5 ms, for each request."""
 _HASHED_AT_ONCE = 1024 * 1024
 """Bytes whose digest takes 1 ms: the digest of a longer body is computed off the loop."""
 
@@ -171,11 +175,13 @@ def recognise(
     extractor raises.
     """
     keys, elsewhere = context.keys, None
-    if context.deployment.anonymous and not rules.began_here(head.headers):
+    if context.deployment.anonymous and not began_here(head.headers):
         # The fields that say so are ignored otherwise, so they have to count here.
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
     canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
+    if len(canonical_head) > _LONGEST_HEAD or len(head.headers) > _MOST_FIELDS:
+        return _HEAD_TOO_LARGE
     alias = None
     if len(body) <= _HASHED_AT_ONCE:
         alias = context.digests.alias(canonical_head, body)
@@ -217,7 +223,9 @@ def _profile(
     names = dict(head.headers)
     asked = _NO_DIRECTIVES
     if not _DIRECTING.isdisjoint(names):
-        said = directives.of_request(head.headers, policy=route.policy, allow=context.allow, shared=context.shared)
+        said = directives.of_request(
+            head.headers, policy=route.policy, traits=route.traits, allow=context.allow, shared=context.shared
+        )
         if isinstance(said, Bypass):
             return said
         asked = said
@@ -232,7 +240,6 @@ def _profile(
         caller,
         asked,
         _disclosure(context, head.headers),
-        stripped=rules.REQUEST_STRIPPED.intersection(names),
         coded=b"content-encoding" in names,
         short=is_short(caller, asked),
         joins=asked.joins,

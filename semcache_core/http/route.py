@@ -17,7 +17,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str = ""
     """Base URL that a proxy forwards to; empty in middleware, which wraps the application itself."""
     anonymous: bool = False
-    """A request without identity may use the cache if it began on this machine (``headers.began_here``): for a proxy
+    """A request without identity may use the cache if it began on this machine (``loopback.began_here``): for a proxy
     that only this machine can reach.
     """
     by_application: bool = False

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Literal
 
 from semcache_core.errors import ConfigError
+from semcache_core.keys.credentials import is_anybodys, is_credential_like, is_personal
 
 __all__ = ["Role", "Roles"]
 
@@ -24,9 +25,11 @@ class Role(IntEnum):
     IDENTITY = 2
     """Identifies the caller: part of the partition, and an identity by itself."""
     QUALIFIER = 3
-    """Narrows the caller (organisation, project): part of the partition, but not an identity by itself."""
+    """Narrows the caller (organisation, project), or may be the same for different people (an application's token):
+    part of the partition, but not an identity by itself.
+    """
     CREDENTIAL = 4
-    """``authorization``: an identity unless it is a scheme without credentials."""
+    """``authorization``: an identity that no configuration ignores."""
     COOKIE = 5
     HOST = 6
     BYPASS = 7
@@ -39,10 +42,6 @@ class Role(IntEnum):
 
 _BYPASS = frozenset({b"idempotency-key", b"x-http-method-override", b"range", b"upgrade"})
 _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
-_IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
-# cf-access-* identifies the caller; every other cf-* describes the route of the request.
-_IDENTITY_PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
-_IDENTITY_PARTS = (b"api-key", b"apikey", b"token")
 _QUALIFIERS = frozenset(
     {
         b"openai-organization",
@@ -52,18 +51,49 @@ _QUALIFIERS = frozenset(
         b"x-goog-user-project",
     }
 )
+# Each platform's names are from its own documents: docs/how-to/clients-and-platforms.md has them.
 _IGNORED = frozenset(
     b"""
     connection keep-alive proxy-connection te trailer transfer-encoding
     content-length accept-encoding user-agent origin referer date expect via priority
-    forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-real-ip cdn-loop
-    traceparent tracestate baggage b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
-    x-request-id x-correlation-id x-client-request-id dnt http-referer x-title
+    forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-forwarded-server
+    x-original-forwarded-for x-real-ip client-ip x-client-ip x-client-port true-client-ip x-cluster-client-ip
+    x-envoy-external-address cloudfront-viewer-address do-connecting-ip x-appengine-user-ip cdn-loop
+    traceparent tracestate baggage correlation-context b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
+    uber-trace-id newrelic x-newrelic-id x-newrelic-transaction elastic-apm-traceparent x-dynatrace x-dtc
+    singularityheader x-ot-span-context grpc-trace-bin
+    x-request-id x-correlation-id x-client-request-id x-ms-client-request-id x-ms-return-client-request-id
+    x-ms-correlation-request-id x-ms-useragent request-id request-context x-request-start x-queue-start connect-time
+    total-route-time x-amz-cf-id x-appengine-request-log-id x-nf-request-id x-nf-client-connection-ip rndr-id
+    x-kong-request-id x-akamai-request-id x-varnish x-timer request-start-time
+    x-vercel-id x-vercel-forwarded-for x-vercel-proxied-for x-vercel-proxy-signature x-vercel-proxy-signature-ts
+    x-vercel-sc-headers
+    postman-token dnt http-referer x-title
     """.split()
 )
 _DIRECTING = frozenset({b"cache-control", b"pragma", b"semcache-control", b"semcache-debug"})
-_IGNORED_PREFIXES = (b"cf-", b"x-b3-", b"x-datadog-", b"x-stainless-", b"sec-")
-_NEGOTIATING = frozenset({b"accept", b"accept-language", b"content-type"})
+_SHARED_KEYED = frozenset(
+    {b"origin", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-server"}
+)
+"""Ignored, except in shared partitions of generic APIs: an application builds links and redirects of them, and there
+one caller would choose those of all.
+"""
+_IGNORED_PREFIXES = (
+    b"cf-",
+    b"x-b3-",
+    b"x-datadog-",
+    b"x-instana-",
+    b"x-stainless-",
+    b"sec-",
+    b"fly-",
+    b"fastly-",
+    b"x-railway-",
+    b"x-arr-",
+    b"x-azure-",
+    b"x-appgw-",
+    b"x-envoy-",
+)
+_NEGOTIATING = frozenset({b"accept-language", b"content-type"})
 # The headers of SDKs, browsers and proxies: classified in advance, so that invented names cannot displace them.
 _USUAL = b"""
     host authorization cookie accept accept-language content-type content-encoding
@@ -102,6 +132,7 @@ class Roles:
         negotiated: bool = False,
     ) -> None:
         self._default = identity == "default"
+        self._unkeyed = _IGNORED - _SHARED_KEYED if identity == "shared" and negotiated else _IGNORED
         named = () if isinstance(identity, str) else identity
         self._named = frozenset(_names((*named, *add, *(("cookie",) if cookies else ()))))
         self._ignored = frozenset(_names(name for name in ignore if not name.endswith("*")))
@@ -140,6 +171,9 @@ class Roles:
         looks_like = _credential(name)
         if name in self._named:
             return looks_like if looks_like in (Role.CREDENTIAL, Role.COOKIE) else Role.IDENTITY
+        if name == b"accept" and not self._negotiated:
+            # Beside "Accept: text/event-stream" a no-cache may be a habit.
+            return Role.READ
         if looks_like is Role.CREDENTIAL or (looks_like is not None and name not in self._ignored):
             return looks_like if self._default else Role.IGNORED
         if not self._is_ignored(name):
@@ -148,9 +182,10 @@ class Roles:
 
     def _is_ignored(self, name: bytes) -> bool:
         return (
-            name in _IGNORED
+            name in self._unkeyed
             or name in self._ignored
-            or name.startswith(_IGNORED_PREFIXES)
+            or (name.startswith(_IGNORED_PREFIXES) and not is_personal(name))
+            or (name.startswith(b"x-vercel-") and name.endswith(b"-trace"))
             or name.startswith(self._ignored_prefixes)
             or (name in _NEGOTIATING and not self._negotiated)
         )
@@ -163,9 +198,9 @@ def _credential(name: bytes) -> Role | None:
         return Role.COOKIE
     if name in _QUALIFIERS:
         return Role.QUALIFIER
-    if name in _IDENTITY or name.startswith(_IDENTITY_PREFIXES) or any(part in name for part in _IDENTITY_PARTS):
-        return Role.IDENTITY
-    return None
+    if not is_credential_like(name):
+        return None
+    return Role.QUALIFIER if is_anybodys(name) else Role.IDENTITY
 
 
 def _names(names: Iterable[str]) -> list[bytes]:

@@ -78,7 +78,7 @@ class _Rest(msgspec.Struct, frozen=True):
         return Nearby(
             scope=scope,
             store_scope=common.store_scope,
-            flight=flight if len(flight) <= _LONGEST_FLIGHT else digests.flight(flight),
+            flight=flight if len(flight) <= _LONGEST_FLIGHT else admitted.partition + digests.flight(flight),
             text=text,
             exact_only=exact_only,
             fields=digests.members([("earlier turns", key.exact_only_members)], after=common.fields)

@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from semcache_core.errors import ConfigError
+from semcache_core.keys.credentials import counted_cookies, crumbs, says_nothing
 from semcache_core.keys.digests import pack
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
@@ -77,8 +78,6 @@ _WHY_NOT_IGNORED = {
 LONGEST_PATH = 1024
 """Bytes of the longest path that is kept: callers choose paths, and servers accept long ones."""
 
-_SCHEMES = frozenset({b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"})
-
 
 class IdentityRule:
     """Identifies callers by their headers, as configured in ``[http]``.
@@ -111,9 +110,8 @@ class IdentityRule:
         self._negotiated = Roles(identity=identity, add=add, cookies=cookies, ignore=ignore, negotiated=True)
         if self._tokens is not None and self._plain.of(self._tokens.header) not in (Role.IDENTITY, Role.CREDENTIAL):
             raise ConfigError(f"http.jwt.header: {self._tokens.header.decode()!r} cannot hold a token; name another")
-        # Configured cookies always count; the default ones only if there is no better credential.
         named = (*add, *(() if isinstance(identity, str) else identity))
-        self._cookies_chosen = cookies or "cookie" in [name.lower() for name in named]
+        self._all_cookies = "cookie" in [name.lower() for name in named]
 
     def notices(self) -> Sequence[str]:
         """Return notices for the operator about this rule."""
@@ -169,10 +167,10 @@ class IdentityRule:
         if isinstance(heads, Bypass):
             return heads
         identity, has_identity = heads.identity, heads.has_identity
-        if heads.cookies and (traits.cookies_identify or self._cookies_chosen or not has_identity):
-            chosen = self._chosen(heads.cookies)
-            identity += chosen
-            has_identity = has_identity or any(value for _, value in chosen)
+        if heads.cookies:
+            cookies = self._counted(heads.cookies, traits)
+            identity += cookies
+            has_identity = has_identity or any(_names_somebody(cookie) for cookie in cookies)
         if self._by_application and who:
             identity.append((b"", who.encode() if isinstance(who, str) else who))
             has_identity = True
@@ -191,12 +189,15 @@ class IdentityRule:
             return refusal
         return Caller(heads.authority, _by_name(identity), _by_name(heads.keyed), ends)
 
-    def _chosen(self, cookies: list[Header]) -> list[Header]:
-        """Return the counted cookies as headers; if none is configured, all cookies as one header."""
-        if not self._cookies:
+    def _counted(self, cookies: list[Header], traits: Traits) -> list[Header]:
+        """Return the counted cookies as headers; if none is configured, those of a ``Cookie`` field as one."""
+        if self._cookies:
+            pairs = (crumb.partition(b"=") for _, value in cookies for crumb in crumbs(value))
+            return [(b"cookie " + name, value) for name, _, value in pairs if name in self._cookies]
+        if traits.cookies_identify or self._all_cookies:
             return cookies
-        pairs = (crumb.strip().partition(b"=") for _, value in cookies for crumb in value.split(b";"))
-        return [(b"cookie " + name, value) for name, _, value in pairs if name in self._cookies]
+        counted = ((name, counted_cookies(value)) for name, value in cookies)
+        return [header for header in counted if header[1]]
 
     def _refusal(self, identity: list[Header], now: float) -> Bypass | None:
         if len(identity) > 1 and len({name for name, _ in identity}) != len(identity):
@@ -242,7 +243,7 @@ def _classified(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
         elif role is Role.BYPASS or role is Role.MALFORMED:
             return _REASONS.get(name, _HEADER_NAME)
         else:
-            has_identity = has_identity or _is_identity(role, header[1])
+            has_identity = has_identity or (role is not Role.QUALIFIER and not says_nothing(header[1]))
             identity.append(header)
     return _Heads(authority or b"", identity, keyed, cookies, has_identity)
 
@@ -257,12 +258,13 @@ def _tokens(header: Header) -> Sequence[bytes]:
     return [crumb.partition(b"=")[2].strip(b' "') for crumb in value.split(b";") if b"eyJ" in crumb]
 
 
-def _is_identity(role: Role, value: bytes) -> bool:
-    if role is Role.CREDENTIAL:
-        # An SDK with an empty key sends a scheme without credentials.
-        words = value.split(None, 1)
-        return len(words) == 2 or (len(words) == 1 and words[0].lower() not in _SCHEMES)
-    return role is Role.IDENTITY and bool(value.strip())
+def _names_somebody(cookie: Header) -> bool:
+    """Say whether a counted cookie, or one of those in a whole ``Cookie`` field, has a value of its own."""
+    name, value = cookie
+    if name != b"cookie":
+        return not says_nothing(value)
+    # A cookie without "=" is a value without a name.
+    return not all(says_nothing(crumb.partition(b"=")[2] if b"=" in crumb else crumb) for crumb in crumbs(value))
 
 
 def _by_name(headers: list[Header]) -> tuple[Header, ...]:

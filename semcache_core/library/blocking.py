@@ -57,7 +57,7 @@ class AsyncCalls(Protocol):
 class BlockingCache:
     """``cache.sync``: every call of ``SemanticCache``, blocking. Thread-safe.
 
-    Opens at first use and closes with the interpreter, or earlier by ``with cache.sync:`` or ``close()``.
+    Opens at first use and closes with the cache, or earlier by ``with cache.sync:`` or ``close()``.
     """
 
     def __init__(self, cache: AsyncCalls) -> None:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from os import PathLike
 from types import CodeType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -42,9 +43,10 @@ _REFRESH = Directives(lookup=False)
 class SemanticCache:
     """A semantic cache: reuses an earlier answer to the same question in other words.
 
-    It opens at first use and closes with the interpreter; ``async with`` opens and closes it on the running event
-    loop, where its calls are fastest. Every call works from any event loop, ``cache.sync`` from any thread. While a
-    component is down at opening, every lookup is a miss with the reason ``not-open``.
+    It opens at first use and closes when it is no longer referenced, or with the interpreter; ``async with`` opens and
+    closes it on the running event loop, where its calls are fastest. Every call works from any event loop,
+    ``cache.sync`` from any thread. While a component is down at opening, every lookup is a miss with the reason
+    ``not-open``.
 
     Python callers count as one caller: what distinguishes two users or two settings belongs in ``context``, and
     answers are shared only between equal contexts.
@@ -74,13 +76,11 @@ class SemanticCache:
             "response_store": response_store,
             "verifiers": verifiers,
         }
-        self._instances = {name: component for name, component in given.items() if component is not None}
+        instances = {name: component for name, component in given.items() if component is not None}
         self._registry = registry
-        self._clock = clock
-        self.lifecycle = Lifecycle(self._open)
+        # Without a reference to this object: a cache that is dropped is closed, whatever is under way.
+        self.lifecycle = Lifecycle(partial(_open, self._config, registry=registry, clock=clock, instances=instances))
         """For drivers: whether the cache is open, its home loop, and access from other event loops and threads."""
-        self.sync = BlockingCache(self)
-        """The same calls, blocking: for code without an event loop, from any thread."""
         self._decorated: dict[FunctionIdentity, CodeType] = {}
 
     @classmethod
@@ -92,6 +92,16 @@ class SemanticCache:
     def from_config(cls, mapping: Mapping[str, Any]) -> Self:
         """Return a cache configured by a mapping of the file's form, without the environment. Raises ConfigError."""
         return cls(load(mapping))
+
+    @property
+    def config(self) -> Config:
+        """The configuration, as it was read: frozen."""
+        return self._config
+
+    @property
+    def sync(self) -> BlockingCache:
+        """The same calls, blocking: for code without an event loop, from any thread."""
+        return BlockingCache(self)
 
     # -- life cycle -----------------------------------------------------------------------------------------------
 
@@ -109,15 +119,6 @@ class SemanticCache:
     ) -> None:
         """Write the queued answers and close every component. May be called twice."""
         await self.lifecycle.close()
-
-    async def _open(self, stack: AsyncExitStack) -> Runtime:
-        return await open_cache(
-            stack,
-            self._config,
-            registry=self._registry or Registry.installed(),
-            clock=self._clock,
-            instances=self._instances,
-        )
 
     def check(self) -> None:
         """Make every component without opening any, so that a mistake shows before first use.
@@ -327,6 +328,17 @@ class SemanticCache:
         home = self.lifecycle.home
         counted = Stats.nothing() if home is None else home.runtime.engine.observatory.stats()
         return counted.with_misses("not-open", self.lifecycle.not_open)
+
+
+async def _open(
+    config: Config,
+    stack: AsyncExitStack,
+    *,
+    registry: Registry | None,
+    clock: Callable[[], float],
+    instances: Mapping[str, Any],
+) -> Runtime:
+    return await open_cache(stack, config, registry=registry or Registry.installed(), clock=clock, instances=instances)
 
 
 def _configured(config: str | PathLike[str] | Mapping[str, Any] | Config | None) -> Config:

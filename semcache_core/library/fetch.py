@@ -19,6 +19,7 @@ from semcache_core.library.calls import caught, caught_async, value_of
 from semcache_core.library.records import record_of
 from semcache_core.protocols import Refused
 from semcache_core.runtime.home import Home
+from semcache_core.runtime.outcome import outcome_of
 from semcache_core.settings import Duration, Policy
 from semcache_core.types import Query, Record
 
@@ -172,9 +173,9 @@ class Fetch:
             self._home.spawn(self._refresh(call))
         if not self.is_leader:
             return self.value
-        answering = asyncio.ensure_future(self._answer(call))
+        answering = asyncio.ensure_future(outcome_of(self._answer(call)))
         try:
-            return await asyncio.shield(answering)
+            outcome = await asyncio.shield(answering)
         except asyncio.CancelledError:
             # Other callers may wait for this call: it outlives the caller that began it, but not the last waiter.
             if self._flight.waiting:
@@ -183,6 +184,7 @@ class Fetch:
             else:
                 self._call_off(answering)
             raise
+        return outcome.unwrap()
 
     def run_blocking(self, call: Callable[[], Any]) -> Any:
         """Like ``run``, with ``call`` in the caller's thread."""
@@ -198,18 +200,17 @@ class Fetch:
             if record is None:
                 raise
             return unpack(record.kind, record.payload)
-        try:
-            self._settle_blocking(self.complete(answer))
-        except BaseException:
-            # Ctrl-C while this waits: otherwise the leader could be gone, and its flight never end.
-            self._home.call(self.abandon)
-            raise
+        self._settle_blocking(self.complete(answer))
         return value_of(answer)
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:
             with self._calling():
                 answer = await caught_async(call)
+        except GeneratorExit:
+            # The caller's loop is gone, or the call raised it: a coroutine that is closed cannot await.
+            self._home.call(self.abandon)
+            raise
         except BaseException as error:
             record = await self._settle(self.fail(error))
             if record is None:
@@ -252,6 +253,10 @@ class Fetch:
             return self._home.run_blocking(work)
         except CacheUnavailable:
             return None
+        except BaseException:
+            # Ctrl-C while this waits: otherwise the leader could be gone, and its flight never end.
+            self._home.call(self.abandon)
+            raise
 
     # -- storing --------------------------------------------------------------------------------------------------
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import logging
 import threading
 from asyncio import get_running_loop
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
 from typing import Any, Generic, TypeVar
 
 from semcache_core.errors import CacheUnavailable, WrongLoopError
 from semcache_core.runtime.opening import Runtime
+from semcache_core.runtime.outcome import Outcome, is_being_cancelled, outcome_of
+
+_log = logging.getLogger("semcache")
 
 T = TypeVar("T")
 
@@ -59,12 +64,13 @@ class Home:
         errand = _Errand(coroutine, abandon)
         running = self._submit(errand)
         try:
-            return await asyncio.wrap_future(running)
+            outcome = await asyncio.wrap_future(running)
         except asyncio.CancelledError:
             if running.cancelled() and not is_being_cancelled():
                 raise _closed_meanwhile() from None
             self._call_off(errand)
             raise
+        return outcome.unwrap()
 
     def run_blocking(self, coroutine: Coroutine[Any, Any, T], *, abandon: Callable[[T], object] | None = None) -> T:
         """Run ``coroutine`` on the home loop and wait for it in this thread; ``abandon`` as in ``run``.
@@ -78,7 +84,7 @@ class Home:
         errand = _Errand(coroutine, abandon)
         running = self._submit(errand)
         try:
-            return running.result()
+            outcome = running.result()
         except CancelledError:
             raise _closed_meanwhile() from None
         except BaseException:
@@ -86,6 +92,7 @@ class Home:
             running.cancel()
             self._call_off(errand)
             raise
+        return outcome.unwrap()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a plain function on the home loop, immediately if on it. No effect once the loop has ended."""
@@ -115,16 +122,18 @@ class Home:
             self._closed = True
         await self._stack.aclose()
 
-    def _submit(self, errand: _Errand[T]) -> Future[T]:
+    def _submit(self, errand: _Errand[T]) -> Future[Outcome[T]]:
         # Under the lock: a coroutine submitted after ``close`` would never run, and its caller would wait for ever.
         with self._lock:
-            work = errand.run()
+            running = errand.run()
+            work = outcome_of(running)
             try:
                 if self._closed:
                     raise RuntimeError("closed")
                 return asyncio.run_coroutine_threadsafe(work, self.loop)
             except RuntimeError as error:
                 work.close()
+                running.close()
                 errand.coroutine.close()
                 raise _closed_meanwhile() from error
 
@@ -159,6 +168,7 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name=_THREAD, daemon=True)
+        self._stopping = False
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError if the system cannot start one."""
@@ -170,14 +180,31 @@ class LoopThread:
 
     def stop(self) -> None:
         """Cancel the remaining tasks, close the loop and wait for the thread to end."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._end)
         self._thread.join()
+
+    def stop_after(self, closing: Callable[[], Awaitable[object]]) -> None:
+        """Run ``closing`` on the loop, then stop, without waiting; the interpreter's exit does wait for it."""
+        atexit.register(self._thread.join)
+        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+            self.loop.call_soon_threadsafe(self._close, closing)
+
+    # -- on the thread ------------------------------------------------------------------------------------------------
+
+    def _close(self, closing: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.ensure_future(outcome_of(closing()))
+        task.add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
+        self._stopping = True
+        self.loop.stop()
 
     def _main(self) -> None:
         loop = self.loop
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._stopping:
+                self._run()
             # The last submissions of other threads become tasks first; cancelling them then reaches their callers.
             loop.run_until_complete(asyncio.sleep(0))
             tasks = asyncio.all_tasks(loop)
@@ -188,12 +215,14 @@ class LoopThread:
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+            atexit.unregister(self._thread.join)
 
-
-def is_being_cancelled() -> bool:
-    """Say whether a CancelledError in the running task comes from cancelling this task."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+        except (KeyboardInterrupt, SystemExit) as signal:
+            # Of a task that a component started: it ends that task, not the loop of everybody else.
+            _log.error("a task on the event loop of the cache raised %s; the cache goes on", type(signal).__name__)
 
 
 def blocks_itself() -> WrongLoopError:

@@ -7,17 +7,19 @@ pause; until then the cache is not open: a miss for every caller, never an error
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import atexit
 import contextlib
 import os
 import threading
+import weakref
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import msgspec
 
@@ -25,6 +27,7 @@ from semcache_core.errors import CacheUnavailable, ConfigError, PluginError
 from semcache_core.runtime.home import Home, LoopThread, blocks_itself, running_loop
 from semcache_core.runtime.opening import Runtime
 from semcache_core.runtime.outage import Outage
+from semcache_core.runtime.outcome import Outcome, outcome_of
 
 T = TypeVar("T")
 
@@ -33,6 +36,9 @@ _RETRY_PATIENCE = 1.0
 
 Opener = Callable[[AsyncExitStack], Awaitable[Runtime]]
 """Opens the components on the stack."""
+
+Opening = Future[Outcome[Home | None]]
+"""An opening under way, which its callers share. None: a component is down."""
 
 
 class Lifecycle:
@@ -45,42 +51,42 @@ class Lifecycle:
         self._outage = Outage()
         self._closing = 0
         """How many closes are under way: the components are not opened again until they have ended."""
-        self._inherited: list[object] = []
         # Reentrant: a future that is already done calls back immediately.
         self._lock = threading.RLock()
-        self._reset()
-        _ALL.add(self)
-
-    def _reset(self) -> None:
-        self._home: Home | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        """The home loop: chosen before the cache is open, and kept while a component is down."""
-        self._thread: LoopThread | None = None
-        """The thread of the home loop, if the cache started one."""
         self._owned = False
         """Whether the cache was entered, so that its owner will close it."""
-        self._opening: Future[Home | None] | None = None
-        self._task: asyncio.Task[Home | None] | None = None
-        self._outage.end_pause()
         self._era = object()
         """Replaced at each close: an opening that began in an earlier era is discarded."""
+        self._held = _Held()
+        # Holds no reference to this object, which can be dropped like any other.
+        self._at_exit = partial(_close_at_exit, weakref.ref(self))
+        weakref.finalize(self, _close_dropped, self._held).atexit = False
+        _ALL.add(self)
+
+    def _reset(self) -> _Held:
+        """Forget what is held, and return it."""
+        left = self._held.taken()
+        self._owned = False
+        self._outage.end_pause()
+        self._era = object()
+        return left
 
     # -- access ---------------------------------------------------------------------------------------------------
 
     def here(self) -> Runtime | None:
         """Return the open runtime if the running loop is its home. Cheap: drivers call it for every request."""
-        home = self._home
+        home = self._held.home
         return home.runtime if home is not None and home.loop is get_running_loop() else None
 
     def home_here(self) -> Home | None:
         """Return the open cache if the running loop is its home."""
-        home = self._home
+        home = self._held.home
         return home if home is not None and home.loop is get_running_loop() else None
 
     @property
     def home(self) -> Home | None:
         """The open cache on any loop; None while it is not open."""
-        home = self._home
+        home = self._held.home
         return home if home is not None and home.is_alive else None
 
     @property
@@ -116,14 +122,14 @@ class Lifecycle:
         return None if opening is None else await _opened_within(opening, patience)
 
     def _reached_blocking(self) -> Home | None:
-        if self._loop is not None and running_loop() is self._loop:
+        if self._held.loop is not None and running_loop() is self._held.loop:
             raise blocks_itself()
         home = self.home
         if home is not None:
             return home
         opening, patience = self._begin_opening()
         try:
-            return None if opening is None else opening.result(patience)
+            return None if opening is None else opening.result(patience).unwrap()
         except (CancelledError, TimeoutError):
             return None
 
@@ -192,15 +198,14 @@ class Lifecycle:
             self._drop_what_ended()
             if self._owned:
                 return False
-            if self._home is None and self._opening is None:
+            if self._held.home is None and self._held.opening is None:
                 # A home thread that was started while a component was down has nothing open on it yet.
-                idle = self._thread
-                self._reset()
-                self._loop = get_running_loop()
+                idle = self._reset().thread
+                self._held.loop = get_running_loop()
             self._owned = True
         try:
             if idle is not None:
-                atexit.unregister(self.close_blocking)
+                atexit.unregister(self._at_exit)
                 await asyncio.to_thread(idle.stop)
             opening, _ = self._begin_opening()
             if opening is not None:
@@ -210,20 +215,20 @@ class Lifecycle:
             raise
         return True
 
-    def _begin_opening(self) -> tuple[Future[Home | None] | None, float | None]:
+    def _begin_opening(self) -> tuple[Opening | None, float | None]:
         """Return the opening under way, started if there is none, and how long the caller may wait for it.
 
         None: the caller must not wait, or the pause is not over.
         """
         with self._lock:
             self._drop_what_ended()
-            if self._home is not None:
-                opened: Future[Home | None] = Future()
-                opened.set_result(self._home)
+            if self._held.home is not None:
+                opened: Opening = Future()
+                opened.set_result(Outcome(self._held.home))
                 return opened, None
-            if self._opening is not None:
+            if self._held.opening is not None:
                 # Only one caller waits for a retry: a store that is still down must not delay all of them.
-                return None if self._outage.is_on else self._opening, None
+                return None if self._outage.is_on else self._held.opening, None
             if self._closing or self._outage.pauses:
                 return None, None
             patience = _RETRY_PATIENCE if self._outage.is_on else None
@@ -232,54 +237,49 @@ class Lifecycle:
             except RuntimeError as error:  # The system cannot start a thread, or the interpreter is exiting.
                 self._outage.began(error)
                 return None, None
-            opening = self._opening = asyncio.run_coroutine_threadsafe(self._open_here(self._era), loop)
-            opening.add_done_callback(self._opening_over)
+            # Weak: an opening that takes for ever does not keep a cache that its program has dropped.
+            attempt = _Attempt(weakref.ref(self), self._era)
+            opening = asyncio.run_coroutine_threadsafe(outcome_of(attempt.run(self._opener, self._outage)), loop)
+            self._held.opening = opening
+            opening.add_done_callback(attempt.over)
             return opening, patience
 
     def _home_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
+        if self._held.loop is None:
             thread = LoopThread()
             thread.start()
-            self._thread, self._loop = thread, thread.loop
-            atexit.register(self.close_blocking)
-        return self._loop
+            self._held.thread, self._held.loop = thread, thread.loop
+            atexit.register(self._at_exit)
+        return self._held.loop
 
     def _drop_what_ended(self) -> None:
-        """Forget a foreign home loop that ended without closing the cache."""
-        if self._loop is not None and self._thread is None and not self._loop.is_running():
-            self._reset()
+        """Leave a foreign home loop that ended without closing the cache."""
+        if self._held.loop is not None and self._held.thread is None and not self._held.loop.is_running():
+            _close_unattended(self._reset())
 
-    async def _open_here(self, era: object) -> Home | None:
+    def _takes(self, home: Home, era: object) -> bool:
+        """Take an opened cache; False if this one was closed since its opening began."""
         with self._lock:
             if self._era is not era:
-                return None
-            self._task = asyncio.current_task()
-        try:
-            async with AsyncExitStack() as stack:
-                runtime = await self._opener(stack)
-                home = Home(runtime, get_running_loop(), stack.pop_all())
-        except (ConfigError, PluginError):
-            raise
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: opening may raise anything
-            self._outage.began(error)
-            return None
-        with self._lock:
-            if self._era is era:
-                self._home = home
-                if self._thread is not None:
-                    # Last registered, first run: at exit the cache closes before the threads that its components need.
-                    atexit.unregister(self.close_blocking)
-                    atexit.register(self.close_blocking)
-        if self._home is not home:
-            await home.close()
-            return None
-        self._outage.ended()
-        return home
+                return False
+            self._held.home = home
+            if self._held.thread is not None:
+                # Last registered, first run: at exit the cache closes before the threads that its components need.
+                atexit.unregister(self._at_exit)
+                atexit.register(self._at_exit)
+            return True
 
-    def _opening_over(self, opening: Future[Home | None]) -> None:
+    def _began(self, task: asyncio.Task[Any] | None, era: object) -> bool:
         with self._lock:
-            if self._opening is opening:
-                self._opening = self._task = None
+            if self._era is not era:
+                return False
+            self._held.task = task
+            return True
+
+    def _opening_over(self, opening: Opening) -> None:
+        with self._lock:
+            if self._held.opening is opening:
+                self._held.opening = self._held.task = None
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -295,7 +295,7 @@ class Lifecycle:
 
     def close_blocking(self) -> None:
         """Like ``close``, from a thread. Raises WrongLoopError on the home loop."""
-        if self._loop is not None and running_loop() is self._loop:
+        if self._held.loop is not None and running_loop() is self._held.loop:
             raise blocks_itself()
         with self._let_go() as left:
             if left.loop is not None:
@@ -304,14 +304,13 @@ class Lifecycle:
                 left.thread.stop()
 
     @contextlib.contextmanager
-    def _let_go(self) -> Iterator[_Left]:
+    def _let_go(self) -> Iterator[_Held]:
         with self._lock:
             self._drop_what_ended()
-            left = _Left(self._home, self._loop, self._thread, self._opening, self._task)
-            self._reset()
+            left = self._reset()
             self._closing += 1
         if left.thread is not None:
-            atexit.unregister(self.close_blocking)
+            atexit.unregister(self._at_exit)
         try:
             yield left
         finally:
@@ -321,20 +320,33 @@ class Lifecycle:
     def forget_inherited(self) -> None:
         """Reset in a forked process: the threads, connections and locks of the parent do not work here."""
         # Kept, not closed: the parent still uses the selector or file that both processes share.
-        self._inherited.append((self._home, self._loop, self._thread, self._opening, self._task))
         self._lock = threading.RLock()
         self._closing = 0
-        self._reset()
+        _INHERITED.append(self._reset())
 
 
-class _Left(msgspec.Struct):
-    """The resources of a closing cache that remain to be closed."""
+class _Held:
+    """What an open cache holds, apart from the cache itself: it is closed also if the cache is dropped."""
 
-    home: Home | None
-    loop: asyncio.AbstractEventLoop | None
-    thread: LoopThread | None
-    opening: Future[Home | None] | None
-    task: asyncio.Task[Home | None] | None
+    __slots__ = ("home", "loop", "opening", "task", "thread")
+
+    def __init__(self) -> None:
+        self.home: Home | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The home loop: chosen before the cache is open, and kept while a component is down."""
+        self.thread: LoopThread | None = None
+        """The thread of the home loop, if the cache started one."""
+        self.opening: Opening | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """The task of the opening."""
+
+    def taken(self) -> _Held:
+        """Return what is held, and hold nothing any more."""
+        left = _Held()
+        for name in self.__slots__:
+            setattr(left, name, getattr(self, name))
+            setattr(self, name, None)
+        return left
 
     async def close(self) -> None:
         """Close everything; runs on the home loop."""
@@ -348,7 +360,75 @@ class _Left(msgspec.Struct):
             await self.home.close()
 
 
-_ALL: WeakSet[Lifecycle] = WeakSet()
+class _Attempt:
+    """One opening, on the home loop. It keeps what it opens, not the cache for which it opens it."""
+
+    __slots__ = ("_era", "_lifecycle")
+
+    def __init__(self, lifecycle: weakref.ref[Lifecycle], era: object) -> None:
+        self._lifecycle, self._era = lifecycle, era
+
+    async def run(self, opener: Opener, outage: Outage) -> Home | None:
+        lifecycle = self._lifecycle()
+        if lifecycle is None or not lifecycle._began(asyncio.current_task(), self._era):
+            return None
+        del lifecycle
+        try:
+            async with AsyncExitStack() as stack:
+                runtime = await opener(stack)
+                home = Home(runtime, get_running_loop(), stack.pop_all())
+        except (ConfigError, PluginError):
+            raise
+        except Exception as error:  # noqa: BLE001  the edge to plugin code: opening may raise anything
+            outage.began(error)
+            return None
+        lifecycle = self._lifecycle()
+        if lifecycle is None or not lifecycle._takes(home, self._era):
+            await home.close()
+            return None
+        outage.ended()
+        return home
+
+    def over(self, opening: Opening) -> None:
+        lifecycle = self._lifecycle()
+        if lifecycle is not None:
+            lifecycle._opening_over(opening)
+
+
+def _close_at_exit(lifecycle: weakref.ref[Lifecycle]) -> None:
+    alive = lifecycle()
+    if alive is not None:
+        alive.close_blocking()
+
+
+def _close_dropped(held: _Held) -> None:
+    """Close what a dropped cache held. Runs wherever the garbage collector does."""
+    _close_unattended(held.taken())
+
+
+def _close_unattended(left: _Held) -> None:
+    """Close what is left of a cache without waiting for it."""
+    if left.thread is not None:
+        left.thread.stop_after(left.close)
+    elif left.loop is not None and left.loop.is_running():
+        asyncio.run_coroutine_threadsafe(left.close(), left.loop)
+    elif left.home is not None:
+        # Its loop has ended. Not ``threading``: its lock may be held where the garbage collector runs.
+        with contextlib.suppress(RuntimeError):  # The system has no thread to give.
+            _thread.start_new_thread(_close_without_loop, (left.home,))
+
+
+def _close_without_loop(home: Home) -> None:
+    with contextlib.suppress(RuntimeError):  # The system has no thread to give.
+        thread = LoopThread()
+        thread.start()
+        thread.stop_after(home.close)
+
+
+_INHERITED: list[_Held] = []
+"""Kept, not closed: the parent of this process still uses the selector or file that both share."""
+
+_ALL: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
 
 
 def _forget_inherited() -> None:
@@ -360,7 +440,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_inherited)
 
 
-async def _opened_within(opening: Future[Home | None], patience: float | None) -> Home | None:
+async def _opened_within(opening: Opening, patience: float | None) -> Home | None:
     """Wait for an opening that other callers may share: it continues if this caller is cancelled."""
     loop, is_over = get_running_loop(), asyncio.Event()
 
@@ -372,7 +452,7 @@ async def _opened_within(opening: Future[Home | None], patience: float | None) -
     try:
         async with asyncio.timeout(patience):
             await is_over.wait()
-        return opening.result()
+        return opening.result().unwrap()
     except (CancelledError, TimeoutError):
         return None
 

@@ -83,8 +83,13 @@ def test_on_loopback_a_caller_without_identity_uses_the_cache(upstream: str, ser
         {"forwarded": "for=192.0.2.7"},
         {"via": "1.1 edge"},
         {"host": "rebound.example"},
+        {"x-real-ip": "192.0.2.7"},
+        {"cf-connecting-ip": "192.0.2.7"},
+        {"tailscale-user-login": "ann@example.com"},
+        {"origin": "https://evil.example"},
+        {"x-forwarded-for": "192.0.2.7", "connection": "x-forwarded-for"},
     ],
-    ids=lambda headers: next(iter(headers)),
+    ids=lambda headers: " ".join(headers),
 )
 def test_what_reaches_loopback_from_elsewhere_bypasses_the_cache_without_identity(
     upstream: str, served: Serving, headers: dict[str, str]
@@ -103,7 +108,8 @@ def test_elsewhere_a_caller_without_identity_bypasses_it(upstream: str, served: 
 
 def test_a_header_that_the_proxy_injects_is_nobodys_identity(upstream: str, served: Serving, chat: Chat) -> None:
     forward = ForwardOptions(injected=inject_headers({"Authorization": "Bearer ours"}))
-    proxy = served(create_app(upstream, config=EXACT, forward=forward))
+    config = EXACT | {"http": {"open_relay": True}}
+    proxy = served(create_app(upstream, config=config, forward=forward))
     assert ask(proxy) == "semcache; fwd=bypass; detail=no-identity"
     assert ask(proxy, ALICE) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy, {"authorization": "Bearer bob"}) == "semcache; fwd=miss; detail=absent"
@@ -149,6 +155,8 @@ def test_statistics_are_not_open_to_what_another_proxy_passes_on(upstream: str, 
     stats = served(create_app(upstream, config=EXACT, loopback=True)) + "/.semcache/stats"
     assert httpx.get(stats, headers={"x-forwarded-for": "192.0.2.7"}).status_code == 403
     assert httpx.get(stats, headers={"host": "rebound.example"}).status_code == 403
+    assert httpx.get(stats, headers={"x-real-ip": "192.0.2.7"}).status_code == 403
+    assert httpx.get(stats, headers={"origin": "https://evil.example"}).status_code == 403
 
 
 def test_statistics_want_the_debug_token_elsewhere(upstream: str, served: Serving) -> None:

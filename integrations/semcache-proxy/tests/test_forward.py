@@ -12,7 +12,7 @@ import pytest
 
 from semcache_core.errors import ConfigError
 from semcache_proxy.forward import Forward
-from semcache_proxy.headers import for_upstream
+from semcache_proxy.headers import Via, for_upstream
 from semcache_proxy.upstream import ForwardOptions, Upstream
 
 from .raw_http import OK, Listening, Serving, ask, connect, fields, read_head, recording
@@ -36,7 +36,7 @@ def test_the_host_is_the_upstreams_and_the_way_is_told(raw_upstream: Listening, 
     )
     got = fields(seen[0])
     assert got[0] == (b"host", urlsplit(upstream).netloc.encode())
-    assert (b"via", b"1.0 edge, 1.1 semcache") in got
+    assert (b"via", b"1.0 edge, " + Via(upstream).entry) in got
     assert (b"x-forwarded-for", b"10.1.2.3, 127.0.0.1") in got
     assert (b"x-forwarded-proto", b"https") in got
     assert (b"x-forwarded-host", b"proxy.example") in got

@@ -101,7 +101,7 @@ def test_a_failing_upstream_is_told_to_the_operator_by_its_origin_alone(
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
     ask(forwarding(nowhere), b"GET /s3cret?q=s3cret HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
     told = [record.getMessage() for record in caplog.records if record.name == "semcache.proxy"]
-    assert told == [f"{nowhere} could not be reached or broke off (ConnectError)"]
+    assert told == [f"{nowhere} refused the connection: is it running, and is its port right?"]
 
 
 def test_an_upstream_that_talks_nonsense_is_502(raw_upstream: Listening, forwarding: Serving) -> None:

@@ -20,6 +20,7 @@ from .wire import chunk, completion, events_of, sse, stream
 
 CHAT = OpenAIChat()
 KEY = Key(template=b"")
+ASKED_KEY = Key(template=b"", mode=Mode(streamed=True, required=frozenset({"usage"})))
 JSON_KEY = Key(template=b"", mode=Mode(required=frozenset({"json"})))
 
 
@@ -276,8 +277,15 @@ def test_usage_comes_in_a_chunk_of_its_own_only_if_asked_for() -> None:
     assert [event["usage"] for event in events[:-2]] == [None, None, None]
 
 
-def test_usage_that_a_stream_tells_unasked_is_not_passed_on_unasked() -> None:
-    assert b"usage" not in body(streamed(stream("Paris", usage=True)), AS_STREAM)
+def test_usage_that_a_stream_tells_on_demand_is_told_on_demand_only() -> None:
+    answer = streamed(stream("Paris", usage=True), key=ASKED_KEY)
+    assert b"usage" not in body(answer, AS_STREAM)
+    assert events_of(body(answer, AS_STREAM_WITH_USAGE))[-2]["usage"]["total_tokens"] == 8
+
+
+def test_usage_that_a_stream_tells_unasked_is_told_to_every_stream() -> None:
+    answer = streamed(stream("Paris", usage=True))
+    assert body(answer, AS_STREAM) == body(answer, AS_STREAM_WITH_USAGE) == b"".join(stream("Paris", usage=True))
 
 
 def test_every_choice_is_replayed() -> None:
@@ -395,7 +403,7 @@ def test_log_probabilities_are_kept_as_the_event_log_and_serve_streams_only() ->
 
 
 def test_an_event_log_leaves_usage_out_for_who_did_not_ask() -> None:
-    events = events_of(body(streamed(with_logprobs()), AS_STREAM))
+    events = events_of(body(streamed(with_logprobs(), key=ASKED_KEY), AS_STREAM))
     assert len(events) == 4
     assert not any("usage" in event for event in events[:-1])
 
@@ -542,3 +550,31 @@ def test_no_json_makes_a_recorder_or_a_reply_raise(content: Any) -> None:
             copy = msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer)
             for how in (framing(), SEMANTIC, AS_STREAM, AS_STREAM_WITH_USAGE, framing(streamed=True, exact=False)):
                 CHAT.reply(copy, how)
+
+
+# -- the log of a stream --------------------------------------------------------------------------------------------
+
+
+def test_texts_keep_their_names_where_chunks_have_them_in_another_order() -> None:
+    pieces = sse(
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"reasoning": "a", "reasoning_content": "b"}),
+        chunk({"reasoning_content": "d", "reasoning": "c"}),
+        chunk({"content": "e"}),
+        chunk({}, finish="stop"),
+    )
+    assert events_of(body(streamed(pieces), AS_STREAM)) == events_of(b"".join(pieces))
+
+
+@pytest.mark.parametrize("mark", ["\0text\0", '"\0text\0"', '\\"', "\n\n", "data: [DONE]"])
+def test_no_value_of_a_chunk_is_taken_for_a_text(mark: str) -> None:
+    words = [chunk({"content": word}, trace=mark) for word in ("Paris", mark, " is big")]
+    pieces = sse(chunk({"role": "assistant", "content": ""}), *words, chunk({}, finish="stop"))
+    assert events_of(body(streamed(pieces), AS_STREAM)) == events_of(b"".join(pieces))
+
+
+def test_a_long_stream_is_kept_in_little_more_than_its_text() -> None:
+    words = [" word"] * 1000
+    answer = kept(streamed(stream(*words)))
+    assert len(answer.stream) < 2 * len("".join(words)) + 2000
+    assert events_of(body(answer, AS_STREAM)) == events_of(b"".join(stream(*words)))

@@ -7,9 +7,12 @@ import time
 
 import pytest
 
+from semcache_core.settings import Policy
 from semcache_core.types import Accept, Penalty, Reject
 from semcache_text_guard.compare import compare
 from semcache_text_guard.guard import TextGuard
+from semcache_text_guard.language.english import ENGLISH
+from semcache_text_guard.reading.parse import MAX_CHARS, parse
 
 REJECTED = [
     ("numbers", "Summarize chapter 3 of the book", "Summarize chapter 4 of the book"),
@@ -381,51 +384,72 @@ def test_texts_beyond_the_bound_are_rejected_unless_equal() -> None:
     assert compare(long, long + "more") == Reject(reason="length")
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "a",
-        "1",
-        "1,",
-        "1.",
-        "a-",
-        "a1-",
-        "a_",
-        "a.",
-        "(",
-        "'",
-        '"',
-        "`",
-        "@",
-        "a@",
-        "http://",
-        "/a",
-        "May 1 ",
-        "7 am ",
-        "two hundred ",
-    ],
-)
+def test_a_table_of_figures_and_a_list_of_quotes_answer_only_themselves() -> None:
+    figures, quotes = " and ".join(map(str, range(7, 140))), " ".join(f'"{letter}x"' for letter in "abcdefghijklm" * 3)
+    for many in (figures, quotes):
+        assert compare(f"add up {many}", f"add up {many}") == Accept()
+        assert compare(f"add up {many}", f"add all {many}") == Reject(reason="length")
+
+
+def hostile(unit: str, size: int) -> str:
+    return (unit * (size // len(unit) + 1))[:size]
+
+
+def seconds(one: str, other: str) -> float:
+    """Return the time to compare two texts that were not read before, the better of two."""
+    took = []
+    for _ in range(2):
+        parse.cache_clear()
+        begun = time.process_time()
+        compare(one, other)
+        took.append(time.process_time() - begun)
+    return min(took)
+
+
+UNITS = [
+    *("a", "1", "1,", "1.", "1 ", ",000", "a-", "a1-", "a_", "a.", "(", "'", '"', "`", "@", "a@", "http://", "/a"),
+    *("May 1 ", "7 am ", "1 kg ", "USD 5", "two hundred ", "1½", "10²", "5°", "+1 (", "1 / ", "x = ", "C#", "%a "),
+    *("`a` ", '"a" ', "'a' ", "A ", "Xq ", "the I ", "not ", "non-", "from a to ", "every a ", "in ", "must ", "half "),
+    *("\\", "\u0301", "\u0301\u0316", "e\u0301\u0316", "é ", "пa ", "👍", "\u200b", "ﷺ", "क़", "ｔ", "取", "\x1f"),
+]  # fmt: skip
+ITEMS = ["`{}`", '"{}"', "'{}'", "http://{}.com", "/{}/x", "{}_x", "{}()", "from {} to x", "every {}", "X{}"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_time_grows_no_faster_than_the_text(unit: str) -> None:
-    begun = time.process_time()
-    compare((unit * 8192)[:8190] + "x", (unit * 8192)[:8190] + "y")
-    assert time.process_time() - begun < 1.0
+    half, whole = hostile(unit, MAX_CHARS // 2 - 20), hostile(unit, MAX_CHARS - 20)
+    assert seconds(whole, whole + " zebra 7 of Xq") < 3 * seconds(half, half + " zebra 7 of Xq") + 0.01
 
 
-def test_time_grows_no_faster_than_the_words_that_differ() -> None:
+@pytest.mark.parametrize("item", ITEMS)
+def test_time_grows_no_faster_than_the_items_that_differ(item: str) -> None:
     syllables = [one + vowel for one in "bdfgklmnprstvz" for vowel in "aeiou"]
-    words = [one + other for one in syllables for other in syllables][:1000]
-    begun = time.process_time()
-    compare(" ".join(f"ac{word}" for word in words), " ".join(f"bi{word}" for word in words))
-    names = [word.capitalize() + "x" for word in words]
-    compare("the " + " of ".join(names[:500]), "the " + " of ".join(names[500:]))
-    assert time.process_time() - begun < 0.3
+    words = [one + other for one in syllables for other in syllables]
+
+    def text(begin: str, count: int) -> str:
+        return " ".join([item.format(begin + word) for word in words[:count]])
+
+    half, whole = (seconds(text("a", count), text("i", count)) for count in (100, 200))
+    assert whole < 3 * half + 0.01
+
+
+def test_time_grows_no_faster_than_the_names_of_one_set() -> None:
+    names = sorted(ENGLISH.sets)
+
+    def texts(count: int) -> tuple[str, str]:
+        return " ".join(names[:count]), " ".join(names[count : 2 * count])
+
+    assert seconds(*texts(400)) < 3 * seconds(*texts(200)) + 0.01
 
 
 def test_time_grows_no_faster_than_the_synonyms() -> None:
-    begun = time.process_time()
-    compare("my pay is fast " * 500, "my salary is quick " * 420)
-    compare("pay wage fast shut " * 400, "salary quick close " * 420)
-    assert time.process_time() - begun < 0.3
+    assert seconds("my pay is fast " * 260, "my salary is quick " * 210) < 0.1
+    assert seconds("pay wage fast shut " * 210, "salary quick close " * 210) < 0.1
+
+
+def test_the_longest_texts_that_the_core_compares_take_milliseconds() -> None:
+    texts = [hostile(unit, 16 * Policy().max_words) for unit in UNITS]
+    assert max(seconds(text, text[:-1] + " x") for text in texts) < 0.03
 
 
 def test_the_component_answers_as_the_function_does() -> None:

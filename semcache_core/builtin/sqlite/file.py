@@ -19,9 +19,25 @@ from semcache_core.types import Struct
 WRITE_PATIENCE = 2.0
 """Seconds that a write waits for the write of another process."""
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
-_OTHER_VERSION = "was made by another version"
-_FOREIGN = "is another program's database"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Fault(Struct, frozen=True):
+    """Why a file cannot be used."""
+
+    what: str
+    remedy: str
+    is_foreign: bool = False
+    """Another program uses it: it stays in place."""
+
+    def told(self, path: Path) -> str:
+        return f"{path} {self.what}: {self.remedy}"
+
+
+_FOREIGN = Fault("is another program's database", "give semcache a file of its own (path, of both stores)", True)
+_OTHER_VERSION = Fault("was made by another version", "The next start of a server sets it aside and begins a new one.")
+_DAMAGED = Fault("is damaged", _OTHER_VERSION.remedy)
+_NO_DATABASE = Fault("is not a database", _OTHER_VERSION.remedy)
 
 
 class OpenedFile(Struct, frozen=True):
@@ -58,9 +74,14 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return reader
 
 
-def unavailable(path: Path, error: Exception) -> StoreUnavailable:
+def unavailable(path: Path, error: Exception, *, wants: str = "writable") -> StoreUnavailable:
     """Return an error with the file, the failure and the remedy."""
-    return StoreUnavailable(f"{path}: {error}; the file must be writable, on a local disk with free space")
+    return StoreUnavailable(f"{path}: {error}; the file must be {wants}, on a local disk with free space")
+
+
+def place_of_folder(path: Path) -> str:
+    """Return what to say of a folder in place of the file."""
+    return f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)"
 
 
 def is_damage(error: BaseException) -> bool:
@@ -88,18 +109,18 @@ def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     notices: tuple[str, ...] = ()
     refusal = StoreUnavailable if again else ConfigError
     if path.is_dir():
-        raise refusal(f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)")
-    problem = _problem(path)
-    if problem == _FOREIGN:
+        raise refusal(place_of_folder(path))
+    fault = _fault(path)
+    if fault is not None and fault.is_foreign:
         # Renaming it would break the other program that uses it.
-        raise refusal(f"{path} {problem}: give semcache a file of its own (path, of both stores)")
-    if problem == _OTHER_VERSION and again:
+        raise refusal(fault.told(path))
+    if fault is _OTHER_VERSION and again:
         # A process of that version created it. Otherwise the two would set aside each other's files for ever.
-        raise StoreUnavailable(f"{path} {problem} since this process began to use it; restart this process")
-    if problem is not None:
+        raise StoreUnavailable(f"{path} {fault.what} since this process began to use it; restart this process")
+    if fault is not None:
         secret = secret or _rescued_secret(path)
         aside = _set_aside(path)
-        notices = (f"{path} {problem}: it was set aside as {aside.name}, and a new file begun.",)
+        notices = (f"{path} {fault.what}: it was set aside as {aside.name}, and a new file begun.",)
     # SQLite gives its side files the permissions of the main file, so create that first, private to the user.
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -126,15 +147,23 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _problem(path: Path) -> str | None:
+def _fault(path: Path) -> Fault | None:
     """Return why the file cannot be used, or None: it is missing, empty, or valid."""
     if not path.exists() or path.stat().st_size == 0:
         return None
-    if _marker(path).exists():
-        return "is damaged"
     # Only SQLite may open the file: closing any other descriptor of it drops the POSIX locks of this process's
     # connections, and the next process to close would believe it is the last and delete the log in use.
     connection = sqlite3.connect(path, isolation_level=None, timeout=WRITE_PATIENCE)
+    try:
+        return fault_of(path, connection)
+    finally:
+        connection.close()
+
+
+def fault_of(path: Path, connection: sqlite3.Connection) -> Fault | None:
+    """Return why the file that is open cannot be used, or None."""
+    if _marker(path).exists():
+        return _DAMAGED
     try:
         if schema.is_empty(connection):
             return None
@@ -146,9 +175,7 @@ def _problem(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return "is not a database" if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else "is damaged"
-    finally:
-        connection.close()
+        return _NO_DATABASE if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else _DAMAGED
     return None
 
 

@@ -14,6 +14,8 @@ BATCH = 512
 TOMBSTONES_KEPT = 20_000
 """A process that missed more than this many deletions reads everything again."""
 
+_NO_SPACE = -1
+
 _SINCE = "SELECT seq, scope, id, keep_until, vector FROM vectors WHERE seq > ? AND space = ? ORDER BY seq LIMIT ?"
 _OF_SCOPE = (
     "SELECT seq, scope, id, keep_until, vector FROM vectors "
@@ -73,9 +75,15 @@ class Prepared(Struct, frozen=True):
 
 def prepare(connection: sqlite3.Connection, space: Space) -> Prepared:
     """Select the space and make it the last prepared one; in a transaction."""
+    connection.execute(_PREPARE, (space.fingerprint, space.dimensions))
+    return find_space(connection, space)
+
+
+def find_space(connection: sqlite3.Connection, space: Space) -> Prepared:
+    """Return the space as it is in the file; an empty one if the file does not know it."""
     key = (space.fingerprint, space.dimensions)
-    connection.execute(_PREPARE, key)
-    (number,) = connection.execute("SELECT space FROM spaces WHERE fingerprint = ? AND dimensions = ?", key).fetchone()
+    found = connection.execute("SELECT space FROM spaces WHERE fingerprint = ? AND dimensions = ?", key).fetchone()
+    number = _NO_SPACE if found is None else found[0]
     vectors, gone = connection.execute(_HEADS).fetchone()
     return Prepared(number=number, scopes=scopes_of(connection, number), heads=Heads(vectors=vectors, gone=gone))
 

@@ -48,8 +48,9 @@ class SqliteResponseStore(OnSharedFile):
 
     Options = SqliteResponseOptions
 
-    def __init__(self, options: SqliteResponseOptions) -> None:
-        super().__init__(options, owner="response store")
+    def __init__(self, options: SqliteResponseOptions, *, looks: bool = False) -> None:
+        super().__init__(options, owner="response store", looks=looks)
+        self._options = options
         self._file.after_writes = self._measure
         self._touched: dict[bytes, None] = {}
         """Entries hit since the last tick: their uses are written together, not by the hit."""
@@ -67,6 +68,9 @@ class SqliteResponseStore(OnSharedFile):
                 self._write_touches()
         await self._file.close()
 
+    def read_only(self) -> SqliteResponseStore:
+        return SqliteResponseStore(self._options, looks=True)
+
     def get_nowait(self, id: bytes, *, now: float) -> Stored | None:
         row = self._file.read(_GET, (id,))
         if row is None:
@@ -75,7 +79,8 @@ class SqliteResponseStore(OnSharedFile):
         if keep_until is not None and keep_until <= now:
             return None
         # An entry among the newest sixteenth is not moved, so a busy entry is rarely written.
-        if self._newest - used > (self._newest - self._oldest) // 16 and len(self._touched) < TOUCHES:
+        is_old = self._newest - used > (self._newest - self._oldest) // 16
+        if is_old and len(self._touched) < TOUCHES and not self._file.looks:
             self._touched[id] = None
         return Stored(data=data, invalidated_at=invalidated_at)
 

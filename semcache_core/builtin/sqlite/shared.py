@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from semcache_core.builtin.sqlite.file import identity, is_damage, mark_damaged, open_file, open_reader, unavailable
+from semcache_core.builtin.sqlite.looking import connect_to_look, open_to_look, unreadable
 from semcache_core.builtin.sqlite.options import FileOptions
 from semcache_core.builtin.sqlite.room import make_room
 from semcache_core.builtin.sqlite.worker import ConnectionWorker
@@ -24,9 +26,11 @@ TICK = 0.25
 class SharedFile:
     """Opens, watches and closes the file for one store. Failures are StoreUnavailable; when closed, NotOpenError."""
 
-    def __init__(self, options: FileOptions, *, owner: str) -> None:
+    def __init__(self, options: FileOptions, *, owner: str, looks: bool) -> None:
         self._options = options
         self._owner = owner
+        self.looks = looks
+        """Whether it only reads: nothing is created, renamed or written, and other processes are not followed."""
         self._path = Path(options.path)
         self._process = 0
         self._worker: ConnectionWorker | None = None
@@ -58,13 +62,16 @@ class SharedFile:
             self._worker = None
             await worker.stop()
             raise
+        if self.looks:
+            return
         self._watching = asyncio.create_task(self._watch(each_tick, replaced), name=f"semcache-{self._owner}-watch")
 
     async def close(self) -> None:
         """Finish the queued writes, stop the watch and the thread. May be called twice."""
         watching, worker, reader = self._watching, self._worker, self._reader
         self._watching = self._worker = self._reader = None
-        if watching is not None:
+        # On a loop that has ended, it ended as well.
+        if watching is not None and watching.get_loop() is asyncio.get_running_loop():
             watching.cancel()
             await asyncio.wait((watching,))
         if reader is not None:
@@ -73,8 +80,17 @@ class SharedFile:
             await worker.stop()
 
     def exists(self) -> bool:
-        """Say whether the file exists: opening creates it and its folder. A dangling link counts as existing."""
-        return os.path.lexists(self._path.expanduser())
+        """Say whether there is anything in the file: opening creates it and its folder. A dangling link counts as
+        existing. Raises StoreUnavailable if its folder cannot be read.
+        """
+        path = self._path.expanduser()
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise unavailable(path, error, wants="readable") from error
+        return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
 
     @property
     def is_open(self) -> bool:
@@ -149,7 +165,11 @@ class SharedFile:
 
         def connect() -> None:
             worker.drop()
-            opened = open_file(self._path, secret=self.secret or None, again=self._identity is not None)
+            opened = (
+                open_to_look(self._path)
+                if self.looks
+                else open_file(self._path, secret=self.secret or None, again=self._identity is not None)
+            )
             worker.use(opened.connection)
             self.after_writes(opened.connection)
             self._identity, self._damaged = opened.identity, False
@@ -158,7 +178,7 @@ class SharedFile:
 
         try:
             await worker.submit(connect)
-            self._reader = open_reader(self._path)
+            self._reader = connect_to_look(self._path) if self.looks else open_reader(self._path)
         except sqlite3.Error as error:
             self._unusable = self._failed(error)
             raise self._unusable from error
@@ -201,6 +221,8 @@ class SharedFile:
 
     def _failed(self, error: Exception) -> StoreUnavailable:
         # Not if there is another file at the path now: that is the cause, and the new file is valid.
+        if self.looks:
+            return unreadable(self._path, error)
         if is_damage(error) and identity(self._path) == self._identity:
             mark_damaged(self._path)
             self._damaged = True
@@ -217,8 +239,8 @@ class SharedFile:
 class OnSharedFile:
     """The common base of both stores."""
 
-    def __init__(self, options: FileOptions, *, owner: str) -> None:
-        self._file = SharedFile(options, owner=owner)
+    def __init__(self, options: FileOptions, *, owner: str, looks: bool) -> None:
+        self._file = SharedFile(options, owner=owner, looks=looks)
 
     def exists(self) -> bool:
         """Say whether the file exists."""

@@ -19,6 +19,7 @@ from semcache_core.builtin.sqlite.news import (
     Heads,
     News,
     Prepared,
+    find_space,
     forget_tombstones,
     prepare,
     read_news,
@@ -45,8 +46,9 @@ class SqliteVectorStore(OnSharedFile):
 
     Options = SqliteVectorOptions
 
-    def __init__(self, options: SqliteVectorOptions) -> None:
-        super().__init__(options, owner="vector store")
+    def __init__(self, options: SqliteVectorOptions, *, looks: bool = False) -> None:
+        super().__init__(options, owner="vector store", looks=looks)
+        self._options = options
         self._max_memory = options.max_memory
         self._loading: dict[bytes, asyncio.Task[None]] = {}
         self._forget()
@@ -73,9 +75,15 @@ class SqliteVectorStore(OnSharedFile):
             await asyncio.wait(self._loading.values())
         self._forget()
 
+    def read_only(self) -> SqliteVectorStore:
+        return SqliteVectorStore(self._options, looks=True)
+
     async def prepare(self, space: Space) -> None:
+        looks = self._file.looks
         await self._file.run(
-            lambda connection: prepare(connection, space), writes=True, then=partial(self._begin, space)
+            lambda connection: (find_space if looks else prepare)(connection, space),
+            writes=not looks,
+            then=partial(self._begin, space),
         )
 
     async def upsert(self, points: Sequence[Point]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from semcache_core.http.asgi.messages import App, Message, Receive, Scope, Send
+from semcache_core.runtime.outcome import Outcome, outcome_of
 
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ class Crossing:
 
 
 async def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    async def call() -> T:
-        return await function(*arguments)
+    async def call() -> Outcome[T]:
+        return await outcome_of(function(*arguments))
 
     calling = call()
     try:
@@ -52,4 +53,4 @@ async def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., Awaitable
     except RuntimeError:  # That loop has ended.
         calling.close()
         raise
-    return await asyncio.wrap_future(future)
+    return (await asyncio.wrap_future(future)).unwrap()

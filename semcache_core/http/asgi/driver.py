@@ -18,7 +18,7 @@ import msgspec
 
 from semcache_core.errors import CacheUnavailable
 from semcache_core.http.asgi.crossing import Crossing
-from semcache_core.http.asgi.forwarding import Marking, forward, send_replay, without_directives
+from semcache_core.http.asgi.forwarding import Behind, Marking, forward, send_replay
 from semcache_core.http.asgi.lifespan import run_lifespan
 from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send, discard, replayed_request
 from semcache_core.http.asgi.pages import OwnPages
@@ -29,6 +29,7 @@ from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
+from semcache_core.types import Headers
 
 _ANYWHERE = Deployment()
 # What RFC 3986 lets stand in a path, and "%": what is encoded already is not encoded again.
@@ -57,6 +58,7 @@ class SemanticCacheASGI:
         pages: bool | str = False,
     ) -> None:
         self.app = app
+        self._inner = Behind(app)
         self.cache = cache
         by_application = identity is not None
         self._deployment = msgspec.structs.replace(deployment, by_application=True) if by_application else deployment
@@ -76,7 +78,7 @@ class SemanticCacheASGI:
             if scope["type"] == "lifespan":
                 await run_lifespan(self.app, self._lifecycle, scope, receive, send)
             else:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
             return
         runtime, home = self._lifecycle.here(), None
         if runtime is None:
@@ -85,7 +87,7 @@ class SemanticCacheASGI:
                 return
             home = await self._lifecycle.reach()
             if home is None:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
                 return
             runtime = home.runtime
         context = self._context
@@ -98,7 +100,7 @@ class SemanticCacheASGI:
             if self._pages is not None and self._pages.claims(scope):
                 await self._pages.send(scope, send)
             else:
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
             return
         who = None if self._identify is None else caller_name(self._identify, scope)
         head = RequestHead(
@@ -107,21 +109,34 @@ class SemanticCacheASGI:
             scope.get("root_path", ""),
             path,
             scope.get("query_string", b""),
-            tuple(scope["headers"]),
+            _fields(scope),
             who,
         )
         exchange = Exchange(context, route, head, context.engine.clock())
         if home is None or home.is_here:
-            await _respond(self.app, exchange, scope, receive, send)
+            await _respond(self._inner, exchange, scope, receive, send)
         else:
-            there = Crossing(self.app, receive, send)
+            there = Crossing(self._inner, receive, send)
             try:
                 await home.run(_respond(there.app, exchange, scope, there.receive, there.send))
             except CacheUnavailable:
                 if there.has_begun:
                     raise
                 # It was closed since: the request passes uncached.
-                await self.app(scope, receive, send)
+                await self._inner(scope, receive, send)
+
+
+def _fields(scope: Scope) -> Headers:
+    """Return the request's fields, and the client's certificate if the server tells it (ASGI's TLS extension).
+
+    No header of a client can have such a name.
+    """
+    headers = tuple(scope["headers"])
+    tls = (scope.get("extensions") or {}).get("tls")
+    if not tls:
+        return headers
+    told = (*(tls.get("client_cert_chain") or ()), tls.get("client_cert_name") or "")
+    return (*headers, (b":client-cert", told[0].encode())) if told[0] else headers
 
 
 async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +160,7 @@ async def _respond(app: App, exchange: Exchange, scope: Scope, receive: Receive,
         if step.fields is None:
             await app(scope, incoming.receive, send)
         else:
-            await app(without_directives(scope), incoming.receive, Marking(send, step.fields).send)
+            await app(scope, incoming.receive, Marking(send, step.fields).send)
     else:
         # The caller has its answer, or has left; it may have left in the moment in which it was to lead.
         exchange.close()

@@ -17,7 +17,8 @@ from semcache_core.engine.breakers import Resumed
 from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer
-from semcache_core.http.asgi.messages import App, Incoming, Message, Scope, Send, discard
+from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send, discard
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.exchange import Forward
 from semcache_core.http.replay import Replay
 from semcache_core.types import Entity, Headers
@@ -28,8 +29,13 @@ Sending = Coroutine[Any, Any, None]
 def forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Sending:
     """Ask the application, and send what it answers. What it raises is raised here, after the waiters were let go."""
     answer = step.answer
+    scope = {**scope, "headers": _acceptable(scope["headers"])}
     writer = ResponseWriter(send, answer.flight, answer.missed.request.route.policy.max_body)
-    return Forwarding(app, without_directives(scope) if step.strip else scope, incoming, send, answer, writer).run()
+    return Forwarding(app, scope, incoming, send, answer, writer).run()
+
+
+def _acceptable(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, acceptable(value)) if name == b"accept-encoding" else (name, value) for name, value in headers]
 
 
 class Forwarding(Entity):
@@ -123,12 +129,16 @@ async def send_replay(send: Send, replay: Replay) -> None:
     await send({"type": "http.response.body", "body": chunks[-1], "more_body": False})
 
 
-def without_directives(scope: Scope) -> Scope:
-    """Return the scope for the application, without the fields that are meant for the cache."""
-    headers = scope["headers"]
-    if rules.REQUEST_STRIPPED.isdisjoint([name for name, _ in headers]):
-        return scope
-    return {**scope, "headers": rules.without(headers, rules.REQUEST_STRIPPED)}
+class Behind(Entity):
+    """The application as the cache calls it: on no path does it get the fields that are meant for the cache."""
+
+    _app: App
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Call the application, with the very same scope if there is nothing to remove."""
+        had = scope.get("headers", ())
+        headers = rules.for_application(had)
+        return self._app(scope if headers is had else {**scope, "headers": headers}, receive, send)
 
 
 class ResponseWriter(Entity):

@@ -20,7 +20,15 @@ from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.route import Deployment
-from semcache_core.http.wsgi.environ import Environ, head_of, raw_path, read_body, without_body, without_fields
+from semcache_core.http.wsgi.environ import (
+    Environ,
+    for_application,
+    head_of,
+    raw_path,
+    read_body,
+    with_acceptable_codings,
+    without_body,
+)
 from semcache_core.http.wsgi.forwarding import App, Forwarding, StartResponse, Write, encoded, sent_fields, status_line
 from semcache_core.library.cache import SemanticCache
 from semcache_core.runtime.home import Home
@@ -59,18 +67,18 @@ class SemanticCacheWSGI:
         """Answer one request from the cache or the application."""
         home = self.cache.lifecycle.reach_blocking()
         if home is None:
-            return self.app(environ, start_response)
+            return self._inner(environ, start_response)
         context = self._context
         if context is None or context.runtime is not home.runtime:
             context = self._context = DriverContext(home.runtime, self._deployment)
         path = raw_path(environ)
         route = context.resolve(environ["REQUEST_METHOD"], path)
         if route is None:
-            return self.app(environ, start_response)
+            return self._inner(environ, start_response)
         who = None if self._identify is None else caller_name(self._identify, environ)
         head = head_of(environ, path, who)
         if head is None:
-            return self.app(environ, start_response)
+            return self._inner(environ, start_response)
         exchange = Exchange(context, route, head, context.engine.clock())
         body, environ = read_body(environ, most=route.policy.max_body)
         try:
@@ -78,8 +86,15 @@ class SemanticCacheWSGI:
             while isinstance(step, Wait):
                 step = home.run_blocking(exchange.wait(step), abandon=exchange.abandon)
         except CacheUnavailable:  # It was closed since.
-            return self.app(environ, start_response)
+            return self._inner(environ, start_response)
         return self._answered(step, exchange, home, environ, start_response)
+
+    def _inner(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Call the application: on no path does it get the fields that are meant for the cache."""
+        return self.app(for_application(environ), start_response)
+
+    def _recorded(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self._inner(with_acceptable_codings(environ), start_response)
 
     def _answered(
         self, step: Step, exchange: Exchange, home: Home, environ: Environ, start_response: StartResponse
@@ -93,12 +108,11 @@ class SemanticCacheWSGI:
             start_response(status_line(step.status), encoded(step.headers))
             return _followed(step.pieces, home)
         if isinstance(step, Forward):
-            environ = without_fields(environ, step.strip) if step.strip else environ
-            return Forwarding(self.app, environ, start_response, home, step.answer)
+            return Forwarding(self._recorded, environ, start_response, home, step.answer)
         assert isinstance(step, Pass)  # noqa: S101
         if step.fields is None:
-            return self.app(environ, start_response)
-        return self.app(without_fields(environ, rules.REQUEST_STRIPPED), _marking(start_response, step.fields))
+            return self._inner(environ, start_response)
+        return self._inner(environ, _marking(start_response, step.fields))
 
     def _refresh(self, step: Serve, exchange: Exchange, home: Home, environ: Environ) -> None:
         """Ask the application for a new answer in place of a stale one, in a thread and without a client."""
@@ -107,8 +121,8 @@ class SemanticCacheWSGI:
         except CacheUnavailable:  # It was closed since.
             return
         if again is not None:
-            environ = without_fields(without_body(environ, again.answer.missed.request.body), again.strip)
-            Forwarding(self.app, environ, _discard, home, again.answer).drain()
+            environ = without_body(environ, again.answer.missed.request.body)
+            Forwarding(self._recorded, environ, _discard, home, again.answer).drain()
 
 
 def _followed(pieces: AsyncGenerator[bytes, None], home: Home) -> Generator[bytes, None, None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from semcache_core.http.decoders import acceptable
 from semcache_core.http.request import RequestHead
 
 Environ = MutableMapping[str, Any]
@@ -15,7 +16,14 @@ Environ = MutableMapping[str, Any]
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the request target as it was sent: gunicorn, then uWSGI, waitress and mod_wsgi."""
+_FOR_CACHE = "HTTP_SEMCACHE_"
 _WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_OF_CONNECTION = {
+    "REMOTE_USER": ":remote-user",
+    "SSL_CLIENT_CERT": ":client-cert",
+    "SSL_CLIENT_S_DN": ":client-cert-dn",
+}
+"""Who asks, as the server or what is around the cache found out. No header of a client can have such a name."""
 
 
 def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | None:
@@ -25,6 +33,7 @@ def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | Non
     """
     fields = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
     fields += [(name, environ[name]) for name in _WITHOUT_PREFIX if environ.get(name)]
+    fields += [(name, environ[key]) for key, name in _OF_CONNECTION.items() if environ.get(key)]
     try:
         headers = [
             (name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields
@@ -80,10 +89,19 @@ def without_body(environ: Environ, body: bytes) -> Environ:
     return {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
-def without_fields(environ: Environ, names: Iterable[bytes]) -> Environ:
-    """Return the environ without some header fields."""
-    gone = {f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}" for name in names}
-    return {name: value for name, value in environ.items() if name not in gone}
+def for_application(environ: Environ) -> Environ:
+    """Return the environ without the header fields meant for the cache; the same object if there is none."""
+    if not [name for name in environ if name.startswith(_FOR_CACHE)]:
+        return environ
+    return {name: value for name, value in environ.items() if not name.startswith(_FOR_CACHE)}
+
+
+def with_acceptable_codings(environ: Environ) -> Environ:
+    """Return the environ for an answer that is recorded: it accepts no coding that cannot be decoded."""
+    accepts = environ.get("HTTP_ACCEPT_ENCODING")
+    if not accepts:
+        return environ
+    return {**environ, "HTTP_ACCEPT_ENCODING": acceptable(accepts.encode("latin-1")).decode("latin-1")}
 
 
 def _with_input(environ: Environ, stream: Any) -> Environ:

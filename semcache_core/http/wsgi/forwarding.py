@@ -51,7 +51,8 @@ class Forwarding:
         """End the request; the server calls it in any case, also where it never began to send. Harmless twice."""
         if self._is_over or self._is_draining:
             return
-        if self._answer.is_shared:
+        # Asked and done in one step on the home loop: between two, a request could join an answer that then breaks off.
+        if self._tell(self._answer.leave()) is False:
             self.drain(while_shared=True)
         else:
             self._end()
@@ -73,7 +74,7 @@ class Forwarding:
                 if while_shared and not self._answer.is_shared:
                     break
             self._end()
-        except Exception:  # noqa: BLE001  the edge to the application: no server is left to take it
+        except BaseException:  # noqa: BLE001  the edge to the application: no server is left to take it
             _log.exception("the application failed after its client had left")
 
     def _end(self) -> None:

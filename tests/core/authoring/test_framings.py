@@ -62,7 +62,7 @@ def test_a_json_body_is_judged_decoded_and_as_it_came() -> None:
     assert recorder.finish() == answer_of(b'{"a" : 1.0}')
 
 
-@pytest.mark.parametrize("body", [b"", b" \n", b'{"a":', b"\xff", b"[" * 40_000])
+@pytest.mark.parametrize("body", [b"", b" \n", b"{]", b"\xff", b"[" * 40_000])
 def test_what_is_no_json_is_never_judged(body: bytes) -> None:
     def judge(content: Any, body: bytes) -> Answer | Refused:
         pytest.fail("judged")
@@ -70,6 +70,15 @@ def test_what_is_no_json_is_never_judged(body: bytes) -> None:
     recorder = JsonRecorder(judge)
     recorder.feed(body)
     assert recorder.finish() == Refused("malformed-answer", complete=False)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"a":', b'{"a": "text', b'{"a": tru', b'{"a": [1, 2', b'{"a": 1', b'{"a": "\\u00']
+)
+def test_json_that_breaks_off_is_cut_off(body: bytes) -> None:
+    recorder = JsonRecorder(lambda content, body: answer_of(body))
+    recorder.feed(body)
+    assert recorder.finish() == Refused("malformed-answer", complete=False, cut_off=True)
 
 
 def test_an_empty_body_may_be_a_refusal_of_its_own() -> None:

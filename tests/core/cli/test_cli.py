@@ -320,7 +320,8 @@ def test_check_opens_nothing_unless_it_is_asked_to(run: Run) -> None:
     result = run("check", "--open", "my.toml")
 
     assert result.exit_code == 0, result.stderr
-    assert Path("cache.db").exists()
+    assert not Path("cache.db").exists()
+    assert "not there yet, made at the first start: response store 'sqlite'" in result.output
     assert "opened: embedder 'words'" in result.output
     assert "fingerprint: counting/1/64" in result.output
     assert ["/ask", '"on"', '"semantic"', "0.9", '"never"', "0", "0", '"4', 'MiB"'] in [
@@ -368,13 +369,15 @@ def test_check_open_says_what_cannot_be_opened(run: Run) -> None:
         ("check", "my.toml", "--open"),
     ],
 )
-def test_a_file_that_a_command_finds_damaged_and_sets_aside_is_told(run: Run, command: tuple[str, ...]) -> None:
+def test_a_file_that_a_command_finds_damaged_is_told_and_left_as_it_is(run: Run, command: tuple[str, ...]) -> None:
     Path("cache.db").write_bytes(b"no database at all" * 100)
 
     result = run(*command)
 
-    assert result.exit_code == 0
-    assert result.stderr.count("it was set aside as cache.db.aside-1") == 1
+    assert result.exit_code == 1
+    assert result.stderr.count("cache.db is not a database; it was left as it is") >= 1
+    assert Path("cache.db").read_bytes() == b"no database at all" * 100
+    assert sorted(path.name for path in Path().iterdir()) == ["cache.db", "my.toml"]
 
 
 def test_check_shows_notices(run: Run) -> None:

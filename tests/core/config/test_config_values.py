@@ -276,3 +276,19 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert message.startswith("3 problems in the configuration:\n  my.toml: htp: ")
     assert "semcache.tll" in message
     assert "semcache.preset" in message
+
+
+@pytest.mark.parametrize("text", ["[a" + ".a" * 2000 + "]", "a = " + "[" * 5000 + "]" * 5000])
+def test_brackets_and_names_nested_without_end_are_a_config_error(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "semcache.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="nested"):
+        load(file, environ={})
+
+
+def test_a_mapping_nested_without_end_is_a_config_error() -> None:
+    tree: dict[str, object] = {}
+    for _ in range(5000):
+        tree = {"semcache": tree}
+    with pytest.raises(ConfigError, match="nested"):
+        load(tree)

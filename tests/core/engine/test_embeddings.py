@@ -12,12 +12,13 @@ import pytest
 from semcache_core.engine.breakers import Guard
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.errors import EmbedderUnavailable
+from semcache_core.settings import LimitOptions
 from semcache_core.testing import CountingEmbedder
 
 
 def embeddings(embedder: CountingEmbedder) -> Embeddings:
     dependency = Guard("embed", deadline=2.0, open_for=10.0, clock=lambda: 0.0, on_fault=lambda *_: None)
-    return Embeddings(embedder, dependency, capacity=100)
+    return Embeddings(embedder, dependency, limits=LimitOptions(), on_fault=lambda *_: None)
 
 
 async def begun(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

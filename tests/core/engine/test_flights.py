@@ -50,6 +50,20 @@ def test_a_late_joiner_reads_from_the_first_item() -> None:
     asyncio.run(scenario())
 
 
+def test_a_waiter_that_begins_after_the_leader_has_failed_gets_no_part_of_its_answer() -> None:
+    async def scenario() -> None:
+        table = flights()
+        leader, _ = table.join(KEY)
+        late, _ = table.join(KEY)
+        leader.publish("half")
+        leader.fail()
+        with pytest.raises(FlightFailed) as failed:
+            await anext(late.items(patience=5.0))
+        assert not failed.value.alone
+
+    asyncio.run(scenario())
+
+
 def test_a_landed_flight_is_not_joined_any_more() -> None:
     table = flights()
     leader, _ = table.join(KEY)

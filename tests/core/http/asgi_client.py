@@ -308,11 +308,12 @@ async def serving(
     identity: Any = None,
     components: Any = None,
     plugins: Any = (),
+    embedder: CountingEmbedder | None = None,
     **tables: Any,
 ) -> AsyncIterator[Rig]:
     """Open a cache in front of ``answer`` (an answer, or a whole application). ``tables`` change the configuration."""
     upstream = answer if isinstance(answer, Upstream) or getattr(answer, "is_app", False) else Upstream(answer)
-    clock, heard, embedder = FrozenClock(), RecordingObserver(), CountingEmbedder()
+    clock, heard, embedder = FrozenClock(), RecordingObserver(), embedder or CountingEmbedder()
     registry = Registry.installed()
     for number, plugin in enumerate([heard, *plugins]):
         assert registry.add(plugin, distribution=f"tests-{number}"), registry.failures

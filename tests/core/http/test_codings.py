@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from semcache_core.http import decoders
 from semcache_core.http.coding import Bounded, CannotDecode, decoded, decoder_for, missing_decoders
+from semcache_core.http.decoders import acceptable
 
 brotli = pytest.importorskip("brotli")
 zstandard = pytest.importorskip("zstandard")
@@ -116,6 +117,24 @@ def test_without_their_libraries_br_and_zstd_cannot_be_undone(monkeypatch: pytes
         with pytest.raises(CannotDecode):
             decoder_for(((b"content-encoding", name),), limit=LIMIT)
     assert missing_decoders() == {"br": "brotli>=1.2", "zstd": "zstandard"}
+    assert acceptable(b"gzip, deflate, br, zstd") == b"gzip, deflate"
+    assert acceptable(b"br") == b"identity"
+
+
+@pytest.mark.parametrize(
+    ("accepts", "offered"),
+    [
+        (b"gzip, deflate, br, zstd", b"gzip, deflate, br, zstd"),
+        (b"gzip;q=0.5", b"gzip;q=0.5"),
+        (b"gzip, dcb, dcz", b"gzip"),
+        (b"compress", b"identity"),
+        (b"gzip, *;q=0.1", b"gzip"),
+        (b"identity;q=0, *;q=0.0, gzip", b"identity;q=0, *;q=0.0, gzip"),
+        (b"", b""),
+    ],
+)
+def test_upstream_is_offered_the_codings_that_can_be_undone(accepts: bytes, offered: bytes) -> None:
+    assert acceptable(accepts) == offered
 
 
 # -- hostile bodies ---------------------------------------------------------------------------------------------------

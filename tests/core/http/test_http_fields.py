@@ -20,8 +20,13 @@ POLICY = Policy(ttl=3600.0)
 
 def asked(value: bytes, *, name: bytes = b"cache-control", **options: object) -> Directives | Bypass:
     """Return what a request with one such header asks."""
-    settings: dict[str, object] = {"policy": POLICY, "allow": frozenset(), "shared": False, **options}
-    return of_request(((name, value),), **settings)  # type: ignore[arg-type]
+    return of((name, value), **options)
+
+
+def of(*headers: tuple[bytes, bytes], **options: object) -> Directives | Bypass:
+    """Return what a request with these headers asks."""
+    settings: dict[str, object] = {"policy": POLICY, "traits": LLM, "allow": frozenset(), "shared": False, **options}
+    return of_request(headers, **settings)  # type: ignore[arg-type]
 
 
 def ours(value: bytes, **options: object) -> Directives | Bypass:
@@ -58,12 +63,40 @@ def test_an_age_that_cannot_be_read_counts_as_zero() -> None:
 def test_pragma_counts_only_without_cache_control() -> None:
     assert asked(b"no-cache", name=b"pragma") == Directives(lookup=False)
     both = ((b"pragma", b"no-cache"), (b"cache-control", b"max-age=9"))
-    assert of_request(both, policy=POLICY, allow=frozenset(), shared=False) == Directives(max_age=9.0)
+    assert of(*both) == Directives(max_age=9.0)
 
 
 def test_a_route_may_ignore_cache_control_of_requests() -> None:
     policy = msgspec.structs.replace(POLICY, request_cache_control="ignore")
     assert asked(b"no-store, no-cache", policy=policy) == Directives()
+
+
+EVENTS = (b"accept", b"text/event-stream")
+HABITS = [(b"cache-control", b"no-cache"), (b"cache-control", b"no-store, no-cache"), (b"pragma", b"no-cache")]
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_no_cache_beside_an_event_stream_is_a_habit_of_llm_clients(habit: tuple[bytes, bytes]) -> None:
+    assert of(habit, EVENTS) == of(habit, (b"accept", b"application/json, Text/Event-Stream; q=0.9")) == Directives()
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_no_cache_counts_without_an_event_stream_on_generic_apis_and_where_a_route_is_strict(
+    habit: tuple[bytes, bytes],
+) -> None:
+    strict = msgspec.structs.replace(POLICY, request_cache_control="strict")
+    counts = of(habit)
+    assert isinstance(counts, Directives)
+    assert not counts.joins
+    assert of(habit, (b"accept", b"application/json")) == counts
+    assert of(habit, EVENTS, traits=API) == counts
+    assert of(habit, EVENTS, policy=strict) == counts
+
+
+def test_what_is_no_habit_counts_beside_an_event_stream() -> None:
+    assert of((b"cache-control", b"no-cache, max-age=9, only-if-cached"), EVENTS) == Directives(
+        max_age=9.0, only_if_cached=True
+    )
 
 
 # -- request Semcache-Control -----------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def told(said: CacheableRequest | Bypass | None) -> object:
     return (
         known.address,
         known.mode,
-        (profile.caller, profile.directives, profile.disclosure, profile.stripped, profile.route.policy),
+        (profile.caller, profile.directives, profile.disclosure, profile.route.policy),
         (said.query or said.read()).nearby,
     )
 

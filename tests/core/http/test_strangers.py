@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .asgi_client import Client, completion, says, serving
+from .asgi_client import Client, chat, completion, says, serving
 
 CALLERS: dict[str, list[tuple[bytes, bytes]]] = {
     "ann": [(b"authorization", b"Bearer ann")],
@@ -66,5 +66,18 @@ def test_a_stranger_does_not_see_in_the_embedders_work_what_was_asked_before() -
                 await client.chat("Which wine goes with fish?")
                 await client.chat(question)
             assert rig.embedder.texts.count(question) == 3
+
+    asyncio.run(main())
+
+
+def test_two_client_certificates_never_share_an_answer() -> None:
+    async def main() -> None:
+        async with serving() as rig:
+            for chain, name in ((["PEM 1"], "CN=gateway"), (["PEM 2"], "CN=gateway"), ([], "CN=ann"), ([], "CN=bob")):
+                tls = {"client_cert_chain": chain, "client_cert_name": name}
+                scope = {"extensions": {"tls": tls}}
+                body = chat()
+                path = "/v1/chat/completions"
+                assert [(await rig.client.send(path, body, scope=scope)).cache for _ in range(2)] == ["MISS", "HIT"]
 
     asyncio.run(main())

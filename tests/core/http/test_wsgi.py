@@ -6,11 +6,13 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from semcache_core import SemanticCache
+from semcache_core.errors import AnswerAborted
 from semcache_core.http.wsgi import SemanticCacheWSGI
 
 from .driver_app import CONFIG
@@ -70,6 +72,11 @@ def cached() -> Iterator[Callable[[Any], SemanticCacheWSGI]]:
         cache.sync.close()
 
 
+def returned(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", JSON)
+    return [b'{"answer": "Paris"}']
+
+
 def written_alone(environ: Any, start_response: Any) -> Any:
     write = start_response("200 OK", JSON)
     write(b'{"answer": ')
@@ -95,6 +102,27 @@ def test_what_an_application_writes_is_part_of_its_answer(cached: Any, app: Any)
     again = Sent(driver)
     assert again.read() == b'{"answer": "Paris"}'
     assert again.fields["x-cache"] == "HIT"
+
+
+@pytest.mark.parametrize("name", ["REMOTE_USER", "SSL_CLIENT_CERT", "SSL_CLIENT_S_DN"])
+def test_two_people_whom_the_server_tells_apart_never_share_an_answer(cached: Any, name: str) -> None:
+    driver = cached(written_alone)
+    for value in ("ann", "bob"):
+        caches = []
+        for _ in range(2):
+            sent = Sent(driver, **{name: value})
+            sent.read()
+            caches.append(sent.fields["x-cache"])
+        assert caches == ["MISS", "HIT"]
+
+
+def test_a_header_never_passes_for_the_user_whom_the_server_names(cached: Any) -> None:
+    driver = cached(returned)
+    Sent(driver, REMOTE_USER="ann", HTTP_AUTHORIZATION="").read()
+    for header in ("HTTP_REMOTE_USER", "HTTP_X_REMOTE_USER"):
+        sent = Sent(driver, **{header: "ann", "HTTP_AUTHORIZATION": ""})
+        sent.read()
+        assert sent.fields["x-cache"] == "BYPASS"
 
 
 @pytest.mark.parametrize("app", [written_alone, written_first, written_last])
@@ -236,3 +264,61 @@ def test_a_cache_that_is_closed_while_a_request_is_on_its_way_to_it_fails_no_req
         sent = Sent(driver)
         assert BODY.hex().encode() in sent.read()
         assert "x-cache" not in sent.fields
+
+
+def raises_midway(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", JSON)
+    yield b'{"answer": '
+    raise ConnectionResetError
+
+
+def ends_early(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [*JSON, ("content-length", "99")])
+    yield b'{"answer": "Paris"}'
+
+
+def ends_inside(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", JSON)
+    yield b'{"answer": "Pa'
+
+
+HALVES = pytest.mark.parametrize("half", [raises_midway, ends_early, ends_inside])
+
+
+@HALVES
+def test_half_an_answer_is_not_stored(cached: Callable[[Any], SemanticCacheWSGI], half: Any) -> None:
+    app = cached(half)
+    for _ in range(2):
+        sent = Sent(app)
+        with suppress(ConnectionResetError):
+            sent.read()
+        assert sent.fields["x-cache"] == "MISS"
+
+
+@HALVES
+def test_nobody_who_waits_gets_half_an_answer_as_a_whole_one(
+    cached: Callable[[Any], SemanticCacheWSGI], half: Any
+) -> None:
+    gate, calls, outcomes = threading.Event(), [], []
+
+    def held(environ: Any, start_response: Any) -> Iterator[bytes]:
+        calls.append(1)
+        gate.wait(5)
+        yield from half(environ, start_response)
+
+    app = cached(held)
+
+    def ask() -> None:
+        try:
+            Sent(app).read()
+        except (ConnectionResetError, AnswerAborted) as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    gate.set()
+    for thread in threads:
+        thread.join(5)
+    assert any(isinstance(error, AnswerAborted) for error in outcomes) or len(calls) == 2

@@ -176,11 +176,20 @@ def test_a_cookie_is_identity_on_a_generic_api() -> None:
     assert partition(one, target=GENERIC) != partition(other, target=GENERIC)
 
 
-def test_a_cookie_is_identity_where_no_other_credential_is() -> None:
-    assert partition([(b"cookie", b"sid=1")]) != partition([(b"cookie", b"sid=2")])
-    assert partition([(b"cookie", b"sid=1"), (b"openai-project", b"p")]) != partition(
-        [(b"cookie", b"sid=2"), (b"openai-project", b"p")]
-    )
+@pytest.mark.parametrize(
+    "beside",
+    [
+        AUTH,
+        (b"authorization", b"Bearer null"),
+        (b"x-csrf-token", b"1"),
+        (b"x-app-token", b"web-v1"),
+        (b"x-api-key", b"public"),
+        (b"openai-project", b"p"),
+    ],
+)
+def test_a_session_cookie_counts_whatever_else_is_there(beside: tuple[bytes, bytes]) -> None:
+    one, other = ([beside, (b"cookie", b"__cf_bm=%b; sid=%b" % (value, value))] for value in (b"1", b"2"))
+    assert partition(one) != partition(other)
 
 
 def test_of_named_cookies_only_these_count() -> None:
@@ -292,7 +301,7 @@ def test_a_token_that_does_not_say_when_it_ends_is_opaque(token: bytes) -> None:
 
 
 def test_a_jwt_among_ignored_cookies_ends_nothing() -> None:
-    assert partition([AUTH, (b"cookie", b"t=" + jwt(exp=1))])
+    assert partition([AUTH, (b"cookie", b"__cf_bm=" + jwt(exp=1))])
 
 
 @pytest.mark.parametrize("cookie", [b"sid=1; t=%b; a=b", b"t=%b", b't="%b"'])
@@ -383,6 +392,7 @@ def test_headers_that_keep_a_request_away(name: bytes, reason: str) -> None:
 
 
 IGNORED = b"""
+postman-token
 connection keep-alive te trailer transfer-encoding proxy-connection content-length accept-encoding user-agent origin
 referer date expect via priority forwarded x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-host x-real-ip
 cf-ray cf-connecting-ip cdn-loop traceparent tracestate baggage b3 x-b3-traceid sentry-trace x-datadog-trace-id

@@ -15,6 +15,8 @@ from semcache_core.library.cache import SemanticCache
 
 from .edge import Edge
 from .forward import Forward
+from .gate import Gate
+from .headers import Via
 from .upstream import ForwardOptions, Upstream
 
 
@@ -24,9 +26,10 @@ class Proxy:
     def __init__(self, upstream: Upstream, *, cache: SemanticCache, loopback: bool, forward: ForwardOptions) -> None:
         self.cache = cache
         place = Deployment(upstream=upstream.url, anonymous=loopback)
-        self._edge = Edge(
-            SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, deployment=place, pages=True)
-        )
+        cached = SemanticCacheASGI(Forward(upstream, options=forward), cache=cache, deployment=place, pages=True)
+        via = Via(upstream.url)
+        gate = Gate(cached, cache.config.http, injected=forward.injected, loopback=loopback, via=via)
+        self._edge = Edge(gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: with an own page, from the cache, or by forwarding it."""

@@ -1,17 +1,23 @@
-"""The outermost layer: removes hop-by-hop fields, turns upstream failures into HTTP errors, refuses other protocols."""
+"""The outermost layer: removes hop-by-hop fields, turns failures into HTTP errors."""
 
 from __future__ import annotations
 
 import logging
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from semcache_core.errors import AnswerAborted
 
-from .errors import UpstreamAborted, UpstreamFailed
+from .errors import Unanswered, UpstreamAborted, UpstreamFailed
 from .headers import named_by_connection
+from .redact import redacted
 
 _log = logging.getLogger("semcache.proxy")
+
+_MISTAKE = UpstreamFailed("the proxy failed; its log says where", status=500, code="proxy_error")
 
 
 class Edge:
@@ -36,9 +42,13 @@ class Edge:
             begun = True
             await send(message)
 
+        query = scope["query_string"]
+        if query:
+            # The server writes its access log from this very object, and a query may hold a key.
+            scope["query_string"] = redacted(query)
         try:
-            await self._app(_onward(scope), receive, watched)
-        except UpstreamFailed as failure:
+            await self._app({**scope, "query_string": query, "headers": _onward(scope["headers"])}, receive, watched)
+        except Unanswered as failure:
             if failure.status >= 500:
                 _log.warning("%s", failure)
             # If a stale answer has replaced it already, only log the failure.
@@ -48,25 +58,35 @@ class Edge:
             # Returning without a last piece makes the server close the connection, so that the client sees that the
             # answer is incomplete: after a clean end it would look complete.
             _log.warning("%s", aborted)
+        except Exception as error:  # noqa: BLE001  the edge to the server, which would log what the exception says
+            _log.error("%s: a mistake in the proxy, please report it", _place_of(error))
+            if not begun:
+                await _send_error(send, _MISTAKE)
 
 
-def _onward(scope: Scope) -> Scope:
-    """Return the scope without the fields that ``Connection`` names, which are not forwarded.
+def _onward(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the fields without those that ``Connection`` names, which are not forwarded.
 
     In a key they would store the answer to a request without them as the answer to a request with them.
     """
-    named = named_by_connection(scope["headers"])
-    if not named:
-        return scope
-    return {**scope, "headers": [field for field in scope["headers"] if field[0] not in named]}
+    named = named_by_connection(headers)
+    return [field for field in headers if field[0] not in named]
 
 
-async def _send_error(send: Send, failure: UpstreamFailed) -> None:
+def _place_of(error: Exception) -> str:
+    """Return what kind of exception it is and where it was raised. Its text may quote a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-3:])
+    return f"{type(error).__name__} at {places}"
+
+
+async def _send_error(send: Send, failure: Unanswered) -> None:
     body = failure.body()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),
         (b"cache-control", b"no-store"),
+        *failure.headers,
     ]
     start: Message = {"type": "http.response.start", "status": failure.status, "headers": headers}
     await send(start)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import msgspec
 
 from semcache_core.errors import SemcacheError
+from semcache_core.types import Headers
 
 
-class UpstreamFailed(SemcacheError):
-    """The upstream gave no answer; nothing has been sent to the client yet."""
+class Unanswered(SemcacheError):
+    """The proxy answers with an error of its own; nothing has been sent to the client yet."""
+
+    kind = "upstream_error"
+    headers: Headers = ()
 
     def __init__(self, message: str, *, status: int, code: str) -> None:
         super().__init__(message)
@@ -21,11 +25,27 @@ class UpstreamFailed(SemcacheError):
 
     def body(self) -> bytes:
         """Return the error as JSON in the form that OpenAI's SDKs expect."""
-        return error_body(str(self), kind="upstream_error", code=self.code)
+        return error_body(str(self), kind=self.kind, code=self.code)
 
 
-class UpstreamAborted(SemcacheError):
-    """The upstream broke off in the middle of an answer; the client's connection must be closed too."""
+class UpstreamFailed(Unanswered):
+    """The upstream gave no answer."""
+
+
+class Refused(Unanswered):
+    """The request is not forwarded, whatever the upstream is."""
+
+    kind = "invalid_request_error"
+
+
+class TokenWanted(Refused):
+    """The caller showed no token of the proxy's own."""
+
+    headers = ((b"www-authenticate", b'Bearer realm="semcache"'),)
+
+    def __init__(self) -> None:
+        told = "this proxy asks callers for a token of its own: send one in Semcache-Key, or as the API key"
+        super().__init__(told, status=401, code="invalid_api_key")
 
 
 class Unforwardable(UpstreamFailed):
@@ -33,6 +53,10 @@ class Unforwardable(UpstreamFailed):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=400, code="not_forwardable")
+
+
+class UpstreamAborted(SemcacheError):
+    """The upstream broke off in the middle of an answer; the client's connection must be closed too."""
 
 
 def error_body(message: str, *, kind: str, code: str) -> bytes:

@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 from semcache_core.errors import ConfigError
 from semcache_core.remedies import pip_install
 
-from .errors import Unforwardable, UpstreamAborted, UpstreamFailed
-from .headers import content_length, end_to_end, for_upstream, is_chunked
+from .errors import Unforwardable, UpstreamAborted
+from .failures import Failures
+from .headers import Via, content_length, end_to_end, for_upstream, is_chunked
 from .upstream import ForwardOptions, Upstream
 
 
@@ -39,7 +40,10 @@ class Forward:
         if self._options.http2 and importlib.util.find_spec("h2") is None:
             raise ConfigError(f"HTTP/2 towards the upstream needs a package: {pip_install('semcache-proxy[http2]')}")
         self._url = httpx.URL(upstream.origin)
+        self._via = Via(upstream.url)
         self._proxy = _environment_proxy(upstream) if self._options.trust_env else None
+        through = None if self._proxy is None else self._proxy.url.netloc.decode("ascii")
+        self._failures = Failures(upstream, self._options, through=through)
         self._timeout = {
             "connect": self._options.connect_timeout,
             "read": self._options.read_timeout,
@@ -74,12 +78,9 @@ class Forward:
         await receive()
         try:
             transport = self._transport()
-        except (OSError, ValueError) as error:
-            # Otherwise every request would fail. A proxy's URL may contain a password, which the ValueError quotes.
-            why = str(error) if isinstance(error, OSError) else type(error).__name__
-            told = (
-                f"semcache: SSL_CERT_FILE, SSL_CERT_DIR or HTTP_PROXY, which --trust-env makes count, is wrong: {why}"
-            )
+        except OSError as error:
+            # Otherwise every request would fail.
+            told = f"semcache: SSL_CERT_FILE or SSL_CERT_DIR, which --trust-env makes count, is wrong: {error}"
             await send({"type": "lifespan.startup.failed", "message": told})
             return
         async with transport as self._kept:
@@ -102,13 +103,13 @@ class Forward:
         try:
             response = await transport.handle_async_request(request)
         except httpx.TransportError as error:
-            raise _failure(error, self._upstream) from error
+            raise self._failures.unanswered(error) from error
         # An upstream may answer before it has read the whole body; the rest of the upload is then drained.
         request_body.finished.set()
         try:
             await _send_answer(response, send, request_body)
         except httpx.TransportError as error:
-            raise UpstreamAborted(f"{self._upstream.origin} broke off its answer ({type(error).__name__})") from error
+            raise UpstreamAborted(self._failures.aborted(error)) from error
         finally:
             await response.aclose()
 
@@ -119,6 +120,7 @@ class Forward:
             host=self._upstream.host,
             forwarded=_forwarded(scope) if options.forwarded_headers else (),
             injected=options.injected,
+            via=self._via.entry,
         )
         url = self._url
         extensions: dict[str, Any] = {"timeout": self._timeout}
@@ -229,21 +231,19 @@ def _forwarded(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(fields)
 
 
-def _failure(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailed:
-    """Return the HTTP error for a missing answer. It names the upstream's address, never the request."""
-    match error:
-        case httpx.PoolTimeout():
-            return UpstreamFailed(f"all connections to {upstream.origin} are busy", status=503, code="upstream_busy")
-        case httpx.TimeoutException():
-            what = f"{upstream.origin} did not answer in time ({type(error).__name__})"
-            return UpstreamFailed(what, status=504, code="upstream_timeout")
-        case httpx.LocalProtocolError():
-            return Unforwardable("the request's header fields cannot be forwarded as HTTP/1.1")
-        case _:
-            what = f"{upstream.origin} could not be reached or broke off ({type(error).__name__})"
-            return UpstreamFailed(what, status=502, code="upstream_unreachable")
-
-
-def _environment_proxy(upstream: Upstream) -> str | None:
+def _environment_proxy(upstream: Upstream) -> httpx.Proxy | None:
     host = upstream.host.decode("ascii")
-    return None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(upstream.scheme)
+    text = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(upstream.scheme)
+    if text is None:
+        return None
+    try:
+        proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
+    except (ValueError, httpx.InvalidURL):
+        # Without the cause: it quotes the URL, which may hold a password.
+        name = f"{upstream.scheme.upper()}_PROXY"
+        raise ConfigError(
+            f"{name}, which --trust-env makes count, is wrong: expected a URL such as http://proxy.example:3128"
+        ) from None
+    if proxy.url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        raise ConfigError(f"a SOCKS proxy, which --trust-env found, needs a package: {pip_install('httpx[socks]')}")
+    return proxy

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 from semcache_core.http.headers import HOP_BY_HOP
 from semcache_core.types import Headers
 
-_NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host"})
-"""Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection."""
+_NOT_FOR_CONNECTION_TO_NAME = frozenset({b"content-length", b"host", b"via"})
+"""Framing and routing: a ``Connection: content-length`` would let a client desynchronise the upstream connection, and
+a ``Connection: via`` send a request in circles.
+"""
 
 _OPTIONS = frozenset({b"", b"close"})
 """Values of ``Connection`` that are not field names."""
 
+_OWN_ENTRY = re.compile(rb"(?:HTTP/)?[\d.]+\s+semcache(?:\s*\(([^()]*)\))?", re.IGNORECASE)
+
 _REPLACED = frozenset({b"host", b"expect"})
 """``host`` becomes the upstream's; the ASGI server has already answered ``expect: 100-continue``."""
 
-_VIA = b"1.1 semcache"
+
+class Via:
+    """The proxy's own entry in ``Via``. It differs between upstreams, so that two proxies may stand in a row."""
+
+    def __init__(self, upstream: str) -> None:
+        self._mark = hashlib.sha256(upstream.encode()).hexdigest()[:8].encode("ascii")
+        self.entry = b"1.1 semcache (%s)" % self._mark
+
+    def is_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Say whether a request has been through this proxy. Names are in lower case.
+
+        A proxy between may have left the comment out (RFC 9110, 7.6.3).
+        """
+        entries = [entry for name, value in headers if name == b"via" for entry in value.split(b",")]
+        found = [match[1] for entry in entries if (match := _OWN_ENTRY.fullmatch(entry.strip()))]
+        return any(mark in (None, self._mark) for mark in found)
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -39,6 +60,7 @@ def for_upstream(
     host: bytes,
     forwarded: Headers,
     injected: Headers,
+    via: bytes = b"1.1 semcache",
 ) -> list[tuple[bytes, bytes]]:
     """Return the request header for the upstream.
 
@@ -55,7 +77,7 @@ def for_upstream(
     if chunked:
         fields.append((b"transfer-encoding", b"chunked"))
     fields += injected
-    for name, value in (*forwarded, (b"via", _VIA)):
+    for name, value in (*forwarded, (b"via", via)):
         append(fields, name, value)
     return fields
 

@@ -1,25 +1,38 @@
-"""Builds one canonical chat completion from a stream of chunks: choices, tool calls by index, reasoning, usage. Pure.
+"""Builds one canonical chat completion from a stream of chunks: choices, tool calls, reasoning, usage. Pure.
 
-Members that it cannot assemble without guessing (log probabilities, unknown members) make the assembly *raw*: such an
-answer is kept as its event log. Nothing is dropped silently or invented.
+Deltas that it cannot assemble without guessing (log probabilities, unknown members) make the assembly *raw*: such an
+answer is kept as its event log only. A member that contradicts itself between chunks is detail of the stream: the
+canonical answer leaves it out. Nothing is invented.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from semcache_core.authoring.sse import Event
 from semcache_core.reasons import Code
 
-DONE = b"[DONE]"
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+from .merging import CONFLICT, PADDING, merged, says_nothing
+from .reasoning import DETAILS, ReasoningDetails
+from .tool_calls import ToolCalls, add_function, whole_function
+
+__all__ = ["FINISHED", "REASONING", "TEXTS", "Assembly", "Broken"]
+
+#: Reasons of a choice that is whole.
+FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
+
+#: Names under which providers send the model's thoughts; some servers send them under two at once.
+REASONING = ("reasoning_content", "reasoning")
+TEXTS = frozenset({*REASONING, "content", "refusal"})
+
 # These may differ between chunks without a meaning: a server stamps each chunk, or leaves them blank in the first.
 _FIRST_COUNTS = frozenset({"id", "created", "model"})
-_LAST_COUNTS = frozenset({"system_fingerprint", "service_tier"})
-_NOT_KEPT = frozenset({"object", "choices", "usage", "obfuscation"})
-_decode = msgspec.json.Decoder().decode
+# Counters and statistics: the last chunk tells those of the whole answer.
+_LAST_COUNTS = frozenset(
+    {"system_fingerprint", "service_tier", "seed", "stop_reason", "stats", "time_info", "timings", "x_groq"}
+)
+_NOT_KEPT = PADDING | {"object", "choices", "usage"}
+# What a choice says of its own chunk only, or says again.
+_OF_A_CHUNK = PADDING | {"index", "text", "token_id", "content_filter_offsets"}
 
 Json = dict[str, Any]
 
@@ -32,161 +45,162 @@ class Broken(Exception):
         self.reason = reason
 
 
-class _Choice:
-    """The content of one choice so far."""
-
-    __slots__ = ("call", "finish", "members", "role", "texts", "tools")
-
-    def __init__(self) -> None:
-        self.role: str | None = None
-        self.texts: dict[str, list[str]] = {}
-        self.tools: dict[int, Json] = {}
-        self.call: Json | None = None
-        self.finish: str | None = None
-        self.members: Json = {}
-
-    def message(self) -> Json:
-        texts = {name: "".join(parts) for name, parts in self.texts.items()}
-        message: Json = {} if self.role is None else {"role": self.role}
-        message["content"] = texts.pop("content", None)
-        message.update((name, text) for name, text in texts.items() if text)
-        if self.tools:
-            message["tool_calls"] = [_whole(self.tools[index]) for index in sorted(self.tools)]
-        if self.call is not None:
-            message["function_call"] = _whole_function(self.call)
-        return message
-
-
 class Assembly:
-    """Receives events in order and assembles the answer."""
+    """Receives chunks in order and assembles the answer."""
 
-    __slots__ = ("_choices", "_members", "done", "raw", "usage")
+    __slots__ = ("_choices", "_members", "usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
         self._members: Json = {}
         self.usage: Json | None = None
-        self.done = False
-        self.raw = False
-        """True once an event had content that only the event log can keep."""
+        """The token usage as the last chunk that had one told it."""
 
-    def take(self, event: Event) -> None:
-        """Receive the next event. Raises Broken for an error event and for data that is not a chunk."""
-        if self.done:
+    @property
+    def raw(self) -> bool:
+        """Whether a chunk had content that only the event log can keep."""
+        return any(choice.raw or choice.tools.raw or choice.details.raw for choice in self._choices.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice has its finish reason."""
+        return bool(self._choices) and all(choice.finish is not None for choice in self._choices.values())
+
+    def take(self, chunk: Json) -> None:
+        """Receive the next chunk. Raises Broken for what is none."""
+        usage = chunk.get("usage")
+        if isinstance(usage, dict) and usage:
+            self.usage = usage
+        for name, value in chunk.items():
+            if name not in _NOT_KEPT and value is not None:
+                _note(self._members, name, value)
+        choices = chunk.get("choices")
+        if choices is None:
             return
-        if event.name == b"error":
-            raise Broken("error-event")
-        if event.data.strip() == DONE:
-            self.done = True
-            return
-        try:
-            chunk = _decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Broken("malformed-event") from None
-        if not isinstance(chunk, dict):
+        if not isinstance(choices, list):
             raise Broken("malformed-event")
-        if chunk.get("error") is not None:
-            raise Broken("error-event")
-        self._merge(chunk)
+        for at, part in enumerate(choices):
+            index = part.get("index") if isinstance(part, dict) else "none"
+            if index is None:
+                index = at
+            if not isinstance(index, int):
+                raise Broken("malformed-event")
+            choice = self._choices.get(index)
+            if choice is None:
+                choice = self._choices[index] = _Choice()
+            choice.take(part)
 
     def body(self) -> Json:
         """Return the answer as a ``chat.completion`` object, with ``usage`` only if the stream had it."""
-        members = self._members
+        members = _settled(self._members)
         body: Json = {name: members[name] for name in ("id",) if name in members}
         body["object"] = "chat.completion"
         body.update((name, value) for name, value in members.items() if name != "id")
         body["choices"] = [
-            {"index": index, "message": choice.message(), **choice.members, "finish_reason": choice.finish}
+            {
+                "index": index,
+                "message": choice.message(),
+                **_settled(choice.members),
+                "finish_reason": choice.finish,
+            }
             for index, choice in sorted(self._choices.items())
         ]
         if self.usage is not None:
             body["usage"] = self.usage
         return body
 
-    def _merge(self, chunk: Json) -> None:
-        usage = chunk.get("usage")
-        if isinstance(usage, dict):
-            self.usage = usage
-        for name, value in chunk.items():
-            if name not in _NOT_KEPT and value is not None:
-                self._note(self._members, name, value)
-        choices = chunk.get("choices")
-        if choices is None:
-            return
-        if not isinstance(choices, list):
-            raise Broken("malformed-event")
-        for part in choices:
-            self._merge_choice(part)
 
-    def _note(self, members: Json, name: str, value: object) -> None:
-        known = members.get(name)
-        if not known or name in _LAST_COUNTS:
-            members[name] = value
-        elif known != value and name not in _FIRST_COUNTS:
-            self.raw = True
+class _Choice:
+    """The content of one choice so far."""
 
-    def _merge_choice(self, part: object) -> None:
-        if not isinstance(part, dict) or not isinstance(part.get("index", 0), int):
-            raise Broken("malformed-event")
-        choice = self._choices.setdefault(part.get("index", 0), _Choice())
+    __slots__ = ("call", "details", "finish", "members", "raw", "role", "texts", "told", "tools")
+
+    def __init__(self) -> None:
+        self.role: str | None = None
+        self.texts: dict[str, list[str]] = {}
+        self.details = ReasoningDetails()
+        self.tools = ToolCalls()
+        self.call: Json | None = None
+        self.finish: str | None = None
+        self.members: Json = {}
+        self.told: Json = {}
+        """The last whole message that a chunk told beside its delta, or in place of one."""
+        self.raw = False
+
+    def take(self, part: Json) -> None:
         for name, value in part.items():
+            if value is None or name in _OF_A_CHUNK:
+                continue
             if name == "delta":
                 if isinstance(value, dict):
-                    self._merge_delta(choice, value)
+                    self._take_delta(value)
             elif name == "finish_reason":
-                choice.finish = value if isinstance(value, str) else choice.finish
+                self._take_finish(value)
             elif name == "logprobs":
-                self.raw = self.raw or value is not None
-            elif name != "index" and value is not None:
-                self._note(choice.members, name, value)
+                self.raw = self.raw or not says_nothing(value)
+            elif name == "token_ids" and isinstance(value, list):
+                self.members.setdefault(name, []).extend(value)
+            elif name == "message":
+                if isinstance(value, dict) and not says_nothing(value):
+                    self.told = value
+            else:
+                _note(self.members, name, value)
 
-    def _merge_delta(self, choice: _Choice, delta: Json) -> None:
+    def message(self) -> Json:
+        """Return the whole message. What was assembled counts; a whole message fills in what no delta had."""
+        told = self.told
+        texts = {name: "".join(parts) for name, parts in self.texts.items()}
+        texts.update((name, told[name]) for name in TEXTS if not texts.get(name) and isinstance(told.get(name), str))
+        role = told.get("role") if self.role is None else self.role
+        message: Json = {} if role is None else {"role": role}
+        message["content"] = texts.pop("content", None)
+        message.update((name, text) for name, text in texts.items() if text)
+        details = self.details.whole() or told.get(DETAILS)
+        if details:
+            message[DETAILS] = details
+        calls = self.tools.whole() or told.get("tool_calls")
+        if calls:
+            message["tool_calls"] = calls
+        call = told.get("function_call") if self.call is None else whole_function(self.call)
+        if call is not None:
+            message["function_call"] = call
+        return message
+
+    def _take_finish(self, value: object) -> None:
+        # A choice that was cut or filtered stays so, whatever comes after.
+        if isinstance(value, str) and value and (self.finish is None or self.finish in FINISHED):
+            self.finish = value
+
+    def _take_delta(self, delta: Json) -> None:
         for name, value in delta.items():
             if value is None:
                 continue
-            if name in _TEXTS and isinstance(value, str):
-                choice.texts.setdefault(name, []).append(value)
+            if name in TEXTS and isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
             elif name == "role" and isinstance(value, str):
-                choice.role = choice.role or value
+                self.role = self.role or value
+            elif name == DETAILS and isinstance(value, list):
+                self.details.take(value)
             elif name == "tool_calls" and isinstance(value, list):
-                for call in value:
-                    self._merge_tool(choice, call)
+                self.tools.take(value)
             elif name == "function_call" and isinstance(value, dict):
-                choice.call = choice.call or {}
-                self._merge_function(choice.call, value)
-            elif value not in ("", [], {}):
-                self.raw = True
-
-    def _merge_tool(self, choice: _Choice, call: object) -> None:
-        if not isinstance(call, dict) or not isinstance(call.get("index"), int):
-            # Without an index it is unknown to which call a piece belongs.
-            self.raw = True
-            choice.tools.setdefault(-1, {})
-            return
-        whole = choice.tools.setdefault(call["index"], {})
-        for name, value in call.items():
-            if name == "function" and isinstance(value, dict):
-                self._merge_function(whole.setdefault("function", {}), value)
-            elif name in ("id", "type"):
-                if value:
-                    self._note(whole, name, value)
-            elif name != "index" and value is not None:
-                self.raw = True
-
-    def _merge_function(self, whole: Json, piece: Json) -> None:
-        for name, value in piece.items():
-            if name == "arguments" and isinstance(value, str):
-                whole.setdefault("arguments", []).append(value)
-            elif name == "name":
-                if value:
-                    self._note(whole, name, value)
-            elif value is not None:
+                self.call = self.call or {}
+                self.raw = not add_function(self.call, value) or self.raw
+            elif not (name in _OF_A_CHUNK or isinstance(value, int | float) or says_nothing(value)):
                 self.raw = True
 
 
-def _whole(tool: Json) -> Json:
-    return {**tool, "function": _whole_function(tool["function"])} if "function" in tool else tool
+def _note(members: Json, name: str, value: object) -> None:
+    known = members.get(name)
+    if known == value:
+        return
+    whole = merged(known, value)
+    if whole is CONFLICT and name in _FIRST_COUNTS:
+        whole = known or value
+    elif whole is CONFLICT and name in _LAST_COUNTS:
+        whole = value
+    members[name] = whole
 
 
-def _whole_function(function: Json) -> Json:
-    return {**function, "arguments": "".join(function.get("arguments", ()))}
+def _settled(members: Json) -> Json:
+    return {name: value for name, value in members.items() if value is not CONFLICT}

@@ -8,10 +8,9 @@ from __future__ import annotations
 from semcache_core.types import Accept, Reject, Verdict
 
 from .reading.parse import parse
-from .rules import asked, exchange, items, names, opposites, picked, roles, slots
+from .rules import asked, exchange, items, names, opposites, picked, roles, slots, spelling
 from .rules.rule import Pair, Rule
 
-MAX_CHARS = 8192
 _ACCEPT = Accept()
 
 RULES = (
@@ -20,6 +19,8 @@ RULES = (
         reasons=("numbers", "dates", "ids", "versions", "units", "urls", "code", "entities"),
     ),
     Rule(differs=items.quotes, reasons=("quotes",)),
+    Rule(differs=spelling.accents, reasons=("accents",)),
+    Rule(differs=spelling.symbols, reasons=("symbols",)),
     Rule(differs=opposites.opposite, reasons=("antonyms",), certain=False),
     Rule(differs=opposites.particles, reasons=("antonyms",), certain=False, within=1),
     Rule(differs=opposites.switched, reasons=("antonyms",), certain=False),
@@ -47,9 +48,10 @@ def compare(query: str, candidate: str) -> Verdict:
     """Say whether the answer to ``candidate`` may answer ``query``. Symmetric, never raises, linear time."""
     if query == candidate:
         return _ACCEPT
-    if len(query) > MAX_CHARS or len(candidate) > MAX_CHARS:
+    a, b = parse(query), parse(candidate)
+    if a is None or b is None:
         return Reject(reason="length")
-    pair = Pair(parse(query), parse(candidate))
+    pair = Pair(a, b)
     for rule in RULES:
         if rule.within is None or pair.only.differing <= rule.within:
             reason = rule.differs(pair)

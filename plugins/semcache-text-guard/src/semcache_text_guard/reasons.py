@@ -12,6 +12,7 @@ def _differs(code: str, sentence: str) -> Reason:
 
 
 REASONS = (
+    _differs("accents", "The texts have one word with other accents, or in letters that look alike."),
     _differs("antonyms", "One text has a word and the other its opposite."),
     _differs("code", "The texts name different code, files, paths or operators."),
     _differs("dates", "The texts name different dates, times, weekdays or seasons."),
@@ -19,7 +20,10 @@ REASONS = (
     _differs("entities", "The texts name different people, places or things."),
     _differs("ids", "The texts name different ids, phone or card numbers."),
     Reason(
-        "length", "miss", "A text over 8,192 characters answers only itself.", "Nothing: equal requests still match."
+        "length",
+        "miss",
+        "A text over 4,096 characters, or with more than 128 figures or 32 quotes, answers only itself.",
+        "Nothing: equal requests still match.",
     ),
     _differs("modality", "One text asks whether something may be, the other whether it must or should."),
     _differs("negation", "One text denies what the other says, which takes 0.03 off the similarity."),
@@ -27,6 +31,7 @@ REASONS = (
     _differs("quantifiers", "The texts choose differently among things of one kind: all, any, this, one of."),
     _differs("question", "The texts ask different questions: when, where, why, how."),
     _differs("quotes", "The texts quote different words."),
+    _differs("symbols", "The texts hold different symbols, emoji or characters that are not seen."),
     _differs("units", "The texts hold different quantities or amounts of money."),
     _differs("urls", "The texts name different addresses."),
     _differs("versions", "The texts name different versions or IP addresses."),

@@ -12,19 +12,16 @@ import socket
 from pathlib import Path
 
 import click
-import httpx
 import uvicorn
 
 from semcache_core.cli.options import config_option
 from semcache_core.errors import ConfigError
 from semcache_proxy.app import create_app
+from semcache_proxy.listening import bound, is_itself
 from semcache_proxy.loopback import AS_PROXY
 from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
 _ENV = re.compile(r"\{env=(\w+)\}")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
 _CUT_OFF = "ASGI callable returned without completing response."
 _SOME = click.FloatRange(0, min_open=True)
 
@@ -68,17 +65,19 @@ def serve(
     are passed through, not cached.
     """
     access_log = bool(options.pop("access_log"))
+    host = host.strip("[]")
     loopback = is_loopback(host)
-    if is_itself(Upstream.parse(upstream), host=host.strip("[]"), port=port):
+    if is_itself(Upstream.parse(upstream), host=host, port=port):
         raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
     forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
     app = create_app(upstream, config=file, loopback=loopback, forward=forward)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
+    sockets = bound(host, port)
     server = _Announced(
         uvicorn.Config(
             app,
-            host=host.strip("[]"),
+            host=host,
             port=port,
             access_log=access_log,
             log_level="info" if access_log else "warning",
@@ -90,7 +89,7 @@ def serve(
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # After the Config, which configures uvicorn's loggers.
     click.echo("semcache: opening the cache", err=True)
     with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+        server.run(sockets)
 
 
 class _Announced(uvicorn.Server):
@@ -125,22 +124,19 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
-    """Say whether the proxy would forward to itself: llama.cpp's default port is also 8080."""
-    url = httpx.URL(upstream.origin)
-    if port != (url.port or _DEFAULT_PORTS[url.scheme]):
-        return False
-    return url.host == host or (url.host in _HERE and host in _HERE | _EVERYWHERE)
-
-
 def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the header fields of ``NAME: VALUE`` lines, with variables expanded. Raises ConfigError."""
-    fields = {}
+    fields: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
+        name = name.strip().lower()
         if not colon:
             raise ConfigError("--set-header wants 'NAME: VALUE'")
-        fields[name.strip()] = _ENV.sub(_variable, value).strip()
+        if name in fields:
+            raise ConfigError(f"--set-header {name!r}: it is set twice; leave one out")
+        if "{env" in _ENV.sub("", value):
+            raise ConfigError(f"--set-header {name!r}: a variable is written {{env=NAME}}")
+        fields[name] = _ENV.sub(_variable, value).strip()
     return inject_headers(fields)
 
 

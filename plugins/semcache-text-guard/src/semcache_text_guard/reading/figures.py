@@ -24,6 +24,7 @@ def _any(names: dict[str, object]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
+_MONEY = "$€£¥₹₩₽₺₫₴₪₦"
 _MONTH = _any(dict(MONTHS))
 _UNIT = _any(dict(UNITS))
 _SCALE = _any(dict(SCALES))
@@ -42,8 +43,9 @@ _FIGURE = re.compile(
   | (?P<version>v?\d{{1,9}}(?:\.\d{{1,9}}){{2,5}}(?:[-+][\w.]{{1,40}})?(?!\w)|v\.?\ ?\d{{1,9}}(?:\.\d{{1,9}})?\b)
   | (?P<phone>\+\d[\d\ ().-]{{6,18}}\d\b|\(?\d{{3}}\)?[ .-]\d{{3}}[ .-]\d{{4}}\b|\d{{4}}(?:[ -]\d{{4}}){{2,4}}\b)
   | (?P<ordinal>\d{{1,6}}(?:st|nd|rd|th)\b)
-  | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[$€£¥₹₩₽₺₫₴₪₦])?\ ?
-      (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}})+(?![\d,]\d)|\d{{1,3}}(?:,\d\d)*,\d{{3}}(?!\d)|\d++)(?:\.\d++)?+|\.\d++)
+  | (?P<quantity>(?P<minus>-?)(?P<money>us\$|[{_MONEY}])?\ ?
+      (?P<number>(?>\d{{1,3}}(?:[,_ ]\d{{3}}){{1,8}}(?![\d,]\d)|\d{{1,3}}(?:,\d\d){{0,8}},\d{{3}}(?!\d)|\d++)
+        (?:\.\d++)?+|\.\d++)
       (?:[ -]?(?P<scale>{_SCALE})s?(?![\w°%]))?
       (?:[ -]?(?P<unit>per\ cent
           |(?:degrees?\ |°\ ?|(?<=\d{{3}}))[cf]|degrees?\ (?:celsius|fahrenheit|centigrade)|{_UNIT})
@@ -71,11 +73,16 @@ _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 # Not every code: "PHP 8" and "try 5 times" are not money.
 _MONEY_BEFORE = CURRENCY_CODES & {code.lower() for code in CURRENCY_NAMES.values()}
-# "USD 500" is 500 USD, and "No. 7" is number 7.
-_PREFIXED = re.compile(r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))")
+# "USD 500" is 500 USD, "€ 5" is €5, and "No. 7" is number 7.
+_PREFIXED = re.compile(
+    r"\b(?:([A-Za-z]{3}) ?(\d[\d,.]{0,20}(?: ?(?:[km]|million|billion|bn)\b)?)|[Nn]o\.(?= ?\d))"
+    rf"|([{_MONEY}]) (?=\d)"
+)
 
 
 def _amount(match: re.Match[str]) -> str:
+    if match[3] is not None:
+        return match[3]
     if match[1] is None:
         return "number "
     if match[1].lower() not in _MONEY_BEFORE:
@@ -124,9 +131,9 @@ def _simple(text: str, done: int, digit: int) -> tuple[int, int, Item] | None:
 def _figure_at(text: str, done: int, digit: int) -> tuple[int, int, Item]:
     start = digit
     floor = max(done, digit - 60)
-    while start > floor and not text[start - 1].isspace() and text[start - 1] not in "\"'([{,;:=*/<>!?%&|#":
+    while start > floor and not text[start - 1].isspace() and text[start - 1] not in "\"'([{,;:=*/<>!?%&|#^":
         start -= 1
-    if start < digit and text[start] == "-" and start > 0 and text[start - 1] not in " (":
+    if start < digit and text[start] == "-" and start > 0 and text[start - 1] not in " ([{=<>*/^":
         start += 1
     before = _MONTH_BEFORE.search(text, max(done, start - 16), start) if _after_month(text, done, start) else None
     if before is not None:

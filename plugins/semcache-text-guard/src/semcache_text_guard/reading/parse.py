@@ -12,13 +12,16 @@ from semcache_text_guard.language.english import HEDGES
 from semcache_text_guard.language.lexicon import Word, as_group
 
 from .figures import figures
-from .folding import fold
+from .folding import MAX_FOUND, composed, fold
+from .letters import Spellings, is_plain, signs, spellings
 from .operators import operators
 from .phrases import counted, settled
 from .quantities import Literal
 from .reader import Reader
 from .symbols import symbols
 
+MAX_CHARS = 4096
+_MAX_QUOTES = 32
 _QUOTE = re.compile(r'"([^"]{1,200})"|(?<!\w)\'([^\']{1,200})\'(?!\w)')
 _MORE = frozenset(("more", "less", "fewer", "later", "earlier"))
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
@@ -30,7 +33,8 @@ class Parsed(msgspec.Struct, frozen=True):
     ``words`` are its words in order, items as placeholder words; ``content`` maps the keys of the words that carry
     content, or have an opposite, to the word; ``names`` are the keys of what is written like a proper name; ``negated``
     the keys that a negation governs; ``owners`` are the keys of relatives in the possessive; ``groups`` maps the keys
-    of words that have synonyms to their groups.
+    of words that have synonyms to their groups. ``spellings`` (none for plain ASCII) and ``signs`` are what reading
+    drops.
     """
 
     folded: str
@@ -43,6 +47,8 @@ class Parsed(msgspec.Struct, frozen=True):
     negated: frozenset[str]
     owners: frozenset[str]
     groups: dict[str, str]
+    spellings: Spellings
+    signs: tuple[str, ...]
 
     def regrouped(self, keys: Set[str]) -> Parsed:
         """Return the text with these words known by their groups."""
@@ -69,27 +75,43 @@ def form_at(words: tuple[Word, ...], here: int) -> str:
 
 
 @lru_cache(maxsize=2048)
-def parse(text: str) -> Parsed:
-    """Return the parts of a text that the rules need. Linear in its length, which the caller bounds."""
-    folded = settled(fold(text))
+def parse(text: str) -> Parsed | None:
+    """Return the parts of a text that the rules need; None for one that takes too long to compare. Linear time."""
+    if len(text) > MAX_CHARS:
+        return None
+    text = composed(text)
+    folded = fold(text)
+    if len(folded) > MAX_CHARS:  # one compatibility character may stand for 18 others
+        return None
+    return _read(text, settled(folded))
+
+
+def _read(text: str, folded: str) -> Parsed | None:
     found: list[Literal] = []
     rest = figures(symbols(folded, found), found)
+    if len(found) >= MAX_FOUND:
+        return None
     reader = Reader(found)
     reader.read(operators(rest, found))
     if reader.counted and (numbered := counted(folded)) != folded:
-        return parse(numbered)
-    words = reader.words
+        return _read(text, numbered)
+    quotes = _quotes(folded) if '"' in folded or "'" in folded else ()
+    if len(quotes) > _MAX_QUOTES:
+        return None
+    words, plain = reader.words, is_plain(text)
     return Parsed(
         folded,
         tuple(words),
         {word.key: word for word in words if word.tells},
         frozenset(reader.names),
         tuple(found),
-        _quotes(folded) if '"' in folded or "'" in folded else (),
+        quotes,
         len(reader.negators),
         _negated(words, reader.negators) if reader.negators else frozenset(),
         frozenset(reader.owners),
         {word.key: word.group for word in words if word.grouped},
+        {} if plain else spellings(text),
+        () if plain else signs(text, rest),
     )
 
 

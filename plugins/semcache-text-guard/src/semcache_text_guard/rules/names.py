@@ -22,11 +22,14 @@ def of_one_set(pair: Pair) -> str | None:
     != How can I stop an upload? | How can I prevent an upload?
     != How do I order a refund? | How do I purchase a refund?
     """
-    only_b = [y.sets for y in pair.only.b if y.sets]
-    shared = [x.sets & y for x in pair.only.a if x.sets for y in only_b if not x.sets.isdisjoint(y)]
+    shared = _sets(pair.only.a) & _sets(pair.only.b)
     if not shared:
         return None
-    return "dates" if any(names & _CALENDAR for names in shared) else "entities"
+    return "entities" if shared.isdisjoint(_CALENDAR) else "dates"
+
+
+def _sets(words: list[Word]) -> set[str]:
+    return {name for word in words if word.sets for name in word.sets}
 
 
 def one_more(pair: Pair) -> str | None:

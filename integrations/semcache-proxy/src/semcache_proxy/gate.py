@@ -1,0 +1,115 @@
+"""Who may pass: callers that show a token of the proxy's own, requests that began here, and no request twice."""
+
+from __future__ import annotations
+
+import hmac
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from semcache_core.errors import ConfigError
+from semcache_core.http.loopback import began_here
+from semcache_core.http.pages import PREFIX
+from semcache_core.settings import HttpOptions, Secret
+from semcache_core.types import Headers
+
+from .errors import Refused, TokenWanted
+from .headers import Via
+
+_KEY = b"semcache-key"
+_API_KEYS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+"""Where SDKs put the key that they are given."""
+_CREDENTIAL = re.compile(rb"auth|cookie|key|token|secret|password|credential|session|signature")
+_OWN_PAGES = frozenset(f"{PREFIX}{page}" for page in ("health", "ready", "stats"))
+
+
+class Gate:
+    """An ASGI app around the cache: refuses the requests that may not pass.
+
+    ``injected`` are the fields that the proxy adds, ``loopback`` says whether only this machine can reach it.
+
+    Raises ConfigError if the proxy would be an open relay: it would add a credential for whoever reaches it.
+    """
+
+    def __init__(self, app: ASGIApp, options: HttpOptions, *, injected: Headers, loopback: bool, via: Via) -> None:
+        self._app = app
+        self._tokens = None if options.callers is None else CallerTokens(options.callers)
+        self._via = via
+        credential = next((name.decode() for name, _ in injected if _CREDENTIAL.search(name)), None)
+        is_relay = credential is not None and self._tokens is None and not options.open_relay
+        if is_relay and not loopback:
+            raise ConfigError(
+                f"--set-header {credential!r}: whoever reaches this proxy would use your credential. Let callers show "
+                'a token of its own: http.callers = { env = "SEMCACHE_CALLERS" }; listen on 127.0.0.1 only; or say '
+                "http.open_relay = true"
+            )
+        self._for_this_machine_only = is_relay
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on. Raises Refused."""
+        if scope["type"] == "http":
+            is_page = scope["path"] in _OWN_PAGES and scope["method"] in ("GET", "HEAD")
+            scope = {**scope, "headers": self._admitted(scope["headers"], is_page=is_page)}
+        await self._app(scope, receive, send)
+
+    def _admitted(self, headers: list[tuple[bytes, bytes]], *, is_page: bool) -> list[tuple[bytes, bytes]]:
+        """Return the fields that go on. The caller's token stands in ``semcache-key``, which is never forwarded.
+
+        Raises Refused.
+        """
+        if self._via.is_in(headers):
+            raise Refused(
+                "this request has been through this proxy already (Via): its upstream leads back to it; point "
+                "--upstream at the service itself",
+                status=508,
+                code="loop_detected",
+            )
+        if is_page:
+            return headers
+        if self._tokens is not None:
+            return self._tokens.checked(headers)
+        if self._for_this_machine_only and not began_here(tuple(headers)):
+            raise Refused(
+                "this proxy adds a credential (--set-header) for programs on its own machine only, and this request "
+                "came from elsewhere; its operator can set http.callers, or http.open_relay = true",
+                status=403,
+                code="not_from_this_machine",
+            )
+        return headers
+
+
+class CallerTokens:
+    """The tokens of ``http.callers``. Raises ConfigError if there is none, or one that no header can carry."""
+
+    def __init__(self, listed: Secret) -> None:
+        texts = [token for token in re.split(r"[,\s]+", listed.reveal()) if token]
+        if not texts or not all(text.isascii() and text.isprintable() for text in texts):
+            raise ConfigError(
+                "http.callers: expected one or more tokens, separated by commas, of printable ASCII; "
+                "`openssl rand -hex 32` makes one"
+            )
+        self._tokens = [text.encode("ascii") for text in texts]
+
+    def checked(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the fields with the caller's token in ``semcache-key`` alone. Raises Refused if it shows none.
+
+        Without ``semcache-key``, the key that an SDK sends is the token, and is taken out. With it, that key is the
+        upstream's.
+        """
+        names = {_KEY} if any(name == _KEY for name, _ in headers) else _API_KEYS
+        shown = {value for name, field in headers if name in names and self._holds(value := _bare(field))}
+        others = [field for field in headers if field[0] != _KEY and not self._holds(_bare(field[1]))]
+        given_twice = sum(name == _KEY for name, _ in headers) > 1
+        if len(shown) != 1 or given_twice:
+            raise TokenWanted
+        return [*others, (_KEY, shown.pop())]
+
+    def _holds(self, value: bytes) -> bool:
+        # Every token is compared, in constant time: how long it takes says nothing.
+        return sum([hmac.compare_digest(value, token) for token in self._tokens]) > 0
+
+
+def _bare(field: bytes) -> bytes:
+    """Return a credential without its scheme."""
+    scheme, _, rest = field.strip().partition(b" ")
+    return rest.strip() if scheme.lower() == b"bearer" else field.strip()

@@ -1,0 +1,147 @@
+"""The log of a stream: every event as it came, without padding, in little space. Pure.
+
+Most chunks of a stream differ only in their text. A run of such chunks is kept as one of them, its texts empty, and the
+list of texts; every other event is kept byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from semcache_core.authoring.sse import Event, framed
+
+from .assembly import TEXTS
+from .merging import without_padding
+
+__all__ = ["EventLog", "Run", "read_log"]
+
+Json = dict[str, Any]
+
+
+class Run(msgspec.Struct, array_like=True, frozen=True):
+    """One event, or several that differ only in their texts."""
+
+    data: bytes
+    """The event's data; that of a run has its texts empty."""
+    name: bytes = b""
+    texts: tuple[str, ...] = ()
+    """The texts of a run, event by event; empty: ``data`` is one whole event."""
+
+    def framed(self) -> Iterator[bytes]:
+        """Yield the events as a stream has them."""
+        if not self.texts:
+            yield framed(self.data, name=self.name)
+            return
+        chunk = _decode(self.data)
+        spots = _spots(chunk)
+        for container, name in spots:
+            container[name] = _MARK
+        between = framed(_encode(chunk), name=self.name).split(_ENCODED_MARK)
+        texts = [_encode(text) for text in self.texts]
+        for at in range(0, len(texts), len(spots)):
+            inside = zip(texts[at : at + len(spots)], between[1:], strict=True)
+            yield between[0] + b"".join([text + after for text, after in inside])
+
+
+# Stands for a text while the rest of a chunk is encoded. ``EventLog`` makes no run of chunks that have it as a value.
+_MARK = "\x00text\x00"
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_ENCODED_MARK = _encode(_MARK)
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(tuple[Run, ...]).decode
+
+
+def read_log(log: bytes) -> tuple[Run, ...]:
+    """Return the runs of a log, as ``EventLog.encoded`` makes it."""
+    return _unpack(log)
+
+
+class EventLog:
+    """Receives the events of a stream in order."""
+
+    __slots__ = ("_event", "_run", "_runs", "_template", "_texts")
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+        self._event = Event(b"")
+        self._template: Json | None = None
+        """The event that is open: its data without texts. None: no event has come."""
+        self._texts: list[str] = []
+        self._run: bytes | None = None
+        """The template as JSON, once a second event continues it."""
+
+    def add(self, event: Event, chunk: Json) -> None:
+        """Add an event and its decoded data, which is the log's from now on."""
+        bare = without_padding(chunk)
+        if bare is not chunk:
+            event = Event(_encode(bare), event.name)
+        spots = _spots(bare)
+        texts = [container[name] for container, name in spots]
+        for container, name in spots:
+            container[name] = ""
+        if texts and self._continues(event, bare):
+            self._texts += texts
+            return
+        self._close()
+        self._event, self._template, self._texts, self._run = event, bare, texts, None
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return the log so far."""
+        self._close()
+        return tuple(self._runs)
+
+    def encoded(self) -> bytes:
+        """Return the log so far as bytes."""
+        return _pack(self.runs())
+
+    def _continues(self, event: Event, chunk: Json) -> bool:
+        template = self._template
+        if template is None or event.name != self._event.name:
+            return False
+        if template.get("created") and chunk.get("created"):
+            chunk["created"] = template["created"]  # Some servers stamp every chunk.
+        if template != chunk:
+            return False
+        if self._run is None:
+            run = _encode(template)
+            if _ENCODED_MARK in run:
+                return False
+            self._run = run
+        return True
+
+    def _close(self) -> None:
+        if self._template is None:
+            return
+        event, self._template = self._event, None
+        whole = Run(event.data, event.name) if self._run is None else Run(self._run, event.name, tuple(self._texts))
+        self._runs.append(whole)
+
+
+def _spots(chunk: Json) -> list[tuple[Json, str]]:
+    """Return where a chunk has its texts, in order."""
+    spots: list[tuple[Json, str]] = []
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if not isinstance(delta, dict):
+            continue
+        # Two equal chunks may have their members in another order: the texts must not.
+        for name in sorted(delta):
+            value = delta[name]
+            if name in TEXTS and isinstance(value, str):
+                spots.append((delta, name))
+            elif name == "tool_calls" and isinstance(value, list):
+                spots += _arguments(each.get("function") for each in value if isinstance(each, dict))
+            elif name == "function_call":
+                spots += _arguments([value])
+    return spots
+
+
+def _arguments(functions: Any) -> Iterator[tuple[Json, str]]:
+    for function in functions:
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            yield function, "arguments"

@@ -1,0 +1,63 @@
+"""What changes in an answer that is served again: its id and time for another question, and perhaps its usage. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from semcache_core.protocols import Framing
+
+__all__ = ["Renewal"]
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Renewal:
+    """Renews the members of one answer for one caller."""
+
+    __slots__ = ("_framing", "_zero_usage", "changes")
+
+    def __init__(self, framing: Framing, *, zero_usage: bool) -> None:
+        self._framing = framing
+        self._zero_usage = zero_usage
+        self.changes = zero_usage or not framing.exact
+        """Whether anything changes at all."""
+
+    def members(self, members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+        """Return the encoded members of a body or a chunk, those renewed that it has."""
+        fresh = dict(members)
+        for name in ("id", "created", "usage"):
+            if name in members:
+                stored = _decode(members[name])
+                renewed = self.usage(stored) if name == "usage" else self.envelope({name: stored})[name]
+                if renewed is not stored:
+                    fresh[name] = msgspec.Raw(_encode(renewed))
+        return fresh
+
+    def envelope(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Return the members with a new id and time, unless the caller's question is the very same."""
+        if self._framing.exact:
+            return members
+        fresh = dict(members)
+        # What is blank stays blank: some servers send a first chunk that belongs to no answer yet.
+        if "id" in members and members["id"] != "":
+            fresh["id"] = self._id(members["id"])
+        if "created" in members and members["created"] != 0:
+            fresh["created"] = int(self._framing.now)
+        return fresh
+
+    def usage(self, usage: Any) -> Any:
+        """Return the usage that this caller is told."""
+        return _zeroed(usage) if self._zero_usage else usage
+
+    def _id(self, stored: object) -> str:
+        prefix, dash, _ = stored.partition("-") if isinstance(stored, str) else ("", "", "")
+        return prefix + dash + self._framing.fresh_id
+
+
+def _zeroed(usage: object) -> object:
+    if isinstance(usage, dict):
+        return {name: _zeroed(value) for name, value in usage.items()}
+    return 0 if isinstance(usage, int | float) and not isinstance(usage, bool) else usage

@@ -1,0 +1,89 @@
+"""Assembles the tool calls of a message from their pieces. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ToolCalls", "add_function", "whole_function"]
+
+Json = dict[str, Any]
+
+
+class ToolCalls:
+    """The tool calls of one choice so far, by index; a server may leave the index out, or use one for all."""
+
+    __slots__ = ("_at", "_calls", "raw")
+
+    def __init__(self) -> None:
+        self._calls: list[Json] = []
+        self._at: dict[int, int] = {}
+        """Where the call is that the next piece with this index belongs to."""
+        self.raw = False
+        """True once a piece had content that only the event log can keep."""
+
+    def take(self, pieces: list[Any]) -> None:
+        """Receive the ``tool_calls`` of one delta."""
+        for piece in pieces:
+            if isinstance(piece, dict):
+                self._take(piece)
+            else:
+                self.raw = True
+
+    def whole(self) -> list[Json]:
+        """Return the calls."""
+        numbered = sorted((index, at) for index, at in self._at.items())
+        order = [at for _, at in numbered] if len(numbered) == len(self._calls) else range(len(self._calls))
+        return [_whole(self._calls[at]) for at in order]
+
+    def _take(self, piece: Json) -> None:
+        call = self._call_of(piece)
+        for name, value in piece.items():
+            if name == "function" and isinstance(value, dict):
+                self.raw = not add_function(call.setdefault("function", {}), value) or self.raw
+            elif name in ("id", "type"):
+                if value:
+                    self.raw = call.setdefault(name, value) != value or self.raw
+            elif name != "index" and value not in (None, "", [], {}):
+                self.raw = True
+
+    def _call_of(self, piece: Json) -> Json:
+        """Return the call that a piece belongs to: a new one if it names itself and the one known is another."""
+        index, own_id = piece.get("index"), piece.get("id")
+        is_named = bool(own_id) and isinstance(piece.get("function"), dict) and bool(piece["function"].get("name"))
+        if isinstance(index, int):
+            at = self._at.get(index)
+            if at is None or (is_named and self._calls[at].get("id", own_id) != own_id):
+                at = self._at[index] = self._begun()
+            return self._calls[at]
+        known = next((call for call in self._calls if own_id and call.get("id") == own_id), None)
+        if known is not None:
+            return known
+        # Without an index and a name of its own it is unknown to which call a piece belongs.
+        self.raw = self.raw or not is_named
+        return self._calls[self._begun()]
+
+    def _begun(self) -> int:
+        self._calls.append({})
+        return len(self._calls) - 1
+
+
+def add_function(whole: Json, piece: Json) -> bool:
+    """Add a piece of a function call; return whether all of it could be assembled."""
+    understood = True
+    for name, value in piece.items():
+        if name == "arguments" and isinstance(value, str):
+            whole.setdefault("arguments", []).append(value)
+        elif name == "name":
+            understood = (not value or whole.setdefault(name, value) == value) and understood
+        elif value is not None:
+            understood = False
+    return understood
+
+
+def whole_function(function: Json) -> Json:
+    """Return the function call that the pieces make."""
+    return {**function, "arguments": "".join(function.get("arguments", ()))}
+
+
+def _whole(call: Json) -> Json:
+    return {**call, "function": whole_function(call["function"])} if "function" in call else call
