@@ -167,6 +167,15 @@ class SupportsSetNowait(Protocol):
 
 
 @runtime_checkable
+class SupportsLargest(Protocol):
+    """A response store with a bound, in which one large value would displace much of the rest."""
+
+    def largest(self) -> int:
+        """Return how many bytes of data an entry may have, while it is open. ``set`` drops an entry that has more."""
+        ...
+
+
+@runtime_checkable
 class SupportsInvalidation(Protocol):
     """A response store that keeps invalidation times: its ``get`` fills ``Stored.invalidated_at`` in the same trip.
 

@@ -122,6 +122,7 @@ CoreCode = Literal[
     "refusal",
     "set-cookie",
     "status",
+    "store-too-small",
     "too-complex",
     "too-large",
     "tool-calls",
@@ -434,6 +435,12 @@ _UNSTORED = (
         "Let the application set cookies elsewhere.",
     ),
     Reason("status", "unstored", "The status is not 200.", _UPSTREAM),
+    Reason(
+        "store-too-small",
+        "unstored",
+        "The answer would take more than a quarter of the response store.",
+        "Raise `max_bytes` of the response store.",
+    ),
     Reason(
         "too-complex",
         "unstored",

@@ -217,11 +217,11 @@ class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         4096
     )
     alias_cache: Annotated[_Count, Meta(description="Raw bodies whose key is remembered.")] = 32_768
-    body_queue: Annotated[
-        _Size, Meta(description="Long bodies that may wait to be read; beyond, the caller with most loses its newest.")
-    ] = 64
     refreshes: Annotated[
         _Size, Meta(description="Stale answers refreshed at the same time; a caller may have a quarter of them.")
+    ] = 64
+    body_queue: Annotated[
+        _Size, Meta(description="Long bodies that may wait to be read; beyond, the caller with most loses its newest.")
     ] = 64
     waiter_patience: Annotated[
         Seconds, Meta(gt=0, description="Time without a byte after which a waiter asks alone.")

@@ -15,7 +15,7 @@ from semcache_core.authoring.json_form import MAX_VALUES, has_long_number, outsi
 from semcache_core.protocols import Answer, AnswerHead, Refused
 from semcache_core.types import Entity
 
-__all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode_json", "is_json"]
+__all__ = ["BodyRecorder", "JsonRecorder", "TooComplex", "content_type", "decode_json", "is_error", "is_json"]
 
 _MALFORMED = Refused("malformed-answer", complete=False)
 _TOO_COMPLEX = Refused("too-complex")
@@ -38,6 +38,19 @@ def content_type(head: AnswerHead) -> bytes:
 def is_json(media_type: bytes) -> bool:
     """Say whether a media type, as ``content_type`` returns it, is JSON."""
     return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+def is_error(content: object) -> bool:
+    """Say whether a decoded body, or an event of a stream, is an error object, although the status is 200."""
+    if not isinstance(content, dict):
+        return False
+    base = content.get("base_resp")  # MiniMax: the status of an answer, 0 for success.
+    return (
+        content.get("error") is not None
+        or content.get("object") == "error"
+        or content.get("type") == "error"
+        or (isinstance(base, dict) and base.get("status_code") not in (0, None))
+    )
 
 
 @lru_cache(maxsize=256)

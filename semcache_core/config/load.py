@@ -15,6 +15,7 @@ from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
 from semcache_core.config.model import Choice, Config, ExtractorChoices, OwnTable
 from semcache_core.config.problems import Problems, is_text
+from semcache_core.config.reachable import unreachable
 from semcache_core.config.sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
 from semcache_core.errors import ConfigError
 from semcache_core.keys.digests import SHORTEST_SECRET
@@ -68,6 +69,8 @@ class _Loader:
         verifiers = self._several("verifiers", DEFAULT_VERIFIERS)
         routes, own_tables = self._routes()
         normalise = self._list("normalise", Normalise)
+        for path, told in unreachable(cache, http, routes):
+            self.problems.add(path, told)
         self._check_routes(routes)
         self._check_patterns(normalise)
         self.problems.raise_any()

@@ -12,6 +12,7 @@ from semcache_core.protocols import (
     ResponseStore,
     SupportsGetNowait,
     SupportsInvalidation,
+    SupportsLargest,
     SupportsNotices,
     SupportsScopes,
     SupportsSetNowait,
@@ -33,6 +34,7 @@ class OpenComponents:
     invalidation: SupportsInvalidation
     get_nowait: SupportsGetNowait | None
     set_nowait: SupportsSetNowait | None
+    largest: SupportsLargest | None
     scopes: SupportsScopes | None
     sweepers: Sequence[SupportsSweep]
     tellers: Sequence[SupportsNotices]
@@ -60,6 +62,7 @@ class OpenComponents:
             invalidation=stamped,
             get_nowait=stamped if isinstance(stamped, SupportsGetNowait) else None,
             set_nowait=stamped if isinstance(stamped, SupportsSetNowait) else None,
+            largest=responses if isinstance(responses, SupportsLargest) else None,
             scopes=vectors if isinstance(vectors, SupportsScopes) else None,
             sweepers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsSweep)),
             tellers=tuple(store for store in (vectors, responses) if isinstance(store, SupportsNotices)),

@@ -7,6 +7,7 @@ fail closed (a record of another partition, an undecodable record, a verifier th
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
@@ -45,6 +46,7 @@ _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
 _INVALIDATED = Refused("invalidated", complete=False)
 _VETOED = Refused("vetoed")
+_STORE_TOO_SMALL = Refused("store-too-small")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
 _INVALIDATIONS_KEPT = 10_000
@@ -63,6 +65,7 @@ class Engine:
     ) -> None:
         self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss, refreshes=limits.refreshes)
+        self._largest = sys.maxsize if parts.largest is None else parts.largest.largest()
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
         self._embeddings = (
@@ -268,6 +271,10 @@ class Engine:
         if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
+        data = record_codec.encode(record)
+        if len(data) > self._largest:
+            self.observatory.count_unstored("store-too-small")
+            return _STORE_TOO_SMALL
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
@@ -280,7 +287,7 @@ class Engine:
             nearby.store_scope,
             nearby.text,
             record,
-            record_codec.encode(record),
+            data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
             comparable and bool(record.text) and not record.exact_only,

@@ -19,6 +19,11 @@ from semcache_core.types import Address, Decision, Event, Fault, Notice, Query
 
 _COARSE = (0, 50, 60, 70)
 _TEXTS_WATCHED = 4096
+_FIELDS_WATCHED = 4096
+"""Bytes of the largest fields that are watched: a request of a real client has a quarter of that."""
+_NAMES_COUNTED = 256
+_OTHERS = "others"
+"""Counts what came when all names were taken."""
 _TOLD_AGAIN = 60.0
 """Seconds before the operator's log reports another failure of the same stage."""
 _log = logging.getLogger("semcache")
@@ -90,21 +95,31 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.hits.values()) / self.requests if self.requests else 0.0
 
 
+class Tally(Counter[str]):
+    """Counts by name, for a bounded number of names: a plugin may make up reasons, one a request."""
+
+    def add(self, name: str) -> None:
+        """Count one more."""
+        self[name if name in self or len(self) < _NAMES_COUNTED else _OTHERS] += 1
+
+
 class Splits:
     """Finds the member that splits keys: equal text, different scope, and the members that differ.
 
-    It keeps a bounded number of text digests; only misses are noted.
+    It keeps a bounded number of text digests and names; only misses are noted. Callers choose the names of members:
+    one that differs often outlives any number of names that are made up once.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        """By name. Where names were dropped, a count is too small by the same number for each."""
         self._seen: OrderedDict[int, bytes] = OrderedDict()
 
     def watch(self, query: Query) -> None:
         """Note the query's text and members."""
         nearby = query.nearby
         fields = nearby.fields
-        if not fields:
+        if not fields or len(fields) > _FIELDS_WATCHED:
             return
         text = hash((query.partition, nearby.text))
         before = self._seen.pop(text, None)
@@ -113,7 +128,16 @@ class Splits:
             if len(self._seen) > _TEXTS_WATCHED:
                 self._seen.popitem(last=False)
         elif before != fields:
-            self.counts.update({name for name, _ in set(members_of(before)) ^ set(members_of(fields))})
+            for name in {name for name, _ in set(members_of(before)) ^ set(members_of(fields))}:
+                self._count(name if name.isprintable() else ascii(name))
+
+    def _count(self, name: str) -> None:
+        """Count a name. If all places are taken, every name loses one instead (Misra and Gries, 1982)."""
+        counts = self.counts
+        if name in counts or len(counts) < _NAMES_COUNTED:
+            counts[name] += 1
+        else:
+            self.counts = Counter({other: count - 1 for other, count in counts.items() if count > 1})
 
 
 class Observatory:
@@ -131,10 +155,10 @@ class Observatory:
     def reset(self) -> None:
         """Reset the counters."""
         self._hits: dict[str, int] = {"exact": 0, "semantic": 0}
-        self._reasons: Counter[str] = Counter()
-        self._bypasses: Counter[str] = Counter()
-        self._unstored: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
+        self._reasons = Tally()
+        self._bypasses = Tally()
+        self._unstored = Tally()
+        self._errors = Tally()
         self._stale = self._tokens = self._observer_errors = 0
         self._seconds = 0.0
         self._similarities = [0] * 101
@@ -146,7 +170,7 @@ class Observatory:
         elapsed = self._clock() - started
         record, source = found.record, found.source
         if record is None or source is None:
-            (self._reasons if found.outcome == "miss" else self._bypasses)[found.reason] += 1
+            (self._reasons if found.outcome == "miss" else self._bypasses).add(found.reason)
             if isinstance(address, Query):
                 self.splits.watch(address)
         else:
@@ -181,7 +205,7 @@ class Observatory:
 
     def bypassed(self, reason: Code, *, policy: Policy, started: float, namespace: str) -> None:
         """Count and report a request that an extractor claimed but that bypasses the cache."""
-        self._bypasses[reason] += 1
+        self._bypasses.add(reason)
         if self.is_heard:
             now = self._clock()
             self.tell(
@@ -197,11 +221,11 @@ class Observatory:
 
     def count_unstored(self, reason: Code) -> None:
         """Count an answer that may not be stored."""
-        self._unstored[reason] += 1
+        self._unstored.add(reason)
 
     def fault(self, stage: str, error: BaseException) -> None:
         """Count and report a failure behind the cache by the name of its type: its text could contain a prompt."""
-        self._errors[stage] += 1
+        self._errors.add(stage)
         now = self._clock()
         if now >= self._silent_until.get(stage, now):
             self._silent_until[stage] = now + _TOLD_AGAIN

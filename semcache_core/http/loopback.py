@@ -7,9 +7,8 @@ proxy, a tunnel or a page in a browser reaches a loopback address as well.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
-
-from semcache_core.types import Headers
 
 # What reverse proxies, tunnels and CDNs add on the way. Tracing and request ids are not among them: SDKs send these.
 _PASSED_ON = frozenset(
@@ -54,13 +53,16 @@ _WEB_ORIGIN = re.compile(r"https?://(.*)", re.IGNORECASE)
 _OTHER_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
 
 
-def began_here(headers: Headers) -> bool:
+def began_here(headers: Sequence[tuple[bytes, bytes]], *, http_version: str) -> bool:
     """Say whether a request says of itself that it began on this machine.
 
     Its one Host is a loopback address or ``localhost``, no proxy or tunnel added a field, and no page of another site
-    sent it. The Host keeps a page away whose name was made to resolve to 127.0.0.1 (DNS rebinding).
+    sent it. The Host keeps a page away whose name was made to resolve to 127.0.0.1 (DNS rebinding). Nor is it HTTP/1.0:
+    nginx, unless told otherwise, passes requests on in that version with the Host of its upstream and no such field.
     """
     host = None
+    if http_version == "1.0":
+        return False
     for name, value in headers:
         if _is_passed_on(name):
             return False

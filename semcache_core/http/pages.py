@@ -57,7 +57,7 @@ class Pages:
         self.prefix = f"/{prefix.strip('/')}/"
         self._lifecycle, self._cache, self._loopback = cache.lifecycle, cache, loopback
 
-    async def answer(self, method: str, path: str, headers: Headers, *, client: str | None) -> Page:
+    async def answer(self, method: str, path: str, headers: Headers, *, client: str | None, http_version: str) -> Page:
         """Return the page at ``path``, which begins with the prefix. ``client`` is the address that asks."""
         if method not in _METHODS:
             return _refused(405, "own pages are only read", code="method_not_allowed")
@@ -68,7 +68,7 @@ class Pages:
                 return await self._ready()
             case "stats":
                 is_here = is_loopback(client) if self._loopback is None else self._loopback
-                return self._stats(is_here and began_here(headers), headers)
+                return self._stats(is_here and began_here(headers, http_version=http_version), headers)
         return _refused(404, f"own pages: {self.prefix}health, ready, stats", code="not_found")
 
     def _health(self) -> Page:

@@ -52,6 +52,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     who: str | None = None
     """The caller's name where the application says it (``Deployment.by_application``)."""
+    http_version: str = "1.1"
 
     __repr__ = object.__repr__  # Headers hold credentials: never in a log.
 
@@ -175,7 +176,7 @@ def recognise(
     extractor raises.
     """
     keys, elsewhere = context.keys, None
-    if context.deployment.anonymous and not began_here(head.headers):
+    if context.deployment.anonymous and not began_here(head.headers, http_version=head.http_version):
         # The fields that say so are ignored otherwise, so they have to count here.
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)

@@ -8,33 +8,24 @@ from collections.abc import Iterator
 
 __all__ = ["counted_cookies", "crumbs", "is_anybodys", "is_credential_like", "is_personal", "says_nothing"]
 
-_PARTS = (
-    b"authorization",
-    b"authenticat",
-    b"api-key",
-    b"apikey",
-    b"access-key",
-    b"subscription-key",
-    b"functions-key",
-    b"token",
-    b"jwt",
-    b"secret",
-    b"password",
-    b"credential",
-    b"cert",
+_CREDENTIAL = re.compile(
+    rb"authorization|authenticat|(?:\A|-)auth(?:-|\Z)|api-?key|(?:access|subscription|functions)-key"
+    rb"|token(?!i[sz]|s(?:-|\Z))|jwt|secret(?!ar)|password|credential|client-?cert|(?:\A|[-:])cert(?:ificate)?(?:-|\Z)"
 )
+_NO_CREDENTIAL = re.compile(
+    rb"(?:page|next|continuation|cursor|sync|max)-?token|token-(?:count|limit|budget)|\Apostman-token\Z"
+)
+"""Where in a list a request goes on, how long an answer may be; and Postman's nonce, by which caches are to miss."""
 # cf-access-* identifies the caller; every other cf-* describes the route of the request.
 _PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
 _WHOLE = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups", b":remote-user", b"semcache-key"})
-_NONCES = frozenset({b"postman-token"})
-"""New in each request, and nobody's: Postman sends its own so that caches do not answer."""
 
-# A form's protection, an application's own token, a count of tokens. A certificate may be that of a gateway, which all
+# A form's protection, an application's own token. A certificate may be that of a gateway, which all
 # callers come through: it separates, and names nobody.
 _ANYBODYS = re.compile(
-    rb"csrf|xsrf|captcha|turnstile|forgery|requestverification|authenticity|appcheck|cert|tokens|wegmsecuritytoken"
+    rb"csrf|xsrf|captcha|turnstile|forgery|requestverification|authenticity|appcheck|cert|wegmsecuritytoken"
     rb"|auth-(?:domain|type|mode|method|scheme|provider|realm|level)"
-    rb"|(?:\A|-)(?:app|application|vercel-oidc|page|next|continuation|max|device|push|fcm)-?(?:api-?key|token|secret)"
+    rb"|(?:\A|-)(?:app|application|vercel-oidc|device|push|fcm)-?(?:api-?key|token|secret)"
 )
 
 _PERSONAL = re.compile(
@@ -62,14 +53,9 @@ _LONGEST_NOTHING = 128
 
 def is_credential_like(name: bytes) -> bool:
     """Say whether a header of this name may hold what identifies a caller, whatever its vendor prefix."""
-    if name in _NONCES:
-        return False
-    return (
-        name in _WHOLE
-        or name.startswith(_PREFIXES)
-        or any(part in name for part in _PARTS)
-        or b"auth" in name.split(b"-")
-    )
+    if name in _WHOLE or name.startswith(_PREFIXES):
+        return True
+    return _CREDENTIAL.search(name) is not None and _NO_CREDENTIAL.search(name) is None
 
 
 def is_anybodys(name: bytes) -> bool:

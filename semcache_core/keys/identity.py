@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from semcache_core.errors import ConfigError
-from semcache_core.keys.credentials import counted_cookies, crumbs, says_nothing
+from semcache_core.keys.credentials import counted_cookies, crumbs, is_anybodys, says_nothing
 from semcache_core.keys.digests import pack
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
@@ -259,12 +259,16 @@ def _tokens(header: Header) -> Sequence[bytes]:
 
 
 def _names_somebody(cookie: Header) -> bool:
-    """Say whether a counted cookie, or one of those in a whole ``Cookie`` field, has a value of its own."""
+    """Say whether a counted cookie, or one of those in a whole ``Cookie`` field, tells who asks."""
     name, value = cookie
     if name != b"cookie":
         return not says_nothing(value)
-    # A cookie without "=" is a value without a name.
-    return not all(says_nothing(crumb.partition(b"=")[2] if b"=" in crumb else crumb) for crumb in crumbs(value))
+    for crumb in crumbs(value):
+        # A cookie without "=" is a value without a name.
+        own, _, said = crumb.rpartition(b"=") if b"=" not in crumb else crumb.partition(b"=")
+        if not (says_nothing(said) or is_anybodys(own.lower())):
+            return True
+    return False
 
 
 def _by_name(headers: list[Header]) -> tuple[Header, ...]:

@@ -14,6 +14,14 @@ from typing import Any, Protocol, Self, TypeVar, Unpack
 import msgspec
 
 from semcache_core.engine.observe import Stats
+from semcache_core.library.arguments import (
+    check_call,
+    check_context,
+    check_invalidation,
+    check_question,
+    check_rejection,
+    check_storing,
+)
 from semcache_core.library.calls import uncached_blocking
 from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
 from semcache_core.library.lookup import NOT_OPEN, Lookup
@@ -77,6 +85,7 @@ class BlockingCache:
         self, prompt: str, *, context: object = None, namespace: str | None = None, threshold: float | None = None
     ) -> Lookup:
         """See ``SemanticCache.lookup``."""
+        check_question(prompt, context=context, namespace=namespace, threshold=threshold)
         lookup = self._cache.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
         return self._lifecycle.run_blocking(lookup, otherwise=NOT_OPEN, asks=True)
 
@@ -91,6 +100,8 @@ class BlockingCache:
         tags: Sequence[str] = (),
     ) -> bool:
         """See ``SemanticCache.store``."""
+        check_question(prompt, context=context, namespace=namespace, threshold=None)
+        check_storing(ttl=ttl, tags=tags)
         store = self._cache.store(prompt, value, context=context, namespace=namespace, ttl=ttl, tags=tags)
         return self._lifecycle.run_blocking(store, otherwise=False)
 
@@ -98,6 +109,8 @@ class BlockingCache:
         """See ``SemanticCache.get_or_call``; ``call`` is a plain function and runs in the thread that calls this."""
         if inspect.iscoroutinefunction(call):
             raise TypeError("cache.sync.get_or_call takes a plain function; await cache.get_or_call for an async one")
+        check_call(prompt, call, options)
+        check_context(options.get("context"))
         answer: T = self._fetched(prompt, call, **options)
         return answer
 
@@ -115,12 +128,14 @@ class BlockingCache:
         before: float | None = None,
     ) -> None:
         """See ``SemanticCache.invalidate``."""
+        check_invalidation(tag=tag, entry_id=entry_id, namespace=namespace, before=before)
         self._lifecycle.run_blocking(
             self._cache.invalidate(tag=tag, entry_id=entry_id, namespace=namespace, before=before)
         )
 
     def reject(self, lookup: Lookup) -> None:
         """See ``SemanticCache.reject``."""
+        check_rejection(lookup)
         self._lifecycle.run_blocking(self._cache.reject(lookup))
 
     def stats(self) -> Stats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -14,13 +13,22 @@ from typing import Any, Self, TypeVar, Unpack, overload
 import msgspec
 
 from semcache_core.config import Config, load
-from semcache_core.engine.decide import Directives, Found, check_threshold
-from semcache_core.engine.freshness import check_tags
+from semcache_core.engine.decide import Directives, Found
 from semcache_core.engine.observe import Stats
 from semcache_core.engine.payloads import NotStorable, unpack
 from semcache_core.errors import NotOpenError
 from semcache_core.keys.digests import namespace_tag, tag_digest
 from semcache_core.keys.python import FunctionIdentity
+from semcache_core.library.arguments import (
+    check_call,
+    check_components,
+    check_context,
+    check_invalidation,
+    check_question,
+    check_rejection,
+    check_storing,
+    entry_id_bytes,
+)
 from semcache_core.library.blocking import BlockingCache
 from semcache_core.library.calls import uncached
 from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
@@ -70,6 +78,7 @@ class SemanticCache:
         Components passed here replace the configured ones; the cache opens and closes them.
         """
         self._config = _configured(config)
+        check_components(embedder, vector_store, response_store, verifiers, registry=registry, clock=clock)
         given = {
             "embedder": embedder,
             "vector_store": vector_store,
@@ -141,8 +150,11 @@ class SemanticCache:
         becomes a miss with the reason ``observe`` and the similarity. A failing component is a miss with a reason,
         never an exception. Raises TypeError for a context that is not JSON.
         """
+        check_question(prompt, context=None, namespace=namespace, threshold=threshold)
         runtime = self.lifecycle.here()
         if runtime is None:
+            # On the home loop the key is made of it, which checks it as well.
+            check_context(context)
             again = self.lookup(prompt, context=context, namespace=namespace, threshold=threshold)
             return await self.lifecycle.run(again, otherwise=NOT_OPEN, asks=True)
         engine = runtime.engine
@@ -180,11 +192,13 @@ class SemanticCache:
         ``value`` is str, bytes, or JSON that decodes to an equal value; others are not stored. ``ttl`` is seconds,
         ``"7d"``, ``"never"``, or 0, which stores nothing.
         """
+        check_question(prompt, context=None, namespace=namespace, threshold=None)
+        check_storing(ttl=ttl, tags=tags)
         runtime = self.lifecycle.here()
         if runtime is None:
+            check_context(context)
             again = self.store(prompt, value, context=context, namespace=namespace, ttl=ttl, tags=tags)
             return await self.lifecycle.run(again, otherwise=False)
-        check_tags(tags)
         query = runtime.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
             return False
@@ -210,6 +224,9 @@ class SemanticCache:
         for the same call. ``refresh=True`` calls even if there is an answer. The other options are those of ``lookup``
         and ``store``. An exception of ``call`` propagates and is never stored.
         """
+        check_call(prompt, call, options)
+        if self.lifecycle.here() is None:
+            check_context(options.get("context"))
         return await self._fetched(prompt, call, **options)
 
     async def _fetched(self, prompt: str, call: Callable[[], Any], **options: Unpack[FetchOptions]) -> Any:
@@ -244,8 +261,6 @@ class SemanticCache:
         runtime = home.runtime
         engine = runtime.engine
         started = engine.clock()
-        if tags:
-            check_tags(tags)
         policy = with_ttl(runtime.policy, ttl)
         keys = runtime.keys
         if function is not None:
@@ -287,19 +302,12 @@ class SemanticCache:
         nothing is named or ``entry_id`` is none, TypeError for a tag or a time that is none, DependencyError if the
         store cannot be written, or the cache is not open: then entries may still be served.
         """
-        check_tags(() if tag is None else (tag,))
+        check_invalidation(tag=tag, entry_id=entry_id, namespace=namespace, before=before)
         if entry_id is not None:
-            if (tag, namespace, before) != (None, None, None):
-                raise ValueError("invalidate(entry_id=) names one entry; it goes with nothing else")
-            id = _entry_id(entry_id)
+            id = entry_id_bytes(entry_id)
             await self._change(lambda runtime: runtime.engine.forget(id))
             return
         own = self._namespace(namespace)
-        if tag is None and namespace is None and before is None:
-            raise ValueError("invalidate() needs tag=, entry_id=, namespace= or before=")
-        if before is not None and not (isinstance(before, int | float) and math.isfinite(before)):
-            # A time that cannot be compared would make every lookup in the namespace a miss.
-            raise TypeError(f"before is a time in seconds since the epoch, not {before!r}")
         tags = (namespace_tag(own) if tag is None else tag_digest(own, tag),)
         await self._change(lambda runtime: runtime.engine.invalidate(tags, before=before))
 
@@ -308,10 +316,8 @@ class SemanticCache:
 
         Raises ValueError for a miss, DependencyError if the store cannot be written or the cache is not open.
         """
-        query, entry_id = lookup.query, lookup.entry_id
-        if not lookup.hit or query is None or entry_id is None:
-            raise ValueError("reject() takes a Lookup that was a hit")
-        await self._change(lambda runtime: runtime.engine.reject(query, bytes.fromhex(entry_id)))
+        query, id = check_rejection(lookup)
+        await self._change(lambda runtime: runtime.engine.reject(query, id))
 
     async def _change(self, change: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
         """Make a change on the home loop. Raises CacheUnavailable, so that the caller knows that nothing changed."""
@@ -352,13 +358,5 @@ def _configured(config: str | PathLike[str] | Mapping[str, Any] | Config | None)
     )
 
 
-def _entry_id(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ValueError(f"entry_id is what Lookup.entry_id says, hexadecimal digits, not {text!r}") from None
-
-
 def _raising(threshold: float) -> Directives:
-    check_threshold(threshold)
     return Directives(threshold=threshold)

@@ -18,10 +18,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
-from semcache_core.engine.decide import check_threshold
-from semcache_core.engine.freshness import check_tags, parse_duration
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.advice import UnstorableAdvice, warn_of_namesakes
+from semcache_core.library.arguments import check_namespace, check_similarity, check_storing
 from semcache_core.library.cache import SemanticCache
 from semcache_core.library.calls import uncached, uncached_blocking
 from semcache_core.library.fetch import FetchOptions
@@ -31,6 +30,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _USUAL_PROMPTS = ("prompt", "query", "question")
+
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""Kinds of parameters that hold several arguments: none of these is a prompt."""
 
 KeyFunction = Callable[..., str | tuple[str, object]]
 
@@ -67,15 +69,22 @@ def cached(
     for a callable that is not a function; at the first call if ``self`` or an argument is not JSON and cannot be part
     of a key. Raises ValueError for an invalid ``ttl`` or ``threshold``.
     """
-    if inspect.isroutine(cache):
-        raise TypeError("@cached takes the cache: write @cached(cache)")
-    check_tags(tags)
-    if ttl is not None and not isinstance(ttl, msgspec.UnsetType):
-        parse_duration(ttl)
+    if not isinstance(cache, SemanticCache):
+        raise TypeError(f"@cached takes the cache: write @cached(cache), with a SemanticCache, not {cache!r}")
+    check_storing(ttl=ttl, tags=tags)
+    if namespace is not None:
+        check_namespace(namespace)
     if threshold is not None:
-        check_threshold(threshold)
+        check_similarity(threshold)
+    if not isinstance(version, str | int | None):
+        raise TypeError(f"@cached: version= takes a str or an int, which is the same in every process, not {version!r}")
+    if not (isinstance(enabled, bool) or callable(enabled)):
+        raise TypeError(f"@cached: enabled= takes True, False or a function that says so, not {enabled!r}")
+    if not (key is None or isinstance(key, str) or callable(key)):
+        raise TypeError(f"@cached: key= takes the name of a parameter or a function, not {key!r}")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        _refuse_what_is_no_function(function)
         _refuse_nameless(function, version)
         caller = _Caller(function, key=key)
         named = FunctionIdentity(
@@ -123,6 +132,20 @@ def cached(
     return decorate
 
 
+def _refuse_what_is_no_function(function: object) -> None:
+    """Raise TypeError for a class, or for what a class makes a function of."""
+    if isinstance(function, type):
+        raise TypeError(
+            f"@cached takes a function, and {function.__qualname__} is a class: its instances are not answers; "
+            "decorate the method that asks"
+        )
+    if isinstance(function, staticmethod | classmethod | property):
+        kind = type(function).__name__
+        raise TypeError(f"@cached takes a function: write @cached(cache) below @{kind}, not above it")
+    if not callable(function):
+        raise TypeError(f"@cached takes a function, not a {type(function).__name__}")
+
+
 def _refuse_nameless(function: Callable[..., Any], version: object) -> None:
     """Raise TypeError for a function without a unique name: it would share answers with another."""
     name = getattr(function, "__qualname__", None)
@@ -151,7 +174,12 @@ class _Caller:
             raise TypeError(
                 f"@cached: {function.__qualname__} is a generator; cache a function that returns its answer whole"
             )
-        self._signature = inspect.signature(function)
+        try:
+            self._signature = inspect.signature(function)
+        except ValueError as error:
+            raise TypeError(
+                f"@cached: {function.__qualname__} does not say its parameters; write a function around it"
+            ) from error
         self._name = f"{function.__module__}.{function.__qualname__}"
         # A bound method has no parameter for its object, which still distinguishes two calls.
         self._owner = (function.__self__,) if inspect.ismethod(function) else ()
@@ -162,7 +190,13 @@ class _Caller:
         """Return the prompt and the context of one call. Raises TypeError."""
         if self._compute is not None:
             computed = self._compute(*args, **kwargs)
+            if isinstance(computed, tuple) and len(computed) != 2:
+                raise TypeError(f"@cached: key= of {self._name} returned {len(computed)} values, not (prompt, context)")
             prompt, extra = computed if isinstance(computed, tuple) else (computed, None)
+            if not isinstance(prompt, str):
+                raise TypeError(
+                    f"@cached: key= of {self._name} returned a {type(prompt).__name__} as the prompt, not a str"
+                )
             return Called(prompt, extra)
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -189,15 +223,17 @@ class _Caller:
 
 
 def _prompt_parameter(signature: inspect.Signature, function: Callable[..., Any], key: str | KeyFunction | None) -> str:
-    names = list(signature.parameters)
+    names = [name for name, parameter in signature.parameters.items() if parameter.kind not in _SEVERAL]
     if isinstance(key, str):
         if key in names:
             return key
-        raise TypeError(f"@cached: key={key!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}")
+        raise TypeError(
+            f"@cached: key={key!r} is no parameter of {function.__qualname__}; it has {', '.join(names) or 'none'}"
+        )
     for usual in _USUAL_PROMPTS:
         if usual in names:
             return usual
-    texts = [name for name, parameter in signature.parameters.items() if parameter.annotation in (str, "str")]
+    texts = [name for name in names if signature.parameters[name].annotation in (str, "str")]
     if len(texts) == 1:
         return texts[0]
     raise TypeError(

@@ -50,7 +50,7 @@ PUBLIC: dict[str, set[str] | None] = {
     "semcache_core.settings": None,
     "semcache_core.types": None,
     "semcache_core.http.asgi": {"SemanticCacheASGI"},
-    "semcache_core.http.headers": {"HOP_BY_HOP", "is_for_cache"},
+    "semcache_core.http.headers": {"ANSWER_STRIPPED", "HOP_BY_HOP", "is_for_cache", "without"},
     "semcache_core.http.loopback": {"began_here"},
     "semcache_core.http.pages": {"PREFIX"},
     "semcache_core.http.route": {"Deployment"},

@@ -347,3 +347,19 @@ def test_a_cache_that_is_open_already_is_left_open() -> None:
             return [answer.headers["x-cache"] for answer in answers]
 
     assert asyncio.run(run()) == ["MISS", "HIT"]
+
+
+@pytest.mark.parametrize("path", ["/ask", "/other"])
+def test_no_field_for_the_cache_reaches_a_route_whether_it_is_cached_or_not(path: str) -> None:
+    seen: list[str] = []
+
+    async def endpoint(request: Any) -> JSONResponse:
+        seen.extend(request.headers)
+        return JSONResponse({})
+
+    routes = [Route(path, endpoint, methods=["POST"])]
+    wrapped = Middleware(SemanticCacheMiddleware, paths=["/ask"], config=IN_MEMORY)
+    with TestClient(Starlette(routes=routes, middleware=[wrapped])) as client:
+        client.post(path, json={}, headers=ALICE | {"semcache-debug": "t0ken", "Semcache-Control": "mode=exact"})
+    assert "authorization" in seen
+    assert not [name for name in seen if name.startswith("semcache")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -99,6 +101,19 @@ def test_what_reaches_loopback_from_elsewhere_bypasses_the_cache_without_identit
     assert [ask(proxy, headers) for _ in range(2)] == ["semcache; fwd=bypass; detail=no-identity"] * 2
     assert ask(proxy, ALICE | headers) == "semcache; fwd=miss; detail=absent"
     assert ask(proxy).startswith("semcache; hit")
+
+
+def test_what_nginx_passes_on_by_default_bypasses_the_cache_without_identity(upstream: str, served: Serving) -> None:
+    proxy = served(create_app(upstream, config=EXACT, loopback=True))
+    port = int(proxy.rpartition(":")[2])
+    head = f"Host: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    body = json.dumps(BODY).encode()
+    for version, told in (("1.1", "fwd=miss"), ("1.0", "detail=no-identity"), ("1.1", "hit")):
+        asked = f"POST {PATH} HTTP/{version}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(asked)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert told.encode() in answer.partition(b"\r\n\r\n")[0]
 
 
 def test_elsewhere_a_caller_without_identity_bypasses_it(upstream: str, served: Serving) -> None:

@@ -22,11 +22,13 @@ from rich.console import Console
 
 from semcache_core.cli.group import program
 from semcache_core.errors import ConfigError, SemcacheError
-from semcache_proxy.commands.serve import is_itself, is_loopback, read_headers
+from semcache_proxy.commands.serve import is_loopback, read_headers
 from semcache_proxy.demo.exchange import Seen
 from semcache_proxy.demo.play import curl_line, play, staged
 from semcache_proxy.demo.report import show
 from semcache_proxy.demo.script import STEPS
+from semcache_proxy.listening import is_itself
+from semcache_proxy.occupant import occupant
 from semcache_proxy.upstream import Upstream
 
 CONFIG = """
@@ -221,7 +223,7 @@ def test_an_environment_that_is_trusted_and_wrong_stops_the_start(
     assert "Traceback" not in told
 
 
-def test_a_port_that_is_taken_is_told_and_no_matter_of_configuration(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_line_before_anything_is_opened(tmp_path: Path) -> None:
     (tmp_path / "semcache.toml").write_text(CONFIG)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
@@ -229,8 +231,19 @@ def test_a_port_that_is_taken_is_told_and_no_matter_of_configuration(tmp_path: P
             assert process.stdout is not None
             told = process.stdout.read()
             assert process.wait(20) == 1
-    assert "address already in use" in told
-    assert "Traceback" not in told
+    assert re.fullmatch(
+        rf"semcache: port {port} on 127\.0\.0\.1 is taken by .+ \(address already in use\): stop it, or choose another "
+        r"port with --port; 0 takes a free one\n",
+        told,
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc")
+def test_the_program_that_has_taken_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert f"(process {os.getpid()})" in (occupant(port) or "")
+    assert occupant(port) is None
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
@@ -254,6 +267,21 @@ def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) 
         (["--upstream", "http://127.0.0.1:9", "--drain", "-1"], "--drain"),
         (["--upstream", "http://127.0.0.1:9", "--read-timeout", "0"], "--read-timeout"),
         (["--upstream", "http://127.0.0.1:9", "--max-connections", "0"], "--max-connections"),
+        (["--upstream", "http://127.0.0.1:9", "--read-timeout", "nan"], "--read-timeout"),
+        (["--upstream", "http://127.0.0.1:9", "--connect-timeout", "inf"], "--connect-timeout"),
+        (["--upstream", "http://127.0.0.1:9", "--port", "65536"], "--port"),
+        (["--upstream", "http://127.0.0.1:9", "--host", ""], "--host"),
+        (["--upstream", "http://127.0.0.1:9", "--host", "no-such-host.invalid"], "cannot be looked up"),
+        (["--upstream", "http://127.0.0.1:9", "--host", "192.0.2.1", "--port", "0"], "has no such address"),
+        (["--upstream", "http://127.0.0.1:99999"], "its port must be a number"),
+        (["--upstream", "http://exa mple"], "its host is not a name"),
+        (["--upstream", "http://h/a b"], "percent-encode"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "Content-Length: 3"], "--set-header 'content-length'"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "Host: a"], "name another host with --upstream"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "transfer-encoding: chunked"], "--set-header"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "A: b", "--set-header", "a: c"], "it is set twice"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env:HOME}"], "{env=NAME}"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "api-key: x", "--host", "0.0.0.0"], "http.open_relay"),
     ],
 )
 def test_serve_refuses_what_cannot_work(arguments: list[str], told: str) -> None:
@@ -314,6 +342,15 @@ def test_any_other_address_is_not(host: str) -> None:
     ("upstream", "host", "port", "itself"),
     [
         ("http://localhost:8080", "127.0.0.1", 8080, True),
+        ("http://localhost.:8080", "127.0.0.1", 8080, True),
+        ("http://0.0.0.0:8080", "127.0.0.1", 8080, True),
+        ("http://0.0.0.0:8080", "0.0.0.0", 8080, True),
+        ("http://0x7f000001:8080", "127.0.0.1", 8080, True),
+        ("http://[::ffff:127.0.0.1]:8080", "localhost", 8080, True),
+        ("http://127.0.0.2:8080", "0.0.0.0", 8080, True),
+        ("http://127.0.0.2:8080", "127.0.0.1", 8080, False),
+        ("http://192.0.2.7:8080", "0.0.0.0", 8080, False),
+        ("http://no-such-host.invalid:8080", "0.0.0.0", 8080, False),
         ("http://[::1]:8080", "::", 8080, True),
         ("http://10.0.0.7", "10.0.0.7", 80, True),
         ("http://127.0.0.1:8080", "127.0.0.1", 8081, False),

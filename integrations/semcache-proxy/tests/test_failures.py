@@ -205,6 +205,14 @@ def test_a_proxy_of_the_environment_that_refuses(
     assert "refused to connect to https://llm.example (407 Who are you?)" in message
 
 
+def test_a_proxy_of_the_environment_that_is_not_used_is_named_where_it_may_be_the_way_out(
+    told: Told, by_way_of: Callable[[str], None]
+) -> None:
+    by_way_of("http://127.0.0.1:9")
+    message = told("https://no-such-name.invalid")
+    assert message.endswith(" (HTTPS_PROXY is set and would count with --trust-env)")
+
+
 @pytest.mark.parametrize("proxy", ["nonsense://me:s3cret@proxy.example", "http://proxy.example:port", "socks9://h"])
 def test_a_proxy_of_the_environment_that_is_none_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch, proxy: str

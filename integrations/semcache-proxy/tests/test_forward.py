@@ -46,11 +46,13 @@ def test_fields_of_one_connection_stay_on_it(raw_upstream: Listening, forwarding
     seen: list[bytes] = []
     answer = (
         b"HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-connection: keep-alive\r\n"
+        b"proxy-authenticate: Basic\r\nproxy-authentication-info: x\r\nupgrade: h2c\r\n"
         b"trailer: x-sum\r\nx-end: 1\r\ncontent-length: 2\r\n\r\nok"
     )
     got = ask(
         forwarding(raw_upstream(recording(seen, answer))),
         b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close, X-Private\r\nx-private: 1\r\nte: trailers\r\n"
+        b"proxy-authorization: Basic s3cret\r\nproxy-connection: close\r\nhttp2-settings: x\r\n"
         b"keep-alive: 5\r\nexpect: 100-continue\r\nx-public: 1\r\n\r\n",
     )
     up = {name for name, _ in fields(seen[0])}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -10,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semcache_proxy.edge import Edge
+from semcache_proxy.forward import Forward
 from semcache_proxy.loopback import Served
 from semcache_proxy.redact import redacted
+from semcache_proxy.upstream import Upstream
 
 from .raw_http import Listening, recording
 
@@ -51,10 +56,7 @@ def test_a_log_gets_ascii_without_line_breaks_and_without_the_value(before: byte
 def test_the_servers_access_log_shows_no_credential_and_the_upstream_gets_it(
     raw_upstream: Listening, caplog: pytest.LogCaptureFixture, http: str
 ) -> None:
-    from semcache_proxy.edge import Edge
-    from semcache_proxy.forward import Forward
-    from semcache_proxy.upstream import Upstream
-
+    pytest.importorskip(http)
     seen: list[bytes] = []
     app = Edge(Forward(Upstream.parse(raw_upstream(recording(seen)))))
     with Served(app, log_level="info", http=http, access_log=True) as server:
@@ -66,3 +68,21 @@ def test_the_servers_access_log_shows_no_credential_and_the_upstream_gets_it(
     told = [record.getMessage() for record in caplog.records if record.name == "uvicorn.access"]
     assert len(told) == 1
     assert "GET /v1/models?api_key=***&n=1" in told[0]
+
+
+def test_the_query_of_a_websocket_is_not_logged_either() -> None:
+    sent: list[Any] = []
+
+    async def unreached(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/v1/realtime", "query_string": b"api_key=s3cret&model=m", "headers": []}
+    asyncio.run(Edge(unreached)(scope, receive, send))
+    assert sent == ["websocket.close"]
+    assert scope["query_string"] == b"api_key=***&model=m"

@@ -44,7 +44,7 @@ PATHS = st.one_of(
 URLS = st.builds("{}://{}{}{}".format, st.sampled_from(["http", "https", "HTTP", "ftp", ""]), HOSTS, PORTS, PATHS)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(URLS, st.text(max_size=20)))
 @example("http://xn--a.com")
 @example("https://xn--a.com")
@@ -127,7 +127,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_header_fields_that_are_accepted_are_sent_as_they_are(fields: dict[str, str]) -> None:
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -79,6 +80,7 @@ def framing(**changes: Any) -> Framing:
     return Framing(**{**given, **changes})
 
 
+STREAM_TYPE = b"text/event-stream; charset=utf-8"
 AS_STREAM = framing(streamed=True, required=frozenset())
 AS_STREAM_WITH_USAGE = framing(streamed=True)
 
@@ -118,10 +120,20 @@ TOOL_MESSAGE = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
         (choice({"role": "assistant", "content": "x", "refusal": "I cannot"}), "refusal"),
         (choice("no message"), "malformed-answer"),
         (["not", "an", "object"], "malformed-answer"),
+        ({"object": "error", "message": "overloaded", "code": 503}, "error-member"),
+        (completion(base_resp={"status_code": 1004, "status_msg": "login fail"}), "error-member"),
+        (choice({"role": "assistant", "content": "x"}, error={"code": 502}), "error-member"),
+        ({"code": 429, "message": "slow down"}, "error-member"),
+        ({"detail": "Not authenticated"}, "error-member"),
+        (choice({"role": "assistant", "content": "cut"}, ""), "finish-reason"),
     ],
 )
 def test_a_json_answer_that_is_not_a_whole_good_answer_is_refused(content: Any, expected: str) -> None:
     assert reason(whole(content)) == expected
+
+
+def test_a_whole_answer_of_ones_own_application_may_lack_the_finish_reason() -> None:
+    kept(whole(completion(choices=[{"index": 0, "message": {"role": "assistant", "content": "Paris"}}])))
 
 
 def test_one_bad_choice_refuses_the_answer() -> None:
@@ -242,6 +254,33 @@ def test_a_stream_recorded_without_usage_cannot_answer_a_json_caller() -> None:
 
 def test_a_stream_recorded_without_usage_cannot_answer_a_stream_caller_who_wants_usage() -> None:
     assert CHAT.reply(kept(streamed(stream("Paris"))), AS_STREAM_WITH_USAGE) is None
+
+
+def test_a_stream_that_was_asked_for_usage_and_told_none_answers_the_caller_who_asked() -> None:
+    answer = streamed(stream("Paris"), key=ASKED_KEY)
+    assert body(answer, AS_STREAM_WITH_USAGE) == body(answer, AS_STREAM) == b"".join(stream("Paris"))
+    assert CHAT.reply(kept(answer), framing()) is None
+
+
+WHOLE_KEY = Key(template=b"", mode=Mode(required=frozenset({"usage"})))
+ODD = choice({"role": "assistant", "content": "x", "annotations": [{"type": "url_citation"}]})
+
+
+def test_a_caller_of_json_whom_upstream_gave_a_stream_gets_it_again() -> None:
+    answer = streamed(stream("Paris"), key=WHOLE_KEY)
+    reply = CHAT.reply(kept(answer), framing())
+    assert reply is not None
+    assert (reply.content_type, b"".join(reply.chunks)) == (STREAM_TYPE, b"".join(stream("Paris")))
+    assert CHAT.reply(kept(streamed(stream("Paris"), key=ASKED_KEY)), framing()) is None
+
+
+@pytest.mark.parametrize("content", [ODD, completion(usage=None)])
+def test_a_caller_of_a_stream_whom_upstream_gave_json_gets_it_again(content: Any) -> None:
+    answer = whole(content, key=ASKED_KEY)
+    reply = CHAT.reply(kept(answer), AS_STREAM_WITH_USAGE)
+    assert reply is not None
+    assert (reply.content_type, json.loads(b"".join(reply.chunks))) == (b"application/json", content)
+    assert CHAT.reply(kept(whole(content, key=WHOLE_KEY)), AS_STREAM_WITH_USAGE) is None
 
 
 def test_usage_is_not_invented_for_a_json_answer_that_had_none() -> None:
@@ -383,6 +422,42 @@ def test_an_answer_is_the_same_message_however_often_it_is_framed_and_recorded(
     assert json.loads(body(streamed(pieces), framing()))["choices"][0]["message"] == message
 
 
+def test_thoughts_under_two_names_are_told_side_by_side() -> None:
+    message = {"role": "assistant", "content": "Four.", "reasoning": "two and", "reasoning_content": "two and two"}
+    deltas = [event["choices"][0]["delta"] for event in events_of(body(whole(choice(message)), AS_STREAM))[1:-2]]
+    assert deltas == [
+        {"reasoning_content": "two", "reasoning": "two"},
+        {"reasoning_content": " and", "reasoning": " and"},
+        {"reasoning_content": " two"},
+        {"content": "Four."},
+    ]
+
+
+def test_thoughts_that_are_no_text_are_not_lost_in_a_stream() -> None:
+    answer = kept(whole(choice({"role": "assistant", "content": "x", "reasoning": {"summary": "y"}})))
+    assert answer.exact_only
+    assert CHAT.reply(answer, AS_STREAM) is None
+
+
+def test_the_pieces_of_a_message_in_place_of_deltas_are_not_taken_for_the_whole() -> None:
+    def part(text: str, finish: str | None = None) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text}
+        return {**chunk({}), "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+
+    pieces = sse(part("Paris"), part(" is"), part(" big", "stop"))
+    answer = kept(streamed(pieces))
+    assert (answer.form, answer.exact_only) == ("events", True)
+    grown = kept(streamed(sse(part("Paris"), part("Paris is"), part("Paris is big", "stop"), {"usage": {"n": 1}})))
+    assert json.loads(body(grown, framing()))["choices"][0]["message"]["content"] == "Paris is big"
+
+
+@pytest.mark.parametrize("blank", ["", "null", None])
+def test_a_blank_finish_reason_sets_nothing_and_unsets_nothing(blank: str | None) -> None:
+    parts = sse(chunk({"content": "Paris"}, finish=blank), chunk({}, finish="stop"), chunk({}, finish=blank))
+    assert json.loads(kept(streamed(parts)).body)["choices"][0]["finish_reason"] == "stop"
+    assert reason(streamed(sse(chunk({"content": "Paris"}, finish=blank)))) == "finish-reason"
+
+
 # -- what cannot be framed in the other mode --------------------------------------------------------------------------
 
 
@@ -475,6 +550,19 @@ def test_usage_may_be_told_as_zero() -> None:
     answer, zeroing = whole(completion()), OpenAIChat(OpenAIChatOptions(usage_on_hit="zero"))
     assert json.loads(body(answer, framing(), extractor=zeroing))["usage"] == zero
     assert events_of(body(answer, framing(streamed=True), extractor=zeroing))[-2]["usage"] == zero
+
+
+def test_usage_is_told_as_zero_wherever_a_provider_tells_it() -> None:
+    zeroing = OpenAIChat(OpenAIChatOptions(usage_on_hit="zero"))
+    tokens = {"total_tokens": 3}
+    last = chunk({}, finish="stop", x_groq={"id": "r", "usage": tokens}, usage=tokens)
+    last["choices"][0]["usage"] = tokens
+    events = events_of(body(streamed(sse(chunk({"content": "x"}), last)), AS_STREAM, extractor=zeroing))
+    zero = {"total_tokens": 0}
+    assert (events[1]["usage"], events[1]["x_groq"]["usage"], events[1]["choices"][0]["usage"]) == (zero, zero, zero)
+    content = choice({"role": "assistant", "content": "x"}, usage=tokens)
+    told = json.loads(body(whole(content), framing(), extractor=zeroing))
+    assert told["choices"][0]["usage"] == zero
 
 
 def test_a_route_says_how_its_answers_are_kept_and_replayed() -> None:
@@ -578,3 +666,40 @@ def test_a_long_stream_is_kept_in_little_more_than_its_text() -> None:
     answer = kept(streamed(stream(*words)))
     assert len(answer.stream) < 2 * len("".join(words)) + 2000
     assert events_of(body(answer, AS_STREAM)) == events_of(b"".join(stream(*words)))
+
+
+# -- work -----------------------------------------------------------------------------------------------------------
+
+
+def many_calls(n: int) -> list[bytes]:
+    calls = [{"id": f"c{at}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for at in range(n)]
+    return sse(*(chunk({"tool_calls": [call]}) for call in calls))
+
+
+def many_choices(n: int) -> list[bytes]:
+    return sse(*(chunk({"content": "x"}, index=at) for at in range(n)))
+
+
+def many_names(n: int) -> list[bytes]:
+    return sse(*(chunk({"content": "x"}, own={f"n{at}": at}) for at in range(n)))
+
+
+def many_values(n: int) -> list[bytes]:
+    return sse(chunk({"content": "x"}, own=list(range(n))), *(chunk({"content": "x"}, own=[0]) for _ in range(n)))
+
+
+def many_words(n: int) -> list[bytes]:
+    return sse(*(chunk({"reasoning": "x", "content": "y"}, created=1700000000 + at) for at in range(n)))
+
+
+@pytest.mark.parametrize("shape", [many_calls, many_choices, many_names, many_values, many_words])
+def test_recording_a_stream_is_linear_work(shape: Any) -> None:
+    def seconds(pieces: list[bytes]) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            streamed(pieces)
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    assert seconds(shape(4000)) < 8 * seconds(shape(1000))

@@ -124,6 +124,15 @@ def test_a_paraphrase_gets_every_chunk_with_a_new_id(case: WireCase) -> None:
     assert not any(each["id"] for each, before in zip(again, came, strict=True) if before.get("id") == "")
 
 
+@named([case for case in STORED if case.asks_usage])
+def test_who_did_not_ask_for_usage_gets_every_chunk_without_it(case: WireCase) -> None:
+    body = replayed(stored(case), Mode(streamed=True))
+    assert body is not None
+    alone = [chunk for chunk in chunks_in(case.body()) if chunk.get("choices") or not chunk.get("usage")]
+    expected = [{name: value for name, value in unpadded(chunk).items() if name != "usage"} for chunk in alone]
+    assert [unpadded(chunk) for chunk in chunks_in(body)] == expected
+
+
 @named(STORED)
 def test_a_replayed_stream_is_recorded_as_the_same_answer(case: WireCase) -> None:
     answer = stored(case)

@@ -42,12 +42,17 @@ SIGNS = [
     ("is x ∈ A in this proof", "is x ∉ A in this proof"),
     ("what is ∑ used for", "what is ∏ used for"),
     ("play ♯ on the piano", "play ♭ on the piano"),
+    ("what does A stand for", "what does Ⓐ stand for"),
+    ("what does 🄰 stand for", "what does Ⓐ stand for"),
+    ("type ¨ on a keyboard", "type ΅ on a keyboard"),
     ("is § 5 still law", "is ¶ 5 still law"),
 ]
 NUMBERS = [
     ("what is 10² in metres", "what is 102 in metres"),
     ("what is 10⁻³ in metres", "what is 10³ in metres"),
     ("what is 10^-3 in metres", "what is 10^3 in metres"),
+    ("what is 10₂ worth", "what is 102 worth"),
+    ("is 1② right", "is 12 right"),
     ("solve x=-5 for me", "solve x=5 for me"),
     ("is a ≤ 5 allowed", "is a ≥ 5 allowed"),
     ("is a ≤ 5 allowed", "is a < 5 allowed"),
@@ -89,6 +94,9 @@ def test_a_sign_of_a_number_is_a_part_of_it(a: str, b: str) -> None:
         ("take 5 µg now", "take 5 μg now"),
         ("今日は何曜日ですか。", "今日は何曜日ですか？"),
         ("a fee of € 5 – why", "a fee of 5 euros - why"),
+        ("bake at 200 ℃", "bake at 200 °C"),
+        ("a load of 5 ㎏", "a load of 5 kg"),
+        ("what´s a façade", "what's a façade"),
     ],
 )
 def test_case_quotes_and_signs_of_quantities_make_no_other_text(a: str, b: str) -> None:

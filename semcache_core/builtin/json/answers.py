@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semcache_core.authoring.bodies import BodyRecorder, JsonRecorder, content_type, is_json
+from semcache_core.authoring.bodies import BodyRecorder, JsonRecorder, content_type, is_error, is_json
 from semcache_core.protocols import Answer, AnswerHead, Framing, Recorder, Refused, Reply
 from semcache_core.settings import Policy
 from semcache_core.types import Key
@@ -30,7 +30,7 @@ class JsonAnswers:
 
 
 def _judged(content: Any, body: bytes) -> Answer | Refused:
-    if isinstance(content, dict) and content.get("error") is not None:
+    if is_error(content):
         return Refused("error-member", complete=False)
     return _whole(body)
 

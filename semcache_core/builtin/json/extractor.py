@@ -43,7 +43,10 @@ class JsonRoute(Options, frozen=True):
 
     text: Annotated[str | None, Meta(description="JSON path of the text that may be worded differently.")] = None
     ignore: Annotated[tuple[str, ...], Meta(description="Further members that never split keys here.")] = ()
-    methods: Annotated[tuple[str, ...], Meta(description="The methods to claim on this path.")] = ("POST",)
+    methods: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[A-Z]+$")], ...],
+        Meta(min_length=1, description="The methods to claim on this path, in capitals."),
+    ] = ("POST",)
 
 
 class _Claim(msgspec.Struct, frozen=True):

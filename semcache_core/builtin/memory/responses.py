@@ -20,10 +20,14 @@ from semcache_core.types import Stored
 
 ENTRY_BYTES = 300
 """Bytes of an entry besides its data: the id, object headers and its items in the columns."""
+LARGEST_PART = 4
+"""One entry may take this part of the store: a quarter."""
 SWEEP_BATCH = 1000
 """Entries deleted before a sweep yields to the event loop: about 1 ms."""
 STAMPS_KEPT = 10_000
-"""Above this many invalidation times, a sweep drops those of tags that no entry has."""
+"""Above this many invalidation times, a sweep drops those of tags that no entry has; above twice as many, the oldest
+of these go at once. Anybody can cause one: a credential that upstream refuses invalidates its own partition.
+"""
 STAMP_GRACE = 3600.0
 """Seconds an invalidation is kept although no entry has its tag: an earlier flight may still store its answer."""
 
@@ -63,6 +67,8 @@ class MemoryResponseStore:
         self._tags: list[_Tags | None] = []
         self._shared: dict[tuple[bytes, ...], _Tags] = {}
         self._stamps: dict[bytes, float] = {}
+        self._stamps_until = 2 * STAMPS_KEPT
+        """How many make it forget the oldest."""
         self._bytes = 0
         """Bytes of data, without the other costs of an entry."""
 
@@ -98,8 +104,8 @@ class MemoryResponseStore:
             raise _not_open()
         # A copy: an encoder's bytes keep the memory of its buffer, a third more than their length.
         data = bytes(memoryview(data))
-        if len(data) + ENTRY_BYTES > self._max_bytes:
-            # It would evict everything else and still not fit. The entry it replaces is outdated all the same.
+        if len(data) > self.largest():
+            # It would evict much of the rest. The entry it replaces is outdated all the same.
             self._discard(id)
             return
         slots = self._slots
@@ -124,6 +130,11 @@ class MemoryResponseStore:
             raise _not_open()
         for tag in tags:
             self._stamps[tag] = max(before, self._stamps.get(tag, before))
+        if len(self._stamps) > self._stamps_until:
+            self._forget_oldest_stamps()
+
+    def largest(self) -> int:
+        return self._max_bytes // LARGEST_PART - ENTRY_BYTES
 
     async def scan(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Stored]]:
         if not self._opened:
@@ -199,9 +210,20 @@ class MemoryResponseStore:
             if not old.entries:
                 del self._shared[old.tags]
 
+    def _carried(self) -> frozenset[bytes]:
+        return frozenset(tag for shared in self._shared.values() for tag in shared.tags)
+
     def _forget_stamps(self, *, before: float) -> None:
-        carried = {tag for shared in self._shared.values() for tag in shared.tags}
+        carried = self._carried()
         self._stamps = {tag: at for tag, at in self._stamps.items() if at > before or tag in carried}
+
+    def _forget_oldest_stamps(self) -> None:
+        """Keep the stamps of tags that entries have, and the newest of the others."""
+        carried, stamps = self._carried(), self._stamps
+        kept = {tag for tag in stamps if tag in carried}
+        kept.update(heapq.nlargest(STAMPS_KEPT, (tag for tag in stamps if tag not in kept), key=stamps.__getitem__))
+        self._stamps = {tag: at for tag, at in stamps.items() if tag in kept}
+        self._stamps_until = len(kept) + STAMPS_KEPT
 
 
 def _not_open() -> NotOpenError:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from semcache_core.builtin.sqlite.options import SqliteResponseOptions
+from semcache_core.builtin.sqlite.room import evict_for
 from semcache_core.builtin.sqlite.shared import OnSharedFile, executed
 from semcache_core.errors import StoreUnavailable
 from semcache_core.types import Stored
@@ -19,9 +20,13 @@ BATCH = 500
 TOUCHES = 1000
 """Uses recorded between two ticks at most: eviction order is approximate, and hits are not slowed."""
 STAMPS_KEPT = 10_000
-"""Above this many invalidation times, a sweep drops those of tags that no entry has."""
+"""Above this many invalidation times, a sweep drops those of tags that no entry has, if they are old or not among so
+many newest ones. Anybody can cause one: a credential that upstream refuses invalidates its own partition.
+"""
 STAMP_GRACE = 3600.0
 """Seconds an invalidation is kept although no entry has its tag: an earlier flight may still store its answer."""
+LARGEST_PART = 4
+"""One entry may take this part of the file: a quarter."""
 
 _STAMP = "(SELECT max(at) FROM json_each(responses.tags) JOIN stamps ON stamps.tag = json_each.value)"
 _GET = f"SELECT data, keep_until, used, {_STAMP} FROM responses WHERE id = ?"  # noqa: S608
@@ -34,7 +39,7 @@ _TOUCH = f"UPDATE responses SET used = {_NEXT_USE} WHERE id = ?"  # noqa: S608
 _SPREAD = "SELECT (SELECT min(used) FROM responses), (SELECT max(used) FROM responses)"
 _SWEEP = "DELETE FROM responses WHERE rowid IN (SELECT rowid FROM responses WHERE keep_until <= ? LIMIT ?)"
 _FORGET_STAMPS = (
-    "DELETE FROM stamps WHERE at < ? AND tag NOT IN "
+    "DELETE FROM stamps WHERE (at < ? OR tag NOT IN (SELECT tag FROM stamps ORDER BY at DESC LIMIT ?)) AND tag NOT IN "
     "(SELECT json_each.value FROM responses, json_each(responses.tags) WHERE responses.tags IS NOT NULL)"
 )
 
@@ -52,6 +57,7 @@ class SqliteResponseStore(OnSharedFile):
         super().__init__(options, owner="response store", looks=looks)
         self._options = options
         self._file.after_writes = self._measure
+        self._max_bytes = options.max_bytes
         self._touched: dict[bytes, None] = {}
         """Entries hit since the last tick: their uses are written together, not by the hit."""
         self._oldest = self._newest = 0
@@ -89,8 +95,21 @@ class SqliteResponseStore(OnSharedFile):
         return [self.get_nowait(id, now=now) for id in ids]
 
     async def set(self, id: bytes, data: bytes, *, keep_until: float | None, tags: Sequence[bytes]) -> None:
+        if len(data) > self.largest():
+            # It would evict much of the rest. The entry it replaces is outdated all the same.
+            await self.delete([id])
+            return
         row = (id, keep_until, _tag_list(tags), bytes(data))
-        await self._file.run(executed(_SET, [row]), writes=True)
+
+        def write(connection: sqlite3.Connection) -> None:
+            # Now, not after the commit: many writes are committed together, and the file would grow by all of them.
+            evict_for(connection, len(row[3]), max_bytes=self._max_bytes)
+            connection.execute(_SET, row)
+
+        await self._file.run(write, writes=True)
+
+    def largest(self) -> int:
+        return self._max_bytes // LARGEST_PART
 
     async def delete(self, ids: Sequence[bytes]) -> None:
         await self._file.run(executed(_DELETE, [(id,) for id in ids]), writes=True)
@@ -158,4 +177,4 @@ def _read_tags(tags: str | None) -> tuple[bytes, ...]:
 def _forget_stamps(connection: sqlite3.Connection, *, before: float) -> None:
     (stamps,) = connection.execute("SELECT count(*) FROM stamps").fetchone()
     if stamps > STAMPS_KEPT:
-        connection.execute(_FORGET_STAMPS, (before,))
+        connection.execute(_FORGET_STAMPS, (before, STAMPS_KEPT))

@@ -29,6 +29,16 @@ def make_room(connection: sqlite3.Connection, *, max_bytes: int) -> bool:
     return went
 
 
+def evict_for(connection: sqlite3.Connection, size: int, *, max_bytes: int) -> None:
+    """Delete, in the running transaction, what has to go so that ``size`` more bytes fit ``max_bytes``.
+
+    Nothing if the used pages do not fit as it is, because the bound was lowered: that is for ``make_room``.
+    """
+    used, entries = used_bytes(connection), 1
+    while max_bytes - size < used <= max_bytes and _evicted(connection, entries):
+        used, entries = used_bytes(connection), min(2 * entries, _BATCH)
+
+
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Return the bytes of the used pages."""
     (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -40,17 +50,21 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 def _delete_some(connection: sqlite3.Connection, entries: int) -> bool:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        deleted = (
-            _old_spaces(connection, entries)
-            or _least_recently_used(connection, entries)
-            or _vectors_without_responses(connection, entries)
-        )
+        deleted = _evicted(connection, entries)
         forget_tombstones(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return deleted
+
+
+def _evicted(connection: sqlite3.Connection, entries: int) -> bool:
+    return (
+        _old_spaces(connection, entries)
+        or _least_recently_used(connection, entries)
+        or _vectors_without_responses(connection, entries)
+    )
 
 
 def _old_spaces(connection: sqlite3.Connection, entries: int) -> bool:

@@ -83,7 +83,7 @@ class SharedFile:
         """Say whether there is anything in the file: opening creates it and its folder. A dangling link counts as
         existing. Raises StoreUnavailable if its folder cannot be read.
         """
-        path = self._path.expanduser()
+        path = Path(os.path.expanduser(self._path))
         try:
             status = path.lstat()
         except (FileNotFoundError, NotADirectoryError):

@@ -29,6 +29,7 @@ from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
 from semcache_core.library.cache import SemanticCache
+from semcache_core.runtime.opening import Runtime
 from semcache_core.types import Headers
 
 _ANYWHERE = Deployment()
@@ -76,7 +77,7 @@ class SemanticCacheASGI:
         """Answer one request from the cache or the application; take part in the server's start-up and shut-down."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await run_lifespan(self.app, self._lifecycle, scope, receive, send)
+                await run_lifespan(self._begin, self._lifecycle, scope, receive, send)
             else:
                 await self._inner(scope, receive, send)
             return
@@ -92,7 +93,7 @@ class SemanticCacheASGI:
             runtime = home.runtime
         context = self._context
         if context is None or context.runtime is not runtime:
-            context = self._context = DriverContext(runtime, self._deployment)
+            context = self._made_for(runtime)
         # A server need not tell the raw path; then what it decoded is encoded again.
         path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE).encode("ascii")
         route = context.resolve(scope["method"], path)
@@ -111,6 +112,7 @@ class SemanticCacheASGI:
             scope.get("query_string", b""),
             _fields(scope),
             who,
+            scope.get("http_version", "1.1"),
         )
         exchange = Exchange(context, route, head, context.engine.clock())
         if home is None or home.is_here:
@@ -124,6 +126,17 @@ class SemanticCacheASGI:
                     raise
                 # It was closed since: the request passes uncached.
                 await self._inner(scope, receive, send)
+
+    async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application's lifespan. The cache is open by now, so its notices come before the first request."""
+        runtime = self._lifecycle.here()
+        if runtime is not None:
+            self._made_for(runtime)
+        await self.app(scope, receive, send)
+
+    def _made_for(self, runtime: Runtime) -> DriverContext:
+        self._context = context = DriverContext(runtime, self._deployment)
+        return context
 
 
 def _fields(scope: Scope) -> Headers:

@@ -20,7 +20,11 @@ class OwnPages:
         """Answer a request that is."""
         client = scope.get("client")
         page = await self._pages.answer(
-            scope["method"], _path(scope), tuple(scope["headers"]), client=client[0] if client else None
+            scope["method"],
+            _path(scope),
+            tuple(scope["headers"]),
+            client=client[0] if client else None,
+            http_version=scope.get("http_version", "1.1"),
         )
         await send({"type": "http.response.start", "status": page.status, "headers": list(page.headers)})
         body = b"" if scope["method"] == "HEAD" else page.body

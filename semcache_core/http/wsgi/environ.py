@@ -42,7 +42,8 @@ def head_of(environ: Environ, path: bytes, who: str | None) -> RequestHead | Non
     except UnicodeEncodeError:
         return None
     scheme, mount = environ.get("wsgi.url_scheme", "http"), environ.get("SCRIPT_NAME", "")
-    return RequestHead(environ["REQUEST_METHOD"], scheme, mount, path, query, tuple(headers), who)
+    version = environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/")
+    return RequestHead(environ["REQUEST_METHOD"], scheme, mount, path, query, tuple(headers), who, version)
 
 
 def raw_path(environ: Environ) -> bytes:

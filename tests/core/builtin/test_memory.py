@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
 from semcache_core.builtin.memory.index import CHUNK_ROWS, SCOPE_BYTES, VectorIndex
-from semcache_core.builtin.memory.responses import ENTRY_BYTES
+from semcache_core.builtin.memory.responses import ENTRY_BYTES, STAMPS_KEPT
 from semcache_core.builtin.memory.slots import MISSING, Slots
 from semcache_core.errors import NotOpenError
 from semcache_core.types import Point, Space, Vector
@@ -232,19 +232,21 @@ def test_a_larger_answer_under_the_same_id_makes_room_too() -> None:
         async with responses(max_bytes=10 * (100 + ENTRY_BYTES)) as store:
             for n in range(10):
                 await store.set(b"%d" % n, bytes(100), keep_until=None, tags=())
-            await store.set(b"9", bytes(900), keep_until=None, tags=())
+            await store.set(b"9", bytes(700), keep_until=None, tags=())
             assert await ids_held(store) == {b"%d" % n for n in range(2, 10)}
 
     asyncio.run(body())
 
 
-def test_an_answer_larger_than_the_bound_is_not_kept_and_drops_only_what_it_replaces() -> None:
+def test_an_answer_larger_than_a_quarter_of_the_bound_is_not_kept_and_drops_only_what_it_replaces() -> None:
     async def body() -> None:
         async with responses(max_bytes=10_000) as store:
             await store.set(b"a", b"old", keep_until=None, tags=())
             await store.set(b"b", b"other", keep_until=None, tags=())
-            await store.set(b"a", bytes(20_000), keep_until=None, tags=())
+            await store.set(b"a", bytes(store.largest() + 1), keep_until=None, tags=())
             assert await ids_held(store) == {b"b"}
+            await store.set(b"a", bytes(store.largest()), keep_until=None, tags=())
+            assert await ids_held(store) == {b"a", b"b"}
 
     asyncio.run(body())
 
@@ -368,5 +370,18 @@ def test_another_space_starts_empty_and_the_same_one_keeps_what_is_there() -> No
             assert await store.count() == 1
             await store.prepare(Space(fingerprint="other", dimensions=D))
             assert await store.count() == 0
+
+    asyncio.run(body())
+
+
+def test_stamps_of_strangers_are_bounded_at_once_and_those_that_entries_carry_stay() -> None:
+    async def body() -> None:
+        async with responses() as store:
+            await store.set(b"a", b"", keep_until=None, tags=[b"carried"])
+            await store.invalidate([b"carried"], before=1.0)
+            for n in range(50_000):
+                await store.invalidate([b"stranger %d" % n], before=float(n))
+                assert len(store._stamps) <= 2 * STAMPS_KEPT + 1
+            assert {b"carried", b"stranger 49999"} <= set(store._stamps)
 
     asyncio.run(body())

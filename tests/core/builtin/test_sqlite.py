@@ -134,7 +134,8 @@ def test_vectors_of_an_embedder_no_longer_used_go_first(path: Path) -> None:
             await index.prepare(Space(fingerprint="newer", dimensions=D))
             await index.upsert([point("kept", seed=1)])
             await put(store, "kept")
-            await put(store, "another", bytes(900_000))
+            for n in range(4):
+                await put(store, f"another {n}", bytes(225_000))
             assert await data(store, "kept") is not None
             assert rows(path, "SELECT count(*) FROM vectors WHERE id != x'6b657074'")[0][0] < 2000
 
@@ -201,6 +202,32 @@ def test_one_who_missed_deletions_that_are_no_longer_told_reads_anew(path: Path)
     asyncio.run(body())
 
 
+def test_an_answer_larger_than_a_quarter_of_the_bound_is_not_kept_and_drops_only_what_it_replaces(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path, max_bytes=MIB) as store:
+            await put(store, "small")
+            await put(store, "large", b"old")
+            await put(store, "large", bytes(50 * MIB))
+            assert await data(store, "large") is None
+            assert await data(store, "small") == b"data"
+            assert path.stat().st_size <= MIB
+            await put(store, "large", bytes(MIB // 4))
+            assert await data(store, "large") == bytes(MIB // 4)
+            assert await data(store, "small") == b"data"
+
+    asyncio.run(body())
+
+
+def test_large_answers_that_are_committed_together_do_not_let_the_file_grow(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path, max_bytes=MIB) as store:
+            await asyncio.gather(*(put(store, f"{n}", os.urandom(MIB // 5)) for n in range(100)))
+            assert path.stat().st_size <= 1.3 * MIB
+            assert await data(store, "99") is not None
+
+    asyncio.run(body())
+
+
 # -- hits, sweeps, stamps ---------------------------------------------------------------------------------------------
 
 
@@ -248,5 +275,20 @@ def test_old_stamps_that_nothing_carries_are_forgotten_and_the_others_stay(path:
             kept = {bytes.fromhex(tag) for (tag,) in rows(path, "SELECT tag FROM stamps")}
             assert kept == {b"carried", b"recent"}
             assert await store.get([b"a"], now=0.0) == [Stored(data=b"data", invalidated_at=1.0)]
+
+    asyncio.run(body())
+
+
+def test_stamps_of_strangers_are_bounded_by_a_sweep_and_those_that_entries_carry_stay(path: Path) -> None:
+    async def body() -> None:
+        async with answers(path) as store:
+            await put(store, "a", tags=[b"carried"])
+            await store.invalidate([b"carried"], before=1.0)
+            for n in range(3):
+                await store.invalidate([b"stranger %d %d" % (n, m) for m in range(10_000)], before=9_000.0 + n)
+            await store.sweep(now=9_100.0)
+            kept = {bytes.fromhex(tag) for (tag,) in rows(path, "SELECT tag FROM stamps")}
+            assert len(kept) == responses.STAMPS_KEPT + 1
+            assert {b"carried", b"stranger 2 0"} <= kept
 
     asyncio.run(body())

@@ -379,7 +379,7 @@ def test_an_identity_that_nobody_could_have_is_an_error(registry: Registry) -> N
 def test_an_identity_header_that_no_request_can_have_is_an_error(registry: Registry, name: str) -> None:
     message = _error(registry, MEMORY | {"http": {"identity": [name]}})
 
-    assert f"http: {name!r} cannot be a header name here" in message
+    assert f"http.identity[0]: {name!r} cannot be a header name here" in message
 
 
 # -- policies ---------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_every_configuration_in_the_docs_loads(
     monkeypatch.chdir(tmp_path)
     Path("semcache.toml").write_text(block)
 
-    secrets = ("SEMCACHE_SECRET", "DATABASE_URL", "REDIS_URL", "JWT_PUBLIC_KEY")
+    secrets = ("SEMCACHE_SECRET", "SEMCACHE_CALLERS", "DATABASE_URL", "REDIS_URL", "JWT_PUBLIC_KEY")
     config = load(environ=dict.fromkeys(secrets, "s" * 16))
 
     assert config.given, page

@@ -6,7 +6,10 @@ import asyncio
 import gc
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from semcache_core.engine.writes import Job
 from semcache_core.library.fetch import record_of
@@ -23,5 +26,25 @@ def test_a_write_that_waits_holds_no_request(rig: Callable[..., AbstractAsyncCon
             assert isinstance(job, Job)
             assert (job.entry_id, job.text) == (query.entry_id, query.text)
             assert not [held for held in gc.get_referents(job) if isinstance(held, Query)]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_an_answer_too_large_for_the_store_is_returned_and_not_stored_with_a_reason(
+    rig: Callable[..., AbstractAsyncContextManager[Any]], tmp_path: Path, store: str
+) -> None:
+    bound: dict[str, Any] = {"use": store, "max_bytes": 1_048_576}
+    path = {} if store == "memory" else {"path": str(tmp_path / "cache.db")}
+
+    async def main() -> None:
+        async with rig({"response_store": bound | path, "vector_store": bound | path}) as open_rig:
+            cache = open_rig.cache
+            await cache.store("Is the small one kept?", "yes")
+            large = "x" * 5_000_000
+            assert await cache.get_or_call("Is the large one kept?", lambda: large) == large
+            assert cache.stats().unstored == {"store-too-small": 1}
+            assert (await cache.lookup("Is the small one kept?")).value == "yes"
+            assert not await cache.lookup("Is the large one kept?")
 
     asyncio.run(main())

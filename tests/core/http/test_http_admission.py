@@ -102,6 +102,19 @@ def test_an_error_member_is_not_stored() -> None:
     assert generic_twice(says({"error": "overloaded"})) == "MISS"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"object": "error", "message": "engine died", "code": 500},
+        {"type": "error", "message": "overloaded"},
+        {"base_resp": {"status_code": 1004, "status_msg": "login fail"}},
+    ],
+)
+def test_an_error_object_is_not_stored(content: Any) -> None:
+    assert asked_twice(says(content)) == "MISS"
+    assert generic_twice(says(content)) == "MISS"
+
+
 def test_an_error_event_is_not_stored() -> None:
     pieces = [*stream("Paris")[:2], b'data: {"error": {"message": "x"}}\n\n', b"data: [DONE]\n\n"]
     assert asked_twice(streams(pieces), streamed=True) == "MISS"

@@ -15,6 +15,7 @@ from semcache_core import SemanticCache
 from semcache_core.builtin.memory import MemoryResponseStore
 from semcache_core.config import load
 from semcache_core.errors import ConfigError, EmbedderUnavailable, PluginError, StoreUnavailable
+from semcache_core.http import decoders
 from semcache_core.http.asgi import SemanticCacheASGI
 
 from .asgi_client import Client, Upstream, chat, completion, configured
@@ -383,3 +384,20 @@ def test_test_client_raises_what_is_wrong_with_the_configuration() -> None:
     client = TestClient(cached(fastapi_app(), embedder={"use": "nonesuch"}))
     with pytest.raises(ConfigError, match="nonesuch"), client:
         pytest.fail("the application was started")
+
+
+def test_what_an_operator_should_know_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(decoders._DECODERS, b"br")
+
+    async def main() -> None:
+        http = {"identity_secret": "0123456789abcdef0123456789abcdef", "callers": "token-of-a"}
+        server = Server(cached(fastapi_app(), http=http))
+        assert (await server.start())["type"] == "lifespan.startup.complete"
+        told = caplog.text
+        await server.stop()
+        assert "answers coded in br are not stored: pip install 'brotli>=1.2'" in told
+        assert "http.callers has no effect here" in told
+
+    asyncio.run(main())

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from semcache_core.http.loopback import began_here
+from semcache_core.http import loopback
+from semcache_core.types import Headers
 
 HOST = (b"host", b"127.0.0.1:8080")
+
+
+def began_here(headers: Headers) -> bool:
+    return loopback.began_here(headers, http_version="1.1")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +100,8 @@ def test_a_page_of_another_site_did_not(origin: bytes) -> None:
 @pytest.mark.parametrize("origin", [b"http://localhost:3000", b"http://127.0.0.1", b"http://[::1]:3", b"app://notes"])
 def test_a_page_of_this_machine_did(origin: bytes) -> None:
     assert began_here((HOST, (b"origin", origin), (b"sec-fetch-site", b"same-site")))
+
+
+def test_what_nginx_passes_on_by_default_did_not() -> None:
+    assert not loopback.began_here((HOST, (b"connection", b"close")), http_version="1.0")
+    assert loopback.began_here((HOST, (b"connection", b"close")), http_version="2")

@@ -65,6 +65,12 @@ def test_a_cookie_whose_value_everybody_may_send_names_nobody(value: bytes) -> N
     assert refused([(b"cookie", b"session=" + value)], keys=keys_for(cookies=("session",))) == "no-identity"
 
 
+@pytest.mark.parametrize("cookie", [b"csrftoken=1", b"XSRF-TOKEN=1; _csrf=2", b"session=; csrf=3"])
+def test_a_cookie_against_forgery_splits_and_names_nobody(cookie: bytes) -> None:
+    assert refused([(b"cookie", cookie)]) == refused([(b"cookie", cookie)], target=GENERIC) == "no-identity"
+    assert partition([AUTH, (b"cookie", cookie)]) != partition([AUTH])
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -100,14 +106,35 @@ def test_whatever_else_it_says_names_somebody(value: bytes) -> None:
         b"x-apptoken",
         b"x-app-api-key",
         b"x-vercel-oidc-token",
-        b"x-max-tokens",
-        b"x-page-token",
         b"x-forwarded-client-cert",
+        b"x-appengine-auth-domain",
     ],
 )
 def test_what_may_be_the_same_for_all_splits_and_is_no_identity(name: bytes) -> None:
     assert refused([(name, b"one")]) == "no-identity"
     assert partition([AUTH, (name, b"one")]) != partition([AUTH, (name, b"two")])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-max-tokens",
+        b"x-token-limit",
+        b"x-page-token",
+        b"next-token",
+        b"x-continuation-token",
+        b"sync-token",
+        b"x-tokenizer",
+        b"x-author",
+        b"x-concert",
+        b"x-secretary",
+    ],
+)
+def test_what_only_sounds_like_a_credential_is_part_of_the_request_in_every_partition(name: bytes) -> None:
+    assert refused([(name, b"one")]) == "no-identity"
+    for keys in (keys_for(), keys_for(identity="shared"), keys_for(identity=("authorization",))):
+        for target in (TARGET, GENERIC):
+            assert admitted([AUTH, (name, b"one")], keys=keys, target=target).keyed == ((name, b"one"),)
 
 
 # -- any header spelling ----------------------------------------------------------------------------------------------

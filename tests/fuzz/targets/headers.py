@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semcache_core.http import coding, directives
 from semcache_core.http import headers as rules
+from semcache_core.http.loopback import began_here
 from semcache_core.keys.digests import Digests
 from semcache_core.keys.http import HttpKeys, ResolvedCaller
 from semcache_core.keys.identity import Target
@@ -69,9 +70,10 @@ def _fields(reader: Reader) -> Pairs:
 
 
 def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
-    for shared in (False, True):
-        directives.of_request(fields, policy=Policy(), allow=frozenset(), shared=shared)
-        directives.of_request(fields, policy=Policy(), allow=frozenset(("namespace", "tags", "mode")), shared=shared)
+    loose = frozenset(("namespace", "tags", "mode"))
+    for shared, traits in ((False, LLM), (True, LLM), (False, API), (True, API)):
+        directives.of_request(fields, policy=Policy(), traits=traits, allow=frozenset(), shared=shared)
+        directives.of_request(fields, policy=Policy(), traits=traits, allow=loose, shared=shared)
     directives.of_answer(fields)
     for traits in (LLM, API):
         directives.forbids_storing(fields, traits=traits)
@@ -82,7 +84,7 @@ def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
     assert directives.age(fields) >= 0
     vary = rules.varies_on(fields)
     assert vary is None or rules.matches(rules.values_of(vary, fields), fields)
-    rules.began_here(fields)
+    began_here(fields, http_version="1.1")
     try:
         coding.decoder_for(fields, limit=1024)
     except coding.CannotDecode:

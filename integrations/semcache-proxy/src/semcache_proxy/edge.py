@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from semcache_core.errors import AnswerAborted
+from semcache_core.http.headers import ANSWER_STRIPPED, without
 
 from .errors import Unanswered, UpstreamAborted, UpstreamFailed
 from .headers import named_by_connection
@@ -28,24 +29,27 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass a lifespan on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        query = scope["query_string"]
+        if query:
+            # The server writes its access log from this very object, and a query may hold a key.
+            scope["query_string"] = redacted(query)
         if scope["type"] == "websocket":
             # Closing before accepting makes the server answer 403: this proxy cannot forward a WebSocket.
             await send({"type": "websocket.close", "code": 1000})
-            return
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
             return
         begun = False
 
         async def watched(message: Message) -> None:
             nonlocal begun
             begun = True
+            if message["type"] == "http.response.start":
+                # The cache has read them where it reads the answer; elsewhere they are not the client's either.
+                message = {**message, "headers": without(message["headers"], ANSWER_STRIPPED)}
             await send(message)
 
-        query = scope["query_string"]
-        if query:
-            # The server writes its access log from this very object, and a query may hold a key.
-            scope["query_string"] = redacted(query)
         try:
             await self._app({**scope, "query_string": query, "headers": _onward(scope["headers"])}, receive, watched)
         except Unanswered as failure:
@@ -59,6 +63,8 @@ class Edge:
             # answer is incomplete: after a clean end it would look complete.
             _log.warning("%s", aborted)
         except Exception as error:  # noqa: BLE001  the edge to the server, which would log what the exception says
+            if begun and isinstance(error, OSError):
+                return  # The client has left: ASGI 2.4 servers say so when something is sent.
             _log.error("%s: a mistake in the proxy, please report it", _place_of(error))
             if not begun:
                 await _send_error(send, _MISTAKE)

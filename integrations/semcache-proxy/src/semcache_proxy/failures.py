@@ -23,9 +23,16 @@ _BINARY = "illegal request line"  # What h11 says of a first byte that no text b
 
 
 class Failures:
-    """Names the failures of one upstream. ``through``: the proxy that leads to it, as ``host:port``."""
+    """Names the failures of one upstream.
 
-    def __init__(self, upstream: Upstream, options: ForwardOptions, *, through: str | None) -> None:
+    ``through``: the proxy that leads to it, as ``host:port``. ``ignored``: the variable that names a proxy which is not
+    used; in some networks nothing else leads out.
+    """
+
+    def __init__(
+        self, upstream: Upstream, options: ForwardOptions, *, through: str | None = None, ignored: str | None = None
+    ) -> None:
+        self._hint = "" if ignored is None else f" ({ignored} is set and would count with --trust-env)"
         self._origin, self._scheme, self._options = upstream.origin, upstream.scheme, options
         self._peer = upstream.origin if through is None else f"the proxy {through} (from the environment, --trust-env)"
 
@@ -61,7 +68,7 @@ class Failures:
             case httpx.ConnectTimeout():
                 return (
                     f"{self._peer} did not accept a connection within {options.connect_timeout:g} s "
-                    "(--connect-timeout): is the address right, and does a firewall let it through?"
+                    "(--connect-timeout): is the address right, and does a firewall let it through?" + self._hint
                 )
             case httpx.WriteTimeout():
                 return f"{self._origin} did not read the request within {options.write_timeout:g} s"
@@ -94,13 +101,16 @@ class Failures:
                     f"no TLS connection to {self._origin} ({cause.reason or 'closed'}): does it speak TLS 1.2 or later?"
                 )
             case socket.gaierror() if cause.errno == socket.EAI_AGAIN:
-                return f"the name of {peer} could not be looked up: the DNS server does not answer"
+                return f"the name of {peer} could not be looked up: the DNS server does not answer{self._hint}"
             case socket.gaierror():
-                return f"the name of {peer} could not be looked up: is it spelt right, and does DNS know it here?"
+                unknown = f"the name of {peer} could not be looked up: is it spelt right, and does DNS know it here?"
+                return unknown + self._hint
             case ConnectionRefusedError():
-                return f"{peer} refused the connection: is it running, and is its port right?"
+                return f"{peer} refused the connection: is it running, and is its port right?{self._hint}"
             case OSError() if cause.errno in _NO_ROUTE:
-                return f"there is no route to {peer}: is this machine's network up, and is the address right?"
+                return (
+                    f"there is no route to {peer}: is this machine's network up, and is the address right?{self._hint}"
+                )
         return None
 
     def _certificate(self, error: ssl.SSLCertVerificationError) -> str:

@@ -41,9 +41,11 @@ class Forward:
             raise ConfigError(f"HTTP/2 towards the upstream needs a package: {pip_install('semcache-proxy[http2]')}")
         self._url = httpx.URL(upstream.origin)
         self._via = Via(upstream.url)
-        self._proxy = _environment_proxy(upstream) if self._options.trust_env else None
+        named = _environment_proxy(upstream)
+        self._proxy = _proxy(named, upstream) if named is not None and self._options.trust_env else None
         through = None if self._proxy is None else self._proxy.url.netloc.decode("ascii")
-        self._failures = Failures(upstream, self._options, through=through)
+        ignored = None if named is None or self._options.trust_env else _variable(upstream)
+        self._failures = Failures(upstream, self._options, through=through, ignored=ignored)
         self._timeout = {
             "connect": self._options.connect_timeout,
             "read": self._options.read_timeout,
@@ -231,18 +233,24 @@ def _forwarded(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(fields)
 
 
-def _environment_proxy(upstream: Upstream) -> httpx.Proxy | None:
+def _environment_proxy(upstream: Upstream) -> str | None:
+    """Return the URL of the proxy that the environment names for the upstream."""
     host = upstream.host.decode("ascii")
-    text = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(upstream.scheme)
-    if text is None:
-        return None
+    return None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(upstream.scheme)
+
+
+def _variable(upstream: Upstream) -> str:
+    return f"{upstream.scheme.upper()}_PROXY"
+
+
+def _proxy(text: str, upstream: Upstream) -> httpx.Proxy:
     try:
         proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
     except (ValueError, httpx.InvalidURL):
         # Without the cause: it quotes the URL, which may hold a password.
-        name = f"{upstream.scheme.upper()}_PROXY"
         raise ConfigError(
-            f"{name}, which --trust-env makes count, is wrong: expected a URL such as http://proxy.example:3128"
+            f"{_variable(upstream)}, which --trust-env makes count, is wrong: "
+            "expected a URL such as http://proxy.example:3128"
         ) from None
     if proxy.url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise ConfigError(f"a SOCKS proxy, which --trust-env found, needs a package: {pip_install('httpx[socks]')}")

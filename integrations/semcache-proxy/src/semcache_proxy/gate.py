@@ -48,15 +48,15 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Raises Refused."""
         if scope["type"] == "http":
-            is_page = scope["path"] in _OWN_PAGES and scope["method"] in ("GET", "HEAD")
-            scope = {**scope, "headers": self._admitted(scope["headers"], is_page=is_page)}
+            scope = {**scope, "headers": self._admitted(scope)}
         await self._app(scope, receive, send)
 
-    def _admitted(self, headers: list[tuple[bytes, bytes]], *, is_page: bool) -> list[tuple[bytes, bytes]]:
+    def _admitted(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the fields that go on. The caller's token stands in ``semcache-key``, which is never forwarded.
 
         Raises Refused.
         """
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
         if self._via.is_in(headers):
             raise Refused(
                 "this request has been through this proxy already (Via): its upstream leads back to it; point "
@@ -64,11 +64,11 @@ class Gate:
                 status=508,
                 code="loop_detected",
             )
-        if is_page:
+        if scope["path"] in _OWN_PAGES and scope["method"] in ("GET", "HEAD"):
             return headers
         if self._tokens is not None:
             return self._tokens.checked(headers)
-        if self._for_this_machine_only and not began_here(tuple(headers)):
+        if self._for_this_machine_only and not began_here(headers, http_version=scope["http_version"]):
             raise Refused(
                 "this proxy adds a credential (--set-header) for programs on its own machine only, and this request "
                 "came from elsewhere; its operator can set http.callers, or http.open_relay = true",

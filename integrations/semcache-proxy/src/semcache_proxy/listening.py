@@ -13,6 +13,7 @@ import httpx
 
 from semcache_core.errors import ConfigError, SemcacheError
 
+from .occupant import occupant
 from .upstream import Upstream
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -67,8 +68,9 @@ def _socket(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
 
 def _refused(error: OSError, host: str, port: int) -> SemcacheError:
     if error.errno == errno.EADDRINUSE:
+        who = occupant(port) or "another program"
         return SemcacheError(
-            f"port {port} on {host} is taken (address already in use): stop what listens there, or choose another with "
+            f"port {port} on {host} is taken by {who} (address already in use): stop it, or choose another port with "
             "--port; 0 takes a free one"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -95,7 +97,7 @@ def is_itself(upstream: Upstream, *, host: str, port: int) -> bool:
 def _reached(host: str) -> Iterator[Address]:
     """Yield the addresses that a connection to ``host`` reaches. "Any address" reaches this machine."""
     with contextlib.suppress(OSError, UnicodeError):
-        for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+        for found in socket.getaddrinfo(host.removesuffix("."), None, type=socket.SOCK_STREAM):
             address = ipaddress.ip_address(str(found[4][0]).partition("%")[0])
             if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
                 address = address.ipv4_mapped

@@ -11,7 +11,7 @@ from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
 
-from .assembly import FINISHED, TEXTS
+from .assembly import FINISHED, REASONING
 from .faults import is_fault
 from .merging import says_nothing
 from .modes import JSON
@@ -21,7 +21,8 @@ from .reasoning import DETAILS, are_blocks, are_signed
 __all__ = ["Admission", "admit"]
 
 _CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
-_STREAMABLE = TEXTS | {"role", "tool_calls", "function_call"}
+_USUAL = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
+_STREAMABLE = _USUAL | {DETAILS}
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
     if JSON in key.mode.required and not calls and not _is_json(content):
         return Refused("invalid-json")
     details = message.get(DETAILS) or []
-    strange = not message.keys() <= _STREAMABLE and (_is_strange(message) or not are_blocks(details))
+    strange = not message.keys() <= _USUAL and (_is_strange(message) or not are_blocks(details))
     plain = (content is None or isinstance(content, str)) and choice.get("logprobs") is None
     signed = not strange and are_signed(details)
     if plain and not strange and not signed and not calls:
@@ -86,9 +87,10 @@ def _admit_choice(choice: Any, key: Key, terms: Terms) -> Admission | Refused:
 
 
 def _is_strange(message: dict[str, Any]) -> bool:
-    """Say whether the message has an unknown, non-empty member."""
+    """Say whether the message has an unknown, non-empty member, or thoughts that are no text."""
     return any(
-        name not in _STREAMABLE and name != DETAILS and not says_nothing(value) for name, value in message.items()
+        not (says_nothing(value) or name in _STREAMABLE or (name in REASONING and isinstance(value, str)))
+        for name, value in message.items()
     )
 
 

@@ -21,9 +21,10 @@ __all__ = ["FINISHED", "REASONING", "TEXTS", "Assembly", "Broken"]
 FINISHED = frozenset({"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed"})
 
 #: Names under which providers send the model's thoughts; some servers send them under two at once.
-REASONING = ("reasoning_content", "reasoning")
+REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 TEXTS = frozenset({*REASONING, "content", "refusal"})
 
+_UNFINISHED = ("", "null", "none", "None")
 # These may differ between chunks without a meaning: a server stamps each chunk, or leaves them blank in the first.
 _FIRST_COUNTS = frozenset({"id", "created", "model"})
 # Counters and statistics: the last chunk tells those of the whole answer.
@@ -59,7 +60,7 @@ class Assembly:
     @property
     def raw(self) -> bool:
         """Whether a chunk had content that only the event log can keep."""
-        return any(choice.raw or choice.tools.raw or choice.details.raw for choice in self._choices.values())
+        return any(choice.is_raw for choice in self._choices.values())
 
     @property
     def is_finished(self) -> bool:
@@ -113,7 +114,7 @@ class Assembly:
 class _Choice:
     """The content of one choice so far."""
 
-    __slots__ = ("call", "details", "finish", "members", "raw", "role", "texts", "told", "tools")
+    __slots__ = ("call", "details", "finish", "members", "raw", "role", "texts", "told", "tools", "varies")
 
     def __init__(self) -> None:
         self.role: str | None = None
@@ -125,7 +126,18 @@ class _Choice:
         self.members: Json = {}
         self.told: Json = {}
         """The last whole message that a chunk told beside its delta, or in place of one."""
+        self.varies = False
+        """The whole messages are not one that grows: what the last one tells is not all."""
         self.raw = False
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether a chunk had content that only the event log can keep."""
+        return self.raw or self.tools.raw or self.details.raw or self._is_told_in_pieces
+
+    @property
+    def _is_told_in_pieces(self) -> bool:
+        return self.varies and not self.texts and not self.tools.whole()
 
     def take(self, part: Json) -> None:
         for name, value in part.items():
@@ -142,13 +154,14 @@ class _Choice:
                 self.members.setdefault(name, []).extend(value)
             elif name == "message":
                 if isinstance(value, dict) and not says_nothing(value):
+                    self.varies = self.varies or not _grows(self.told.get("content"), value.get("content"))
                     self.told = value
             else:
                 _note(self.members, name, value)
 
     def message(self) -> Json:
         """Return the whole message. What was assembled counts; a whole message fills in what no delta had."""
-        told = self.told
+        told = {} if self.varies and not self._is_told_in_pieces else self.told
         texts = {name: "".join(parts) for name, parts in self.texts.items()}
         texts.update((name, told[name]) for name in TEXTS if not texts.get(name) and isinstance(told.get(name), str))
         role = told.get("role") if self.role is None else self.role
@@ -168,7 +181,7 @@ class _Choice:
 
     def _take_finish(self, value: object) -> None:
         # A choice that was cut or filtered stays so, whatever comes after.
-        if isinstance(value, str) and value and (self.finish is None or self.finish in FINISHED):
+        if isinstance(value, str) and value not in _UNFINISHED and (self.finish is None or self.finish in FINISHED):
             self.finish = value
 
     def _take_delta(self, delta: Json) -> None:
@@ -188,6 +201,11 @@ class _Choice:
                 self.raw = not add_function(self.call, value) or self.raw
             elif not (name in _OF_A_CHUNK or isinstance(value, int | float) or says_nothing(value)):
                 self.raw = True
+
+
+def _grows(known: object, text: object) -> bool:
+    """Say whether a text is what was known of it, or more."""
+    return not known or (isinstance(known, str) and isinstance(text, str) and text.startswith(known))
 
 
 def _note(members: Json, name: str, value: object) -> None:

@@ -41,6 +41,10 @@ class Run(msgspec.Struct, array_like=True, frozen=True):
             container[name] = _MARK
         between = framed(_encode(chunk), name=self.name).split(_ENCODED_MARK)
         texts = [_encode(text) for text in self.texts]
+        if len(spots) == 1:
+            before, after = between
+            yield from [before + text + after for text in texts]
+            return
         for at in range(0, len(texts), len(spots)):
             inside = zip(texts[at : at + len(spots)], between[1:], strict=True)
             yield between[0] + b"".join([text + after for text, after in inside])

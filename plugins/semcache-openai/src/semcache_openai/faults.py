@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from semcache_core.authoring.bodies import is_error
+
 __all__ = ["is_fault"]
 
 _NOT_IN_A_CHUNK = ("message", "msg", "detail", "code", "status_code", "statusCode", "error_code", "error_msg", "errors")
@@ -11,16 +13,10 @@ _NOT_IN_A_CHUNK = ("message", "msg", "detail", "code", "status_code", "statusCod
 
 def is_fault(content: dict[str, Any]) -> bool:
     """Say whether this body or this chunk of a stream says that the request failed."""
-    if content.get("error") is not None or content.get("object") == "error" or content.get("type") == "error":
-        return True
-    if _status_of(content.get("base_resp")) not in (0, None):  # MiniMax
+    if is_error(content):
         return True
     choices = content.get("choices")
     if isinstance(choices, list):
         return any(isinstance(choice, dict) and choice.get("error") is not None for choice in choices)
     # Without choices it is usage, a ping, or a failure in the words of some framework or gateway.
     return any(content.get(name) not in (None, "", 0, [], {}) for name in _NOT_IN_A_CHUNK)
-
-
-def _status_of(base: object) -> object:
-    return base.get("status_code") if isinstance(base, dict) else None

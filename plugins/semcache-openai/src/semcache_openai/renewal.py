@@ -28,12 +28,13 @@ class Renewal:
     def members(self, members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         """Return the encoded members of a body or a chunk, those renewed that it has."""
         fresh = dict(members)
-        for name in ("id", "created", "usage"):
-            if name in members:
-                stored = _decode(members[name])
-                renewed = self.usage(stored) if name == "usage" else self.envelope({name: stored})[name]
-                if renewed is not stored:
-                    fresh[name] = msgspec.Raw(_encode(renewed))
+        if not self._framing.exact:
+            about = self.envelope({name: _decode(members[name]) for name in ("id", "created") if name in members})
+            fresh.update((name, msgspec.Raw(_encode(value))) for name, value in about.items())
+        if self._zero_usage:
+            for name, value in members.items():
+                if name == "usage" or b'"usage"' in bytes(value):
+                    fresh[name] = msgspec.Raw(_encode(self.usage({name: _decode(value)})[name]))
         return fresh
 
     def envelope(self, members: dict[str, Any]) -> dict[str, Any]:
@@ -48,13 +49,19 @@ class Renewal:
             fresh["created"] = int(self._framing.now)
         return fresh
 
-    def usage(self, usage: Any) -> Any:
-        """Return the usage that this caller is told."""
-        return _zeroed(usage) if self._zero_usage else usage
+    def usage(self, content: Any) -> Any:
+        """Return a decoded body or member with the usage that this caller is told, wherever it stands in it."""
+        return _with_zero_usage(content) if self._zero_usage else content
 
     def _id(self, stored: object) -> str:
         prefix, dash, _ = stored.partition("-") if isinstance(stored, str) else ("", "", "")
         return prefix + dash + self._framing.fresh_id
+
+
+def _with_zero_usage(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _zeroed(value) if name == "usage" else _with_zero_usage(value) for name, value in content.items()}
+    return [_with_zero_usage(each) for each in content] if isinstance(content, list) else content
 
 
 def _zeroed(usage: object) -> object:

@@ -31,7 +31,6 @@ _END = framed(b"[DONE]")
 _DONE = b"[DONE]"
 _EMPTY = (msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
 _NULL = msgspec.Raw(b"null")
-_ENVELOPE = frozenset({"id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"})
 
 
 def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Reply | None:
@@ -62,7 +61,7 @@ def _json(body: bytes, renewal: Renewal) -> bytes:
 def _streamed(answer: Answer, framing: Framing, renewal: Renewal) -> Iterator[bytes]:
     wants_usage = USAGE in framing.required
     if answer.form == "body" and not answer.stream:
-        yield from chunks_of(_decode(answer.body), renewal, wants_usage=wants_usage)
+        yield from chunks_of(renewal.usage(_decode(answer.body)), renewal, wants_usage=wants_usage)
     else:
         runs = read_log(answer.stream) if answer.stream else _runs(answer.body)
         shows_usage = wants_usage or UNASKED_USAGE in answer.offers
@@ -80,7 +79,7 @@ def _runs(log: bytes) -> Iterator[Run]:
 
 def _replayed(run: Run, renewal: Renewal, *, shows_usage: bool) -> Iterator[bytes]:
     """Yield the events of a run, without usage if this caller did not ask for it and gets none unasked."""
-    if not renewal.changes and shows_usage:
+    if not renewal.changes and (shows_usage or b'"usage"' not in run.data):
         yield from run.framed()
         return
     members = _decode_members(run.data)
@@ -92,9 +91,5 @@ def _replayed(run: Run, renewal: Renewal, *, shows_usage: bool) -> Iterator[byte
 
 
 def _is_usage_only(members: dict[str, msgspec.Raw]) -> bool:
-    """Say whether this is the chunk that a caller gets only for its usage."""
-    return (
-        members["usage"] != _NULL
-        and members.get("choices", _NULL) in _EMPTY
-        and all(name in _ENVELOPE or value in _EMPTY for name, value in members.items())
-    )
+    """Say whether a caller gets this chunk only for its usage: many clients expect choices in every other one."""
+    return members["usage"] != _NULL and members.get("choices", _NULL) in _EMPTY

@@ -43,7 +43,7 @@ def chunks_of(body: dict[str, Any], renewal: Renewal, *, wants_usage: bool) -> I
             {**envelope, "choices": [{"index": index, "delta": {}, **members}], **_no_usage(wants_usage), **last}
         )
     if wants_usage:
-        yield _event({**envelope, "choices": [], "usage": renewal.usage(body["usage"])})
+        yield _event({**envelope, "choices": [], "usage": body["usage"]})
 
 
 def _envelope(body: dict[str, Any], renewal: Renewal) -> tuple[dict[str, Any], dict[str, Any]]:

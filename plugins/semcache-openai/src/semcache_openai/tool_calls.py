@@ -12,12 +12,14 @@ Json = dict[str, Any]
 class ToolCalls:
     """The tool calls of one choice so far, by index; a server may leave the index out, or use one for all."""
 
-    __slots__ = ("_at", "_calls", "raw")
+    __slots__ = ("_at", "_calls", "_named", "raw")
 
     def __init__(self) -> None:
         self._calls: list[Json] = []
         self._at: dict[int, int] = {}
         """Where the call is that the next piece with this index belongs to."""
+        self._named: dict[str, Json] = {}
+        """The calls that came without an index, by id."""
         self.raw = False
         """True once a piece had content that only the event log can keep."""
 
@@ -55,12 +57,14 @@ class ToolCalls:
             if at is None or (is_named and self._calls[at].get("id", own_id) != own_id):
                 at = self._at[index] = self._begun()
             return self._calls[at]
-        known = next((call for call in self._calls if own_id and call.get("id") == own_id), None)
-        if known is not None:
-            return known
+        if isinstance(own_id, str) and own_id in self._named:
+            return self._named[own_id]
         # Without an index and a name of its own it is unknown to which call a piece belongs.
         self.raw = self.raw or not is_named
-        return self._calls[self._begun()]
+        call = self._calls[self._begun()]
+        if isinstance(own_id, str):
+            self._named[own_id] = call
+        return call
 
     def _begun(self) -> int:
         self._calls.append({})

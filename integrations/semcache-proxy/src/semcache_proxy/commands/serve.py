@@ -51,10 +51,14 @@ _SOME = click.FloatRange(0, min_open=True)
     "--set-header",
     multiple=True,
     metavar="'NAME: VALUE'",
-    help="Replace a header on the way up; {env=NAME} stands for a variable. Never part of a caller's identity.",
+    help="Replace a header on the way up; {env=NAME} stands for a variable. Never part of a caller's identity. "
+    "A credential beyond loopback needs http.callers in the configuration.",
 )
 @click.option(
-    "--access-log/--no-access-log", default=False, show_default=True, help="One line a request, path included."
+    "--access-log/--no-access-log",
+    default=False,
+    show_default=True,
+    help="One line a request, with its path; credentials in the query are not shown.",
 )
 def serve(
     upstream: str, file: Path | None, host: str, port: int, drain: int, set_header: tuple[str, ...], **options: object
@@ -71,9 +75,9 @@ def serve(
         raise ConfigError(f"--upstream {upstream} is where this proxy itself would listen: set --port to another one")
     forward = ForwardOptions(injected=read_headers(set_header), **options)  # type: ignore[arg-type]
     app = create_app(upstream, config=file, loopback=loopback, forward=forward)
+    sockets = bound(host, port)
     if not loopback:
         click.echo("semcache: listening beyond this machine; requests without a credential are not cached", err=True)
-    sockets = bound(host, port)
     server = _Announced(
         uvicorn.Config(
             app,

@@ -18,7 +18,9 @@ _PUNCTUATION = str.maketrans(
 _ACCENTED = re.compile("[\u00c0-\u017f\u1e00-\u1eff]")
 _SQUARE = re.compile("(?<![A-Za-z])[a-ln-zA-LN-Z]([\u00b2\u00b3])")  # x² is x^2, m² a unit
 _POWER = re.compile("(?<=[0-9)])[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+")  # 10² is 10^2, not 102
-_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is 1 1/2, not 11/2
+_APART = re.compile(  # 1½ is 1 1/2, not 11/2; 10₂ and 1② are two figures
+    "(?<=[0-9])(?=[\u00bc-\u00be\u2080-\u2089\u2150-\u215e\u2460-\u2473\u24ea-\u24ff\u2776-\u2793])"
+)
 _OTHER_DIGIT = re.compile(r"[^\D\x00-\x7f]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
 # Marks in a row, among others. Normalising takes time by the square of a run, so a joiner divides it (Unicode UAX #15,
@@ -35,7 +37,7 @@ def fold(text: str) -> str:
     """Return a composed text with one kind of quotes, dashes and digits; ASCII is unchanged."""
     if text.isascii():
         return text
-    text = _SQUARE.sub(lambda match: f"{match[0][0]}^{unicodedata.digit(match[1])}", _FRACTION.sub(" ", text))
+    text = _SQUARE.sub(lambda match: f"{match[0][0]}^{unicodedata.digit(match[1])}", _APART.sub(" ", text))
     text = _POWER.sub(r"^\g<0>", text)
     text = unicodedata.normalize("NFKC", _PRIVATE.sub(" ", text).translate(_PUNCTUATION)).replace("\u2044", "/")
     if _ACCENTED.search(text):

@@ -27,8 +27,12 @@ _SAME = {0xB5: 0x3BC}
 
 # Punctuation that changes what is said; all other punctuation only separates.
 _SAYING = frozenset("‰‱′″‴§¶†‡※‖")
+_FOLDED = frozenset(("So", "Sk"))
+_UNITS = frozenset([*map(chr, range(0x2100, 0x2150)), *map(chr, range(0x3300, 0x3400)), "´"])
+"""Written out by folding with the same meaning: ℃, №, ™, ㎏, the accent that is an apostrophe."""
 _OTHER = re.compile(r"[^\w\s\x00-\x7f\ue000-\uf8ff]")
-_HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ue000-\uf8ff]")
+_HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\ue000-\uf8ff]")
+"""Not seen, and not matched by ``_OTHER``: ASCII, white space, private use (in ``rest`` a placeholder)."""
 
 Spellings = Mapping[str, tuple[str, ...]]
 """Words as written in lower case, by what they look like without marks; in order of first appearance.
@@ -85,8 +89,16 @@ def signs(text: str, rest: str) -> tuple[str, ...]:
     ``text`` is as written; ``rest`` is what reading has left of it: a sign of a quantity (€, °) is compared with that.
     """
     hidden = _HIDDEN.findall(text)
-    hidden += [character for character in _OTHER.findall(text) if unicodedata.category(character)[0] == "C"]
+    hidden += filter(_vanishes, _OTHER.findall(text))
     return (*hidden, *filter(_says, _OTHER.findall(rest)))
+
+
+def _vanishes(character: str) -> bool:
+    """True for what is not seen, and for a symbol that folding takes for a letter or a space: Ⓐ, ¨."""
+    kind = unicodedata.category(character)
+    if kind[0] == "C":
+        return True
+    return kind in _FOLDED and character not in _UNITS and unicodedata.normalize("NFKC", character) != character
 
 
 def _says(character: str) -> bool:
