@@ -282,6 +282,9 @@ class Engine:
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
+        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
+            # No vector will ever lead to it: only an equal request does, and that needs no text.
+            record = msgspec.structs.replace(record, text="", exact_only=True)
         return Job(
             query.entry_id,
             query.partition,
