@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
@@ -17,6 +18,11 @@ from semcache_core.testing import CountingEmbedder
 
 CONFIG: dict[str, Any] = {"semcache": {"match": "exact"}, "vector_store": {"use": "memory"}}
 ASKED = "Which arguments are refused?"
+
+
+def shown(value: object) -> str:
+    """Return the id of a parameter: the same in every process that collects the tests."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 class Down(MemoryResponseStore):
@@ -170,7 +176,7 @@ def test_a_coroutine_in_place_of_a_function_says_what_to_pass() -> None:
         ({"registry": {}}, "registry="),
         ({"clock": 5.0}, "clock="),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_cache_is_not_made_with_what_is_no_component(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(TypeError, match=told):
@@ -229,7 +235,7 @@ def named(**query: str) -> str:
         (several, "cannot tell which parameter"),
         (named, "cannot tell which parameter"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_cannot_be_cached_is_refused_at_decoration(function: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):
@@ -249,7 +255,7 @@ def test_what_cannot_be_cached_is_refused_at_decoration(function: Any, told: str
         ({"key": ""}, TypeError, "key=.*it has prompt"),
         ({"key": "text"}, TypeError, "key=.*it has prompt"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_an_option_that_cannot_be_meant_is_refused_at_decoration(
     wrong: dict[str, Any], error: type[Exception], told: str
@@ -258,7 +264,7 @@ def test_an_option_that_cannot_be_meant_is_refused_at_decoration(
         cached(CACHE, **wrong)(ask)
 
 
-@pytest.mark.parametrize("wrong", [None, "cache", CACHE.sync, ask, SemanticCache], ids=str)
+@pytest.mark.parametrize("wrong", [None, "cache", CACHE.sync, ask, SemanticCache], ids=shown)
 def test_cached_takes_a_cache(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"@cached takes the cache: write @cached\(cache\)"):
         cached(wrong)

@@ -12,7 +12,7 @@ import msgspec
 
 from semcache_core.errors import ConfigError
 from semcache_core.http.headers import HOP_BY_HOP, is_for_cache
-from semcache_core.types import Headers
+from semcache_core.types import Headers, Quiet
 
 _FORM = re.compile(r"(?P<scheme>[^:/?#]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", re.DOTALL)
@@ -32,7 +32,7 @@ _NOT_SET = {
 }
 
 
-class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+class Upstream(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """One service, by its origin; ``prefix`` precedes each request's raw path (no slash at its end)."""
 
     scheme: str
@@ -124,7 +124,7 @@ def _refused(url: str, why: str) -> ConfigError:
     return ConfigError(f"--upstream {shown!r}: {why}")
 
 
-class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ForwardOptions(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """How requests are forwarded. Times are seconds; ``read_timeout`` is between two pieces of an answer.
 
     Raises ConfigError for a value that cannot work.

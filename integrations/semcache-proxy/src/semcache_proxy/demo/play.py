@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from semcache_core.errors import SemcacheError
+from semcache_core.types import Quiet
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import Served
 
@@ -23,7 +24,7 @@ from .upstream import stand_in
 _PATIENCE = 300.0
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
+class Stage(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """The demo's servers and credential."""
 
     proxy: str
