@@ -21,14 +21,14 @@ from semcache_core.keys.digests import pack
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
-from semcache_core.types import LLM, Bypass, Traits
+from semcache_core.types import LLM, Bypass, Quiet, Traits
 
 __all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
 
 Header = tuple[bytes, bytes]
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Target(Quiet, msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Where a request goes. ``path`` and ``query`` are raw, exactly as they are forwarded."""
 
     namespace: str
@@ -46,7 +46,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The extractor's traits: which headers are part of the request, and whether cookies identify the caller."""
 
 
-class Caller(msgspec.Struct, frozen=True, array_like=True):
+class Caller(Quiet, msgspec.Struct, frozen=True, array_like=True):
     """The result of classifying headers: the authority, the caller, and the fields of the request, by name."""
 
     authority: bytes
@@ -217,7 +217,7 @@ class IdentityRule:
         return None
 
 
-class _Heads(msgspec.Struct):
+class _Heads(Quiet, msgspec.Struct):
     authority: bytes
     identity: list[Header]
     keyed: list[Header]
