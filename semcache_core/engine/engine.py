@@ -81,7 +81,7 @@ class Engine:
             if self._embeddings is None
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
-        self.offload = Offload(most=limits.body_queue)
+        self.offload = Offload(most=limits.body_queue, patience=limits.lookup_deadline)
         self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._withdrawals = Withdrawals(
