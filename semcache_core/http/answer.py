@@ -33,7 +33,7 @@ from semcache_core.http.replay import Replay, replayed, takes_long
 from semcache_core.http.request import BUSY
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
-from semcache_core.types import Entity
+from semcache_core.types import Entity, Quiet
 
 _EXACT = Directives(exact_only=True)
 
@@ -41,7 +41,7 @@ SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
 
 
-class Replace(msgspec.Struct, frozen=True):
+class Replace(Quiet, msgspec.Struct, frozen=True):
     """Send ``replay`` instead of upstream's answer, and drop what upstream still says."""
 
     replay: Replay
@@ -190,7 +190,7 @@ class UpstreamAnswer(Entity):
                 outcome.record,
                 policy=request.route.policy,
                 tags=outcome.tags,
-                vector=missed.found.vector,
+                found=missed.found,
                 refreshes=not request.profile.directives.lookup,
             )
             is_refused = not_kept is not None and not_kept.complete

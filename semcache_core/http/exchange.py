@@ -30,7 +30,7 @@ from semcache_core.http.replay import Replay, replayed, takes_long
 from semcache_core.http.request import BUSY, CacheableRequest, RequestHead, Unread, recognise
 from semcache_core.http.route import Route
 from semcache_core.reasons import Code
-from semcache_core.types import Bypass, Entity, Headers, Key
+from semcache_core.types import Bypass, Entity, Headers, Key, Quiet
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 """Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
@@ -43,21 +43,21 @@ _ONLY_IF_CACHED = (
 # -- what a driver does next ------------------------------------------------------------------------------------------
 
 
-class Serve(msgspec.Struct, frozen=True):
+class Serve(Quiet, msgspec.Struct, frozen=True):
     """Send ``replay``; where it is ``stale``, call ``Exchange.refresh`` afterwards."""
 
     replay: Replay
     stale: Missed | None = None
 
 
-class Wait(msgspec.Struct, frozen=True):
+class Wait(Quiet, msgspec.Struct, frozen=True):
     """An equal request is upstream already: call ``Exchange.wait``."""
 
     missed: Missed
     flight: Flight[Any]
 
 
-class Follow(msgspec.Struct, frozen=True):
+class Follow(Quiet, msgspec.Struct, frozen=True):
     """Send the answer that an equal request shares: its head, then each piece as it comes.
 
     ``pieces`` raises AnswerAborted if the answer breaks off; it has to be closed if the caller leaves before its end.
@@ -68,13 +68,13 @@ class Follow(msgspec.Struct, frozen=True):
     pieces: AsyncGenerator[bytes, None]
 
 
-class Forward(msgspec.Struct, frozen=True):
+class Forward(Quiet, msgspec.Struct, frozen=True):
     """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
 
     answer: UpstreamAnswer
 
 
-class Pass(msgspec.Struct, frozen=True):
+class Pass(Quiet, msgspec.Struct, frozen=True):
     """Ask upstream without the cache: add ``fields`` to the answer's head, and change nothing else.
 
     None: the request is not for the cache after all, and stays untouched.

@@ -19,7 +19,7 @@ from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.reasons import Code
 from semcache_core.settings import Duration
-from semcache_core.types import Entity, Headers, Key, Query, Record
+from semcache_core.types import Entity, Headers, Key, Query, Quiet, Record
 
 _LONG = 4 * LONG
 _MOST_FIELDS = 256
@@ -34,7 +34,7 @@ _LONGEST = 20
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Shared(msgspec.Struct, frozen=True):
+class Shared(Quiet, msgspec.Struct, frozen=True):
     """The head of an answer as others who wait get it: with stored-header rules, and its body decoded."""
 
     status: int
@@ -42,7 +42,7 @@ class Shared(msgspec.Struct, frozen=True):
     vary: Headers
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(Quiet, msgspec.Struct, frozen=True):
     """An answer to be stored."""
 
     record: Record

@@ -13,13 +13,13 @@ from semcache_core.http import status
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import Answer, Framing
 from semcache_core.reasons import Code
-from semcache_core.types import Record
+from semcache_core.types import Quiet, Record
 
 _PIECE = 16 * 1024
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
-class Replay(msgspec.Struct, frozen=True):
+class Replay(Quiet, msgspec.Struct, frozen=True):
     """An answer from the cache, ready to be sent. There is always a chunk, if only an empty one."""
 
     status: int

@@ -17,6 +17,7 @@ from .merging import says_nothing
 from .modes import JSON
 from .options import Terms
 from .reasoning import DETAILS, are_blocks, are_signed
+from .tool_calls import TEXT_OF
 
 __all__ = ["Admission", "admit"]
 
@@ -99,20 +100,24 @@ def _plain_tools(message: dict[str, Any]) -> bool:
     calls = message.get("tool_calls") or []
     return (
         isinstance(calls, list)
-        and all(
-            isinstance(call, dict)
-            and call.keys() <= {"id", "type", "function", "index"}
-            and _plain_function(call.get("function"))
-            for call in calls
-        )
-        and (message.get("function_call") is None or _plain_function(message["function_call"]))
+        and all(isinstance(call, dict) and _plain_tool(call) for call in calls)
+        and (message.get("function_call") is None or _plain_function(message["function_call"], "arguments"))
     )
 
 
-def _plain_function(function: object) -> bool:
+def _plain_tool(call: dict[str, Any]) -> bool:
+    kinds = call.keys() & TEXT_OF.keys()
+    return (
+        len(kinds) == 1
+        and call.keys() <= {"id", "type", "index", *kinds}
+        and all(_plain_function(call[kind], TEXT_OF[kind]) for kind in kinds)
+    )
+
+
+def _plain_function(function: object, text: str) -> bool:
     return (
         isinstance(function, dict)
-        and function.keys() <= {"name", "arguments"}
+        and function.keys() <= {"name", text}
         and all(isinstance(value, str) for value in function.values())
     )
 
