@@ -55,6 +55,10 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
 
 
+LATE = frozenset({"embedder-busy", "lookup-deadline"})
+"""Reasons of a look-up that found no time to embed the text: it is not embedded for its answer either."""
+
+
 class Found(Quiet, Struct, frozen=True, kw_only=True):
     """What the engine found for a query, and why."""
 

@@ -11,8 +11,9 @@ from semcache_core.engine import record_codec
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.decide import CandidateBar, Directives, Found, is_dead, serves
 from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
+from semcache_core.engine.jobs import Unindexed
 from semcache_core.engine.maintenance import Maintenance
-from semcache_core.engine.writes import Unindexed, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 from semcache_core.keys.digests import veto_id
 from semcache_core.reasons import Code
@@ -108,7 +109,9 @@ class SemanticSearch:
         """Search the store and the queued writes, which are visible in their own process."""
         scope = asked.query.nearby.store_scope
         found = await self._guards.vectors.call(
-            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now)
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now),
+            # A scope may be slow because it is large, or has to be loaded.
+            sources=(asked.query.partition,),
         )
         waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:

@@ -22,6 +22,7 @@ from semcache_core.settings import Duration
 from semcache_core.types import Entity, Headers, Key, Query, Quiet, Record
 
 _LONG = 4 * LONG
+_MOST_FIELDS = 256
 _MOST_VARYING = 32
 """Request fields that an answer may depend on: each is looked for in every request that it may serve."""
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
@@ -177,6 +178,8 @@ class Recording(Entity):
         route = request.route
         if head.status != 200:
             return Refused("status", complete=False)
+        if len(headers) > _MOST_FIELDS:
+            return Refused("not-recordable", complete=False)
         if not request.profile.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.

@@ -147,6 +147,9 @@ class ForwardOptions(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     injected: Headers = ()
     """Header fields that replace the client's, for example a credential. Never part of an identity."""
 
+    # A credential may be among the injected fields.
+    __repr__ = object.__repr__
+
     def __post_init__(self) -> None:
         """Refuse what would fail at the first request."""
         for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry"):
@@ -177,7 +180,7 @@ def _check(pairs: Headers | list[tuple[bytes, bytes]]) -> None:
         shown = f"--set-header {name.decode('utf-8', 'replace')!r}"
         if _TOKEN.fullmatch(name.decode("latin-1")) is None or name != name.lower():
             raise ConfigError(f"{shown}: this is not the name of a header: letters, digits and '-'")
-        refusal = _refusal(name)
+        refusal = _refusal(name.replace(b"_", b"-"))  # Some servers take both for one.
         if refusal is not None:
             raise ConfigError(f"{shown}: {refusal}; leave it out")
         if name in seen:

@@ -33,6 +33,8 @@ class Stage(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     """The credential for a real upstream; with the stand-in, each caller has its own."""
 
+    __repr__ = object.__repr__
+
     def key_of(self, caller: str) -> str:
         """Return the API key that ``caller`` sends. A real upstream has only one: other callers get one it refuses."""
         return self.key if self.key is not None and caller == "alice" else f"demo-key-of-{caller}"
