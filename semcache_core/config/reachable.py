@@ -13,6 +13,7 @@ Problem = tuple[str, str]
 _REQUEST_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """A field name (RFC 9110) without "_": two servers read it as two different headers, so such requests bypass."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VISIBLE = re.compile(r"[!-~]+")
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _VISIBLE = re.compile(r"[!-~]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()+,;=:@/-]|%[0-9A-Fa-f]{2})*")
