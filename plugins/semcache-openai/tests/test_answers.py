@@ -675,6 +675,14 @@ def test_chunks_that_only_seem_equal_are_kept_apart() -> None:
     ]
 
 
+def test_reasoning_blocks_that_are_no_text_break_nothing() -> None:
+    blocks = [{"type": "reasoning.text", "index": 0, "text": text} for text in ({"a": 1}, "b", "c")]
+    pieces = sse(
+        chunk({"content": "x"}), *(chunk({"reasoning_details": [b]}) for b in blocks), chunk({}, finish="stop")
+    )
+    assert kept(streamed(pieces)).form == "events"
+
+
 def test_token_ids_that_are_no_list_break_nothing() -> None:
     first, second = chunk({"content": "a"}), chunk({"content": "b"})
     first["choices"][0]["token_ids"] = "x"
