@@ -7,6 +7,7 @@ late waiter misses nothing and a slow one delays no other. The rules:
 * a waiter that sees no item within its patience calls upstream alone;
 * a complete answer that may not be stored marks its key *hit-for-miss*: for a while equal requests do not wait;
 * after an invalidation, flights that began before it cannot be joined;
+* a call that would wait for itself, directly or through other calls, calls upstream alone;
 * when the answer is too large to keep, a waiter that falls too far behind is cut off: the leader and the others go on.
 """
 
@@ -18,6 +19,9 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
+from semcache_core.engine.call_chain import Link, waiting, waits_for_itself
 from semcache_core.engine.fair import FairTable
 from semcache_core.types import Entity
 
@@ -73,12 +77,14 @@ class Flight(Entity, Generic[T]):
     """How many items came before them: every waiter has read these."""
     _held: int = 0
     """The total size of the items."""
-    _waiters: list[_Waiter] = []
+    _waiters: set[_Waiter] = set()
     _news: asyncio.Future[None] | None = None
     _alone: asyncio.Future[None] | None = None
     _joined: asyncio.Future[None] | None = None
     _joinable: bool = True
     _ended: bool = False
+    link: Link = msgspec.field(default_factory=Link)
+    """Its place in the chain of calls."""
     _failure: FlightFailed | None = None
 
     # -- the leader's side ----------------------------------------------------------------------------------------
@@ -90,13 +96,15 @@ class Flight(Entity, Generic[T]):
             self._held += size
             if self._news is not None:
                 self._wake()
+        else:
+            self._dropped += 1
 
     def stop_joining(self) -> None:
         """Accept no more waiters: the answer is too large to keep, or is private to its caller."""
         self._joinable = self.open = False
         self._leave_table()
         if not self.waiting:
-            self._items.clear()
+            self._drop(len(self._items))
 
     @property
     def is_crowded(self) -> bool:
@@ -110,10 +118,7 @@ class Flight(Entity, Generic[T]):
         """
         while self.is_crowded:
             slowest = min(waiter.at for waiter in self._waiters)
-            read = self._items[: slowest - self._dropped]
-            self._held -= sum(size for _, size in read)
-            self._dropped = slowest
-            del self._items[: len(read)]
+            self._drop(slowest - self._dropped)
             if self._held <= self.most:
                 return
             behind = [waiter for waiter in self._waiters if waiter.at < self._dropped + len(self._items)]
@@ -125,6 +130,11 @@ class Flight(Entity, Generic[T]):
                     self._depart(waiter)
             if turns > 0:
                 await asyncio.sleep(0 if turns > _LATE_TURNS else _LATE_TURN)
+
+    def _drop(self, count: int) -> None:
+        self._held -= sum(size for _, size in self._items[:count])
+        self._dropped += count
+        del self._items[:count]
 
     def complete(self, *, refused: bool = False) -> None:
         """End with a complete answer. ``refused``: it may not be stored, so equal requests need not wait."""
@@ -175,8 +185,10 @@ class Flight(Entity, Generic[T]):
         Raises FlightFailed if the leader failed, or if no first item came within ``patience`` seconds. A waiter that
         has part of the answer cannot request it again, so it waits as long as the leader does.
         """
+        if self._dropped:
+            raise FlightFailed(alone=True)  # Too late: the beginning of the answer is gone.
         waiter = _Waiter()
-        self._waiters.append(waiter)
+        self._waiters.add(waiter)
         self.waiting += 1
         if self._joined is not None:
             if not self._joined.done():
@@ -198,6 +210,8 @@ class Flight(Entity, Generic[T]):
                 if self._ended:
                     return
                 waiter.turns = _TURNS
+                if waiter.at == 0 and waits_for_itself(self.link):
+                    raise FlightFailed(alone=True)
                 await self._wait_for_news(patience if waiter.at == 0 else None)
         finally:
             if not waiter.cut_off:
@@ -206,7 +220,8 @@ class Flight(Entity, Generic[T]):
     async def _wait_for_news(self, patience: float | None) -> None:
         if self._news is None:
             self._news = asyncio.get_running_loop().create_future()
-        done, _ = await asyncio.wait((self._news,), timeout=patience)
+        with waiting(self.link):
+            done, _ = await asyncio.wait((self._news,), timeout=patience)
         if not done:
             raise FlightFailed(alone=True)
 
@@ -215,7 +230,7 @@ class Flight(Entity, Generic[T]):
         self.waiting -= 1
         if not self.waiting:
             if not self._joinable:
-                self._items.clear()
+                self._drop(len(self._items))
             if self._alone is not None and not self._alone.done():
                 self._alone.set_result(None)
             self._alone = None
@@ -228,6 +243,7 @@ class Flight(Entity, Generic[T]):
 
     def _end(self) -> None:
         self._ended, self.open = True, False
+        self.link.has_ended = True
         if self.is_refresh and self._flights is not None:
             self._flights.refresh_ended(self.key)
 

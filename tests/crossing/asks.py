@@ -21,9 +21,12 @@ _WORDS = """
     invoice refund password delivery account parcel contract warranty coupon seat printer battery ticket rocket
     garden violin harbour lantern pepper saddle turbine walnut zebra compass
 """
+_FILLERS = ("please", "kindly", "the", "of")
 _HOSTS = ("localhost:8080", "a.example", "b.example", "127.0.0.1:1")
 _CHAT_PATHS = ("/v1/chat/completions", "/api/v1/chat/completions", "/openai/deployments/gpt/chat/completions")
 _API_PATHS = ("/ask", "/v2/ask", "/brief/ask")
+_METHODS = ("POST", "POST", "PUT", "GET")
+"""Of the API; a chat request is a POST."""
 _DOUBTFUL_PATHS = ("/v1/../v1/chat/completions", "/v1//ask", "/v1%2fask")
 _QUERIES = ("", "", "", "?v=1", "?v=2")
 _MEMBERS: tuple[dict[str, Any], ...] = (
@@ -88,6 +91,7 @@ _DIRECTIVES: tuple[tuple[bytes, bytes] | None, ...] = (
     (b"semcache-control", b"threshold=0.99"),
     (b"semcache-control", b"nonsense"),
     (b"semcache-control", b"namespace=n1"),
+    (b"semcache-control", b"namespace=n2"),
 )
 _HAZARDS = {
     "zero width": "\u200b",
@@ -95,9 +99,10 @@ _HAZARDS = {
     "bidi": "\u202e",
     "soft hyphen": "\u00ad",
     "variation": "\ufe0f",
-    "accent": "\u0303",
 }
 """Characters that a tokenizer drops: two texts that differ in one of them differ."""
+_ACCENT = "\u0303"
+"""Another one, that only a verifier can tell from none: people leave accents out."""
 
 _WORTH = {
     "caller": 4,
@@ -111,6 +116,7 @@ _WORTH = {
     "system": 1,
     "end_user": 1,
     "query": 1,
+    "method": 1,
     "shape": 1,
     "form": 1,
 }
@@ -135,6 +141,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     caller: Caller
     chat: bool
+    method: str
     host: str
     path: str
     query: str
@@ -197,11 +204,14 @@ class Asks:
     drops, callers whose credential is easily overlooked, forwarded hosts and schemes in shared partitions.
     """
 
-    def __init__(self, random: Random, terms: Terms, *, spoils: float = 0.15, hazards: bool = True) -> None:
+    def __init__(
+        self, random: Random, terms: Terms, *, hazards: bool = True, accents: bool = False, spoils: float = 0.15
+    ) -> None:
         self.random = random
         self.terms = terms
         self.spoils = spoils
         self.hazards = hazards
+        self._unseen = [*_HAZARDS.values(), *([_ACCENT] if accents else ())]
         self.callers = everyone(random, identity=terms.identity, hazards=hazards)
         self._recent: deque[Parts] = deque(maxlen=24)
         self._number = 0
@@ -232,6 +242,7 @@ class Asks:
         return Parts(
             caller=random.choice(self.callers),
             chat=chat,
+            method="POST",
             host=_HOSTS[0],
             path=(_CHAT_PATHS if chat else _API_PATHS)[0],
             query="",
@@ -255,11 +266,12 @@ class Asks:
         if name == "caller":
             return random.choice(self.callers)
         if name == "text":
-            return self._text()
+            return self._reworded(parts.text) if random.random() < 0.6 else self._text()
         if name == "path":
             paths = _CHAT_PATHS if parts.chat else _API_PATHS
             return random.choice((*paths, *paths, *paths, random.choice(_DOUBTFUL_PATHS)))
-        choices = {"host": _HOSTS, "query": _QUERIES, "system": _SYSTEM}
+        methods = ("POST",) if parts.chat else _METHODS
+        choices = {"host": _HOSTS, "query": _QUERIES, "system": _SYSTEM, "method": methods}
         if name in choices:
             return random.choice(choices[name])
         if name in ("shape", "form"):
@@ -285,9 +297,8 @@ class Asks:
             words.append(f"item{random.randrange(3)}")
         chance = random.random()
         if chance < 0.5:
-            random.shuffle(words)
-            words.insert(random.randrange(len(words)), random.choice(("please", "kindly", "the", "of")))
-        elif chance < 0.55:
+            return self._reworded(" ".join(words))
+        if chance < 0.55:
             words.append("today")
         elif chance < 0.6:
             words = words[:1]
@@ -295,7 +306,17 @@ class Asks:
             words *= 30
         elif chance < 0.7 and self.hazards:
             at = random.randrange(len(words))
-            words[at] = words[at][:2] + random.choice([*_HAZARDS.values()]) + words[at][2:]
+            words[at] = words[at][:2] + random.choice(self._unseen) + words[at][2:]
+        return " ".join(words)
+
+    def _reworded(self, text: str) -> str:
+        """Return the same question in another order, or now and then the same of another item."""
+        random = self.random
+        words = [word for word in text.split() if word not in _FILLERS]
+        if random.random() < 0.25:
+            words = [f"item{random.randrange(3)}" if word.startswith("item") else word for word in words]
+        random.shuffle(words)
+        words.insert(random.randrange(len(words)), random.choice(_FILLERS))
         return " ".join(words)
 
     # -- from parts to bytes ----------------------------------------------------------------------------------------
@@ -303,9 +324,11 @@ class Asks:
     def _ask(self, parts: Parts) -> Ask:
         self._number += 1
         number, random = self._number, self.random
-        body = json.dumps(_body(parts)).encode()
+        body = b"" if parts.method == "GET" else json.dumps(_body(parts)).encode()
         plain, sent, extra = body, body, []
-        if parts.form == 2:
+        if parts.method == "GET":
+            pass
+        elif parts.form == 2:
             plain = sent = json.dumps(dict(reversed(_body(parts).items()))).encode()
         elif parts.form == 3:
             sent, extra = gzip.compress(body, 1), [(b"content-encoding", b"gzip")]
@@ -325,16 +348,16 @@ class Asks:
         if directive is not None:
             headers.append(directive)
         target = parts.path + parts.query
-        view = view_of(self.terms, "POST", parts.host, target, headers, plain)
+        view = view_of(self.terms, parts.method, parts.host, target, headers, plain)
         ask = Ask(
             number=number,
             parts=parts,
-            method="POST",
+            method=parts.method,
             host=parts.host,
             target=target,
             headers=headers,
             body=sent,
-            pieces=[sent[:7], sent[7:20], sent[20:]] if parts.form == 4 else [sent],
+            pieces=[sent[:7], sent[7:20], sent[20:]] if parts.form == 4 and sent else [sent],
             view=view,
             script=self._script(parts),
             own_only="",
@@ -356,7 +379,7 @@ class Asks:
             return "a header that bypasses"
         if re.search(r"/\.\./|//|%2f", parts.path):
             return "path form"
-        if parts.form in (5, 6) or (parts.form == 7 and parts.chat):
+        if parts.method != "GET" and (parts.form in (5, 6) or (parts.form == 7 and parts.chat)):
             return "body"
         if "eve 1" in parts.caller.name and self.terms.identity == "default":
             return "expired credential"
@@ -367,9 +390,8 @@ class Asks:
         said = ask.said
         if self.terms.identity == "shared" and said.keys() & {"no-cache", "max-age"}:
             return "no-cache"
-        return next((name for name in ("no-cache", "nonsense", "namespace") if name in said), "") or (
-            "mode=off" if said.get("mode") == "off" else ""
-        )
+        refused = ("no-cache", "nonsense", *(() if self.terms.namespaces else ("namespace",)))
+        return next((name for name in refused if name in said), "mode=off" if said.get("mode") == "off" else "")
 
     def _began_here(self, ask: Ask) -> bool:
         """Whether a proxy on loopback may take the request for one of this machine."""

@@ -14,6 +14,8 @@ from .upstream import Broken, Call, Upstream
 from .view import credentials, difference
 
 Credential = tuple[tuple[bytes, bytes], ...]
+_BREAKING = ("cut", "unmarked")
+"""Faults of a stream after which those who share it are cut off: they must not take it for whole."""
 _NEVER_KEPT = ("mode=off", "body", "nonsense", "namespace", "no identity", "path form", "a header that bypasses")
 _REFUSED = re.compile(r"no-store|private|no-cache")
 
@@ -64,7 +66,8 @@ class Oracle:
     def _note_end(self, call: Call) -> None:
         """Note a refusal once it is known to have reached the cache: a client that leaves may take it along."""
         if _refuses(call):
-            self._refused[call.view.where, call.view.who] = (call.tick, self.upstream.wave)
+            place = (call.view.where, call.view.who, call.ask.said.get("namespace"))
+            self._refused[place] = (call.tick, self.upstream.wave)
             proof = self._proofs.get(self._proving(call.ask))
             # Of two answers in one wave, the cache may hear the acceptance last.
             if proof is not None and proof.accepted < call.wave:
@@ -132,7 +135,7 @@ class Oracle:
             yield f"usage of another answer: {outcome.usage()}"
         if outcome.complete and call.ask.script.fault == "cut" and not outcome.left:
             yield f"half an answer ({kind}) taken for whole: {told[-80:]!r}"
-        if not outcome.complete and not outcome.left and call.ask.script.fault != "cut":
+        if not outcome.complete and not outcome.left and call.ask.script.fault not in _BREAKING:
             yield f"the answer broke off: {outcome.error!r}"
         if call.number == ask.number:
             yield from self._wrong_own(ask, outcome, kind)
@@ -141,26 +144,31 @@ class Oracle:
 
     def _may_break(self, ask: Ask, outcome: Outcome) -> bool:
         """Whether the request, or one that it may have waited for, was cut off by the upstream."""
-        if isinstance(outcome.error, Broken) or ask.script.fault == "cut":
+        if isinstance(outcome.error, Broken) or ask.script.fault in _BREAKING:
             return True
         own = ask.view
         near = (self.upstream.ledger.get(number) for number in range(ask.number - 40, ask.number + 40))
-        return any(call and call.ask.script.fault == "cut" and call.view == own for call in near)
+        return any(call and call.ask.script.fault in _BREAKING and call.view == own for call in near)
 
     def _wrong_own(self, ask: Ask, outcome: Outcome, kind: str) -> Iterator[str]:
         if outcome.status != ask.script.status:
             yield f"status {outcome.status}, and the upstream said {ask.script.status}"
         if kind not in ("miss", "bypass", "untouched"):
             yield f"its own answer came as {kind}"
-        if "only-if-cached" in ask.said and kind == "miss" and self.setup.terms.identity != "shared":
+        observing = self.setup.mode == "observe"
+        if "only-if-cached" in ask.said and kind == "miss" and not observing and self.setup.terms.identity != "shared":
             yield "only-if-cached went upstream"
 
     def _wrong_shared(self, ask: Ask, outcome: Outcome, kind: str, call: Call) -> Iterator[str]:
         """Say why an answer that somebody else's request brought must not be this caller's."""
         if ask.own_only:
             yield f"answered from {call.number} although it may not use the cache: {ask.own_only}"
+        if self.setup.mode == "observe":
+            yield f"answer {call.number} was served although the cache only observes"
         if kind in ("miss", "bypass", "untouched"):
             yield f"answer {call.number} came as {kind}"
+        if self.setup.terms.namespaces and ask.said.get("namespace") != call.ask.said.get("namespace"):
+            yield f"answer {call.number} is of another namespace"
         semantic = "detail=semantic" in (outcome.header("cache-status") or "")
         differs = difference(ask.view, call.view, semantic=semantic and ask.said.get("mode") != "exact")
         if differs:
@@ -219,7 +227,7 @@ class Oracle:
             yield f"answer {call.number} is {age:.1f} s old, and the caller said max-age"
         if not self._alive(call, self.began):
             yield f"answer {call.number} was invalidated"
-        refused = self._refused.get((call.view.where, call.view.who))
+        refused = self._refused.get((call.view.where, call.view.who, call.ask.said.get("namespace")))
         if self.setup.terms.identity != "shared" and refused is not None:
             tick, wave = refused
             # The stamp is written off the path.
@@ -228,6 +236,8 @@ class Oracle:
 
     def _alive(self, call: Call, tick: int) -> bool:
         tags = re.findall(r"tags=([\w ]+)", _joined(call, b"semcache-control"))
+        if "namespace" in call.ask.said:
+            return True  # Only the configured namespace is invalidated.
         stamps = [self.invalidated.get(name, -1) for name in ("", *tags)]
         return not any(call.tick < stamp <= tick for stamp in stamps)
 

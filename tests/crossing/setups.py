@@ -34,6 +34,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     match: str = "semantic"
     verifiers: tuple[str, ...] = ()
     store: str = "memory"
+    mode: str = "on"
     reads_numbers: bool = True
     """False: the embedder takes "item 1" and "item 2" for one text."""
 
@@ -43,6 +44,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "semcache": {
                 "jitter": 0.0,
+                "mode": self.mode,
                 "match": self.match,
                 "ttl": TTL,
                 "stale_while_revalidate": REVALIDATE,
@@ -58,9 +60,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
                 "identity_secret": "0123456789abcdef0123456789abcdef",
                 "ignore_headers": ["x-ask", "x-build"],
                 "keep_headers": ["x-answer"],
+                "allow_directives": ["namespace"] if self.terms.namespaces else [],
                 **_HTTP[self.terms.identity],
             },
-            "route": [{"path": "/ask"}, {"path": "/brief/ask", "ttl": BRIEF}],
+            "route": [
+                {"path": "/ask", "json": {"methods": ["POST", "PUT", "GET"]}},
+                {"path": "/brief/ask", "ttl": BRIEF, "json": {"methods": ["POST", "GET"]}},
+            ],
         }
 
     @property
@@ -80,7 +86,9 @@ def _wsgi_user(environ: Any) -> str | None:
 
 
 SETUPS = (
-    Setup(name="default", share=24),
+    Setup(name="default", share=20),
+    Setup(name="namespaces", share=3, terms=Terms(namespaces=True)),
+    Setup(name="observing", share=1, mode="observe"),
     Setup(name="text guard", share=14, verifiers=("text-guard",), reads_numbers=False),
     Setup(name="shared", share=16, terms=Terms("shared")),
     Setup(name="jwt", share=8, terms=Terms("jwt")),

@@ -14,8 +14,6 @@ from .view import Terms
 from .world import Result, Run, run
 
 SEED = 1
-HAZARDS = False
-"""Whether the runs hold what caches are known to fail at."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +32,7 @@ def total(plan: Iterator[Run]) -> Result:
 
 
 def test_no_caller_gets_what_is_not_theirs() -> None:
-    result = total(worlds(3000, SEED, hazards=HAZARDS))
+    result = total(worlds(3000, SEED))
     assert not result.faults, "\n".join(result.faults)
     # An answer of each kind was judged.
     judged = {"exact hit", "semantic hit", "joined", "stale", "stale on error", "miss", "bypass", "untouched", "left"}
@@ -45,14 +43,14 @@ def test_no_caller_gets_what_is_not_theirs() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.name)
 def test_nothing_crosses_in_a_longer_run(setup: Setup) -> None:
-    result = total(worlds(500 * setup.share, SEED + 1, setups=[setup], hazards=HAZARDS))
+    result = total(worlds(500 * setup.share, SEED + 1, setups=[setup]))
     assert not result.faults, "\n".join(result.faults)
 
 
 @pytest.mark.parametrize("driver", ["asgi", "wsgi"])
 def test_a_cache_that_mixes_callers_up_is_found_out(driver: str) -> None:
     mixing = msgspec.structs.replace(SETUPS[0], driver=driver, terms=Terms("shared"))
-    result = run(Run(mixing, SEED, 0, 400, hazards=False, most_faults=1000, judged_by=Terms("default")))
+    result = run(Run(mixing, SEED, 0, 400, most_faults=1000, judged_by=Terms("default")))
     assert any(fault.startswith("who: ") for fault in result.faults), result.faults
 
 
@@ -64,5 +62,5 @@ def test_a_cache_that_mixes_texts_up_is_found_out() -> None:
 
 
 def test_equal_seeds_send_equal_requests_and_get_equal_answers() -> None:
-    first, again = (run(Run(SETUPS[0], SEED, 0, 300, hazards=HAZARDS)) for _ in range(2))
+    first, again = (run(Run(SETUPS[0], SEED, 0, 300)) for _ in range(2))
     assert first == again

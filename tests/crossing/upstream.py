@@ -107,7 +107,7 @@ class Upstream:
             if name.startswith("HTTP_")
         ]
         headers.append((b"content-type", environ["CONTENT_TYPE"].encode()))
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
         query = environ["QUERY_STRING"]
         target = environ["RAW_URI"].partition("?")[0] + (f"?{query}" if query else "")
         call = self.take(environ["REQUEST_METHOD"], target, headers, body)

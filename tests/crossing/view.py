@@ -83,19 +83,20 @@ class Terms(msgspec.Struct, frozen=True):
     """A proxy on loopback: requests of this machine need no identity."""
     proxied: bool = False
     """The upstream is told the host in ``X-Forwarded-Host``."""
+    namespaces: bool = False
+    """Callers may choose a namespace."""
 
 
 def view_of(terms: Terms, method: str, host: str, target: str, headers: Headers, body: bytes) -> View:
     """Describe a request. ``target`` is the raw path with its query; header names are lower case."""
     path, _, query = target.partition("?")
     llm = path.endswith(CHAT)
-    counted = {*headers}
     kept = [each for each in headers if _is_kept(each[0], terms, llm=llm)]
     members, end_user, text, exact_only, delivery = _body(body, llm=llm)
     return View(
         where=(method, host, path, query),
         who=_texts(sorted(who(terms, headers, llm=llm))),
-        kept=_texts(sorted(kept)) if counted else (),
+        kept=_texts(sorted(kept)),
         members=members,
         end_user=end_user,
         text=text,
@@ -196,6 +197,7 @@ def _texts(headers: Headers) -> tuple[tuple[str, str], ...]:
 
 
 def _body(body: bytes, *, llm: bool) -> tuple[str, str, tuple[str, ...], bool, str]:
+    """Return members, end user, text, whether it matches exactly only, and delivery."""
     try:
         said = json.loads(body)
     except ValueError:

@@ -77,7 +77,7 @@ class _World:
         self.clock = FrozenClock()
         self.upstream = Upstream(terms, self.clock)
         self.oracle = Oracle(msgspec.structs.replace(what.setup, terms=terms), self.upstream)
-        self.asks = Asks(self.random, terms, hazards=what.hazards)
+        self.asks = Asks(self.random, terms, hazards=what.hazards, accents=bool(what.setup.verifiers))
         self.recent: deque[tuple[Ask, str]] = deque(maxlen=2000)
         self.result = Result(Counter(), [])
         embedder = BlindEmbedder(reads_numbers=what.setup.reads_numbers)

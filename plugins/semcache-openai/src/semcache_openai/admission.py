@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.bodies import decode_json
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
@@ -23,7 +24,6 @@ __all__ = ["Admission", "admit"]
 _CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
 _USUAL = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 _STREAMABLE = _USUAL | {DETAILS}
-_decode = msgspec.json.Decoder().decode
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ def _is_json(content: object) -> bool:
     if not isinstance(content, str):
         return False
     try:
-        _decode(content)
-    except (msgspec.DecodeError, RecursionError):
+        decode_json(content.encode())
+    except (ValueError, RecursionError):
         return False
     return True

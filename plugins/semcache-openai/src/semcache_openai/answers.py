@@ -107,7 +107,7 @@ class _StreamRecorder:
             chunk = decode_json(data)
         except TooComplex:
             raise Broken("too-complex") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise Broken("malformed-event") from None
         if not isinstance(chunk, dict):
             raise Broken("malformed-event")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.sse import Event, framed
+from semcache_core.types import Quiet
 
 from .assembly import TEXTS
 from .merging import without_padding
@@ -22,7 +23,7 @@ __all__ = ["EventLog", "Run", "read_log"]
 Json = dict[str, Any]
 
 
-class Run(msgspec.Struct, array_like=True, frozen=True):
+class Run(Quiet, msgspec.Struct, array_like=True, frozen=True):
     """One event, or several that differ only in their texts."""
 
     data: bytes
