@@ -209,10 +209,12 @@ class Oracle:
             return
         asked = msgspec.structs.replace(call.view, delivery="", end_user="")
         before = self._served.get(asked)
-        if before is not None and before.number != call.number and call.number in self._unproven:
-            age = call.at - before.at
-            if age < self._life(before) and self._alive(before, call.tick):
-                yield f"answer {call.number} of an unproven credential replaced {before.number}, which was live"
+        chosen = call.ask.own_only == "no-cache" or "ttl" in call.ask.said
+        not_its_to_replace = chosen or call.number in self._unproven
+        if before is not None and before.number != call.number and not_its_to_replace:
+            lived = call.at - before.at < self._life(before) and self._alive(before, call.tick)
+            if lived and before.tick < call.tick:
+                yield f"answer {call.number} of a caller who was not answered by {before.number} replaced it"
         self._served[asked] = call
 
     def _wrong_age(self, ask: Ask, outcome: Outcome, kind: str, call: Call) -> Iterator[str]:
