@@ -19,10 +19,23 @@ import msgspec
 
 from semcache_core.reasons import Code
 from semcache_core.settings import Normalise, Policy
-from semcache_core.types import Bypass, Headers, Key, Match, Point, Request, Space, Stored, Traits, Vector, Verdict
+from semcache_core.types import (
+    Bypass,
+    Headers,
+    Key,
+    Match,
+    Point,
+    Quiet,
+    Request,
+    Space,
+    Stored,
+    Traits,
+    Vector,
+    Verdict,
+)
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Options(Quiet, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a component's options: unknown keys are errors with a did-you-mean. Fields carry their documentation::
 
     class RedisOptions(Options, frozen=True):
@@ -314,7 +327,7 @@ class KeyExtractor(AsyncResource, Protocol):
         ...
 
 
-class ExtractorRoute(msgspec.Struct, frozen=True):
+class ExtractorRoute(Quiet, msgspec.Struct, frozen=True):
     """One ``[[route]]`` as a key extractor receives it."""
 
     path: str
@@ -361,7 +374,7 @@ class SupportsPaths(Protocol):
         ...
 
 
-class AnswerHead(msgspec.Struct, frozen=True):
+class AnswerHead(Quiet, msgspec.Struct, frozen=True):
     """Status and headers of an upstream's answer. ``headers`` in order, names in lower case."""
 
     status: int
@@ -370,7 +383,7 @@ class AnswerHead(msgspec.Struct, frozen=True):
     """Every header field, as upstream sent it."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Answer(Quiet, msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One complete, canonical answer: the content of an entry of an HTTP protocol."""
 
     status: int
@@ -433,7 +446,7 @@ class SupportsTerminal(Protocol):
         ...
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(Quiet, msgspec.Struct, frozen=True):
     """A stored answer, framed for one caller: the content type and the pieces of the body, in order."""
 
     content_type: bytes
@@ -442,7 +455,7 @@ class Reply(msgspec.Struct, frozen=True):
     """The body, in the pieces in which it is sent."""
 
 
-class Framing(msgspec.Struct, frozen=True, kw_only=True):
+class Framing(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """How to frame a stored answer for one caller."""
 
     streamed: bool

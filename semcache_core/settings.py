@@ -193,6 +193,11 @@ class HttpOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Whether the proxy may add a credential to the requests of callers that show no token."),
     ] = False
 
+    @property
+    def caller_tokens(self) -> tuple[str, ...]:
+        """The tokens in ``callers``, each a caller's; spaces separate them, too."""
+        return () if self.callers is None else tuple(self.callers.reveal().replace(",", " ").split())
+
 
 class LimitOptions(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[limits]``: deadlines and bounds."""

@@ -5,8 +5,8 @@ Times are seconds since the epoch (float); similarity is cosine, 0 to 1, higher 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar, overload
+from collections.abc import Callable, Iterable, Sized
+from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -23,6 +23,42 @@ Outcome = Literal["hit", "stale", "miss", "bypass"]
 """What was decided for one request. ``stale``: answered by an expired entry that may still serve."""
 Source = Literal["exact", "semantic"]
 """How an entry was found: by the equal request, or by a near text."""
+
+
+class Quiet:
+    """Base of what may hold a prompt, an answer or a credential: its ``repr`` shows numbers, and the sizes of the rest.
+
+    ``_shows`` names the fields that are shown as they are: codes and names of our own, nothing of a request.
+    """
+
+    __slots__ = ()
+
+    _shows: ClassVar[frozenset[str]] = frozenset()
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        names: Iterable[str] = getattr(kind, "__struct_fields__", getattr(kind, "__dataclass_fields__", ()))
+        told = (
+            f" {name}={value!r}" if name in self._shows else f" {name}={_outline(value)}"
+            for name in names
+            if (value := getattr(self, name, None)) is not None
+        )
+        return f"<{kind.__qualname__}{''.join(told)}>"
+
+
+def _outline(value: object) -> str:
+    """Return what may be told of any value: numbers, and how much of the rest there is."""
+    match value:
+        case Quiet() | bool() | int() | float():
+            return repr(value)
+        case str():
+            return f"({len(value)} characters)"
+        case bytes() | bytearray() | memoryview():
+            return f"({len(value)} bytes)"
+        case Sized():
+            return f"({len(value)} items)"
+        case _:
+            return f"({type(value).__name__})"
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +83,7 @@ class Space(Struct, frozen=True):
     """The length of every vector in the space."""
 
 
-class Point(Struct, frozen=True):
+class Point(Quiet, Struct, frozen=True):
     """One vector to index: ``vector`` is float32, shape (dimensions,), length 1."""
 
     id: bytes
@@ -69,7 +105,7 @@ class Match(Struct, frozen=True):
     """max(0, cosine)."""
 
 
-class Stored(Struct, frozen=True):
+class Stored(Quiet, Struct, frozen=True):
     """An entry of a response store, and the latest invalidation of its tags (None: none, or the store keeps none)."""
 
     data: bytes
@@ -83,7 +119,7 @@ class Stored(Struct, frozen=True):
 # -- for key extractors -----------------------------------------------------------------------------------------------
 
 
-class Request(Struct, frozen=True):
+class Request(Quiet, Struct, frozen=True):
     """An HTTP request as a key extractor sees it.
 
     ``path`` and ``query`` are raw, exactly as forwarded; ``body`` is complete and its content coding is removed.
@@ -136,7 +172,7 @@ API = Traits(negotiated=True, cookies_identify=True, keeps_headers=True, http_ca
 """The traits of an ordinary HTTP API, whose answers follow HTTP's own caching rules."""
 
 
-class Mode(Struct, frozen=True):
+class Mode(Quiet, Struct, frozen=True):
     """How a caller wants its answer delivered. It does not change the content of the answer."""
 
     streamed: bool = False
@@ -147,7 +183,7 @@ class Mode(Struct, frozen=True):
     """What separates flights besides the exact digest: stream mode, service tier."""
 
 
-class Key(Struct, frozen=True):
+class Key(Quiet, Struct, frozen=True):
     """An extractor's result for a request. Only the core turns it into digests.
 
     ``template`` is the canonical request without the ignored fields and without the slot's text; the slot's place is
@@ -232,7 +268,7 @@ class once(Generic[T]):
 # -- for the engine ---------------------------------------------------------------------------------------------------
 
 
-class Nearby(msgspec.Struct, frozen=True):
+class Nearby(Quiet, msgspec.Struct, frozen=True):
     """The half of a query that is needed after an exact miss."""
 
     scope: bytes
@@ -318,7 +354,7 @@ RECORD_VERSION = 1
 """The version of the stored form; a record with another one is not read."""
 
 
-class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
+class Record(Quiet, Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
     """One stored answer, as written to the response store (see ``semcache_core.engine.record_codec``)."""
 
     partition: bytes
@@ -359,7 +395,7 @@ class Record(Struct, frozen=True, array_like=True, tag=RECORD_VERSION):
 # -- for ``semcache_may_store`` ---------------------------------------------------------------------------------------
 
 
-class EntryView(Struct, frozen=True):
+class EntryView(Quiet, Struct, frozen=True):
     """An answer that is about to be stored, as ``semcache_may_store`` sees it."""
 
     text: str
@@ -372,8 +408,6 @@ class EntryView(Struct, frozen=True):
     """Tokens that the upstream counted for it; 0 if it counts none."""
     tags: tuple[str, ...]
     """The tags that it will have."""
-
-    __repr__ = object.__repr__  # It contains the prompt and the answer: never in a log.
 
 
 # -- for observers ----------------------------------------------------------------------------------------------------

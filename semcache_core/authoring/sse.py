@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from semcache_core.types import Quiet
+
 __all__ = ["Event", "EventStream", "framed"]
 
 _BOM = b"\xef\xbb\xbf"
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(Quiet, msgspec.Struct, frozen=True):
     """One event: its name (empty if the stream gives none) and its data lines, joined by line feeds."""
 
     data: bytes

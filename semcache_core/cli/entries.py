@@ -24,7 +24,7 @@ from semcache_core.protocols import (
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.opening import Runtime, open_cache, usable
 from semcache_core.runtime.registry import Kind, Registry
-from semcache_core.types import Record
+from semcache_core.types import Quiet, Record
 
 PAGE = 1000
 
@@ -71,7 +71,7 @@ async def opened_alone(component: Any, kind: Kind) -> AsyncIterator[Any]:
         yield ready
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(Quiet, msgspec.Struct, frozen=True):
     """One entry of a response store."""
 
     id: bytes

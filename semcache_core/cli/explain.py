@@ -27,10 +27,10 @@ from semcache_core.http.route import Deployment
 from semcache_core.reasons import Reason
 from semcache_core.runtime.opening import Runtime
 from semcache_core.runtime.registry import Registry
-from semcache_core.types import Bypass
+from semcache_core.types import Bypass, Quiet
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Asked(Quiet, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The request in the file."""
 
     path: Annotated[str, Meta(pattern="^/")]
@@ -41,7 +41,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: Any = ""
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(Quiet, msgspec.Struct, frozen=True):
     """One call of the library: ``cache.lookup(prompt, context=context)``."""
 
     prompt: str

@@ -23,6 +23,9 @@ def unreachable(cache: CacheOptions, http: HttpOptions, routes: Sequence[RouteOp
     yield from _headers(http)
     if http.debug_token is not None and not _VISIBLE.fullmatch(http.debug_token.reveal()):
         yield "http.debug_token", "no header can hold it: visible ASCII only, for example `openssl rand -hex 32`"
+    if http.callers is not None and not all(map(_VISIBLE.fullmatch, http.caller_tokens or ("",))):
+        told = "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one"
+        yield "http.callers", told
     for place, phrase in enumerate(cache.volatile):
         if not phrase.strip():
             yield f"semcache.volatile[{place}]", "is empty; take it out, or write a word"

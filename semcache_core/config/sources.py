@@ -18,6 +18,7 @@ from semcache_core.config.problems import Problems, is_text
 from semcache_core.config.toml_errors import wrong_toml
 from semcache_core.errors import ConfigError
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Secret
+from semcache_core.types import Quiet
 
 FILE_NAME = "semcache.toml"
 FILE_VARIABLE = "SEMCACHE_CONFIG"
@@ -33,8 +34,8 @@ TABLES = (*CORE_TABLES, *COMPONENT_TABLES, *LIST_TABLES)
 _DEEPEST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+@dataclass(frozen=True, slots=True, repr=False)
+class Sources(Quiet):
     """The raw configuration: its tables, and the origin of each value.
 
     ``label`` names the whole: a file's name, ``configuration``, or ``defaults``. ``origins`` maps the key paths whose

@@ -6,11 +6,13 @@ follows it and asks this module at each step; every step that ends the lookup gi
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from semcache_core.reasons import Code, OwnCode
 from semcache_core.settings import Duration, Policy
-from semcache_core.types import Accept, Outcome, Penalty, Record, Reject, Source, Struct, Vector, Verdict
+from semcache_core.types import Accept, Outcome, Penalty, Quiet, Record, Reject, Source, Struct, Vector, Verdict
 
 AFTER_REJECT = 0.02
 """After a reject, the next candidate must exceed the threshold by this much."""
@@ -18,7 +20,7 @@ JUDGED_ABOVE = 0.03
 """Costly verifiers run from the threshold up to this much above it."""
 
 
-class Directives(Struct, frozen=True, kw_only=True):
+class Directives(Quiet, Struct, frozen=True, kw_only=True):
     """What the caller asked for besides the request itself. The default asks for nothing."""
 
     lookup: bool = True
@@ -53,8 +55,14 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(f"threshold is a similarity from 0 to 1, not {threshold!r}")
 
 
-class Found(Struct, frozen=True, kw_only=True):
+LATE = frozenset({"embedder-busy", "lookup-deadline"})
+"""Reasons of a look-up that found no time to embed the text: it is not embedded for its answer either."""
+
+
+class Found(Quiet, Struct, frozen=True, kw_only=True):
     """What the engine found for a query, and why."""
+
+    _shows: ClassVar[frozenset[str]] = frozenset({"outcome", "reason", "source"})
 
     outcome: Outcome
     """hit, stale (serve, but a refresh is due), or miss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 
@@ -10,12 +11,14 @@ import numpy as np
 
 from semcache_core.engine.breakers import Guard
 from semcache_core.engine.fair import FairQueue, FairTable
-from semcache_core.errors import DimensionMismatch, EmbedderUnavailable
+from semcache_core.errors import DimensionMismatch, EmbedderUnavailable, TextTooLong, TextUnreadable
 from semcache_core.protocols import Embedder
 from semcache_core.settings import LimitOptions
 from semcache_core.types import Entity, Vector
 
 _LARGEST_BATCH = 64
+_REFUSED_KEPT = 1024
+"""Texts that the embedder cannot embed and that are not tried again."""
 _BACKGROUND = b"background "
 """In front of a partition: the line of the texts that no request waits for. They delay no request of the partition,
 and a flood of its requests does not hold them up either.
@@ -71,6 +74,7 @@ class Embeddings:
         self.largest_batch = _LARGEST_BATCH if embedder.batch_invariant else 1
         """How many texts one call of the embedder takes."""
         self._cached: FairTable[str, Vector] = FairTable(limits.embedding_cache)
+        self._refused: FairTable[bytes, type[EmbedderUnavailable]] = FairTable(_REFUSED_KEPT)
         self._queue: FairQueue[str, _Wanted] = FairQueue(limits.embed_queue)
         self._embedding: Sequence[_Wanted] = ()
         self._worker: asyncio.Task[None] | None = None
@@ -83,6 +87,20 @@ class Embeddings:
         vector = self._cached.get(partition, text)
         if vector is not None:
             return vector
+        refused = self._refused.get(partition, _digest(text))
+        if refused is not None:
+            raise refused("the embedder has refused this text before")
+        try:
+            return await self._embedded(partition, text, background=background)
+        except (TextTooLong, TextUnreadable) as error:
+            self._refused.put(partition, _digest(text), type(error))
+            raise
+
+    def refuses(self, partition: bytes, text: str) -> bool:
+        """Say whether the embedder has refused this text: it can be compared with no other."""
+        return self._refused.get(partition, _digest(text)) is not None
+
+    async def _embedded(self, partition: bytes, text: str, *, background: bool) -> Vector:
         if not self._embedding and self._worker is None:
             return await self._embed_at_once(_Wanted(partition, text, partition))
         wanted = self._wanted(partition, text, background=background)
@@ -210,3 +228,7 @@ class Embeddings:
         if not math.isfinite(np.add.reduce(vectors, axis=None)):
             raise EmbedderUnavailable("the embedder returned a vector that is not finite")
         return vectors
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -17,8 +17,9 @@ import msgspec
 from semcache_core.engine import record_codec
 from semcache_core.engine.breakers import within
 from semcache_core.engine.components import Guards, OpenComponents
-from semcache_core.engine.decide import Directives, Found, serves
+from semcache_core.engine.decide import LATE, Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
+from semcache_core.engine.jobs import Job
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.offload import Offload
@@ -26,7 +27,7 @@ from semcache_core.engine.payloads import value_of
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.withdrawals import Withdrawals
-from semcache_core.engine.writes import Job, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import own_tags, tag_digest, veto_id
 from semcache_core.keys.fifo import FifoCache
@@ -34,7 +35,7 @@ from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
-from semcache_core.types import Address, EntryView, Query, Record, Stored, Vector
+from semcache_core.types import Address, EntryView, Query, Record, Stored
 
 _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
@@ -239,11 +240,14 @@ class Engine:
         *,
         policy: Policy,
         tags: Sequence[str] = (),
-        vector: Vector | None = None,
+        found: Found = _ABSENT,
         refreshes: bool = False,
     ) -> Refused | None:
-        """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None."""
-        job = self.job_of(query, record, policy=policy, tags=tags, vector=vector, refreshes=refreshes)
+        """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None.
+
+        ``found``: what the look-up found.
+        """
+        job = self.job_of(query, record, policy=policy, tags=tags, found=found, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
         self._writes.queue(job)
@@ -256,7 +260,7 @@ class Engine:
         *,
         policy: Policy,
         tags: Sequence[str] = (),
-        vector: Vector | None = None,
+        found: Found = _ABSENT,
         refreshes: bool = False,
     ) -> Job | Refused:
         """Return the write of ``record`` as the answer to ``query``, or why it may not be stored.
@@ -278,6 +282,9 @@ class Engine:
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
         nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
+        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
+            # No vector will ever lead to it: only an equal request does, and that needs no text.
+            record = msgspec.structs.replace(record, text="", exact_only=True)
         return Job(
             query.entry_id,
             query.partition,
@@ -287,8 +294,10 @@ class Engine:
             data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
-            comparable and bool(record.text) and not record.exact_only,
-            vector,
+            comparable
+            and bool(record.text)
+            and not (record.exact_only or (found.vector is None and found.reason in LATE)),
+            found.vector,
         )
 
     async def write(self, job: Job) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from semcache_core.engine import record_codec
@@ -25,6 +26,8 @@ class Maintenance:
         self._parts, self._guards, self._writes, self._observatory = parts, guards, writes, observatory
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
+        self._deleting: set[bytes] = set()
+        """Entries that a search found unusable, until they are deleted: other searches find them too."""
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run ``work`` in the background until the cache closes; an exception counts as a fault."""
@@ -69,11 +72,11 @@ class Maintenance:
 
     def prune(self, ids: Sequence[bytes]) -> None:
         """Delete vectors without a response: the entry was evicted, or its writer died between the two writes."""
-        self.spawn(self._forget_vectors(ids))
+        self._delete(ids, self._forget_vectors)
 
     def bury(self, ids: Sequence[bytes], *, now: float) -> None:
         """Delete invalidated entries that a search found: until they expire they would displace valid candidates."""
-        self.spawn(self._buried(ids, now=now))
+        self._delete(ids, partial(self._bury, now=now))
 
     def unreadable(self, entry_id: bytes, error: record_codec.NewerVersion | record_codec.Undecodable) -> Code:
         """Handle an entry that does not decode and return the reason code of the miss."""
@@ -102,7 +105,15 @@ class Maintenance:
                 except Exception as error:  # noqa: BLE001  the edge to plugin code: retried in a minute
                     self._observatory.fault("sweep", error)
 
-    async def _buried(self, ids: Sequence[bytes], *, now: float) -> None:
+    def _delete(self, ids: Sequence[bytes], delete: Callable[[Sequence[bytes]], Coroutine[Any, Any, None]]) -> None:
+        fresh = [id for id in ids if id not in self._deleting]
+        if fresh and not self._closed:
+            self._deleting.update(fresh)
+            task = self.task_of(delete(fresh))
+            task.add_done_callback(lambda _: self._deleting.difference_update(fresh))
+            self.adopt(task)
+
+    async def _bury(self, ids: Sequence[bytes], *, now: float) -> None:
         # Read again: an entry may have been refreshed meanwhile, and the new answer is valid.
         stored = await self._guards.responses.call(self._parts.responses.get(ids, now=now))
         for id, entry in zip(ids, stored, strict=True):

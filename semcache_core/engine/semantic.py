@@ -11,13 +11,14 @@ from semcache_core.engine import record_codec
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.decide import CandidateBar, Directives, Found, is_dead, serves
 from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
+from semcache_core.engine.jobs import Unindexed
 from semcache_core.engine.maintenance import Maintenance
-from semcache_core.engine.writes import Unindexed, Writes
+from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError, TextTooLong, TextUnreadable
 from semcache_core.keys.digests import veto_id
 from semcache_core.reasons import Code
 from semcache_core.settings import Policy
-from semcache_core.types import Match, Query, Record, Stored, Struct, Vector, Verdict
+from semcache_core.types import Match, Query, Quiet, Record, Stored, Struct, Vector, Verdict
 
 NEIGHBOURS = 5
 """How many candidates a search returns: a verifier may reject the first ones."""
@@ -33,7 +34,7 @@ _LARGEST_COSINE = 1.01
 """A similarity above it is not a cosine, even of vectors stored in half precision."""
 
 
-class Considered(Struct, frozen=True, kw_only=True):
+class Considered(Quiet, Struct, frozen=True, kw_only=True):
     """One entry that a search found, and whether it answers."""
 
     entry_id: bytes
@@ -44,7 +45,7 @@ class Considered(Struct, frozen=True, kw_only=True):
     """The verdict of each verifier that ran, with the verifier's name."""
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class Asked(Quiet, Struct, frozen=True, kw_only=True):
     """One question to compare: the query, its rules, and the time."""
 
     query: Query
@@ -60,7 +61,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         return max(self.policy.threshold, self.directives.threshold or 0.0)
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
+class Candidate(Quiet, Struct, frozen=True, kw_only=True):
     """An entry near enough to be considered."""
 
     entry_id: bytes
@@ -108,7 +109,9 @@ class SemanticSearch:
         """Search the store and the queued writes, which are visible in their own process."""
         scope = asked.query.nearby.store_scope
         found = await self._guards.vectors.call(
-            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now)
+            self._parts.vectors.search(vector, scope=scope, limit=NEIGHBOURS, floor=FLOOR, now=asked.now),
+            # A scope may be slow because it is large, or has to be loaded.
+            sources=(asked.query.partition,),
         )
         waiting = self._writes.queued_in(scope) if self._writes.has_queued_in(scope) else ()
         if waiting:

@@ -73,7 +73,7 @@ class Flight(Entity, Generic[T]):
     """How many items came before them: every waiter has read these."""
     _held: int = 0
     """The total size of the items."""
-    _waiters: list[_Waiter] = []
+    _waiters: set[_Waiter] = set()
     _news: asyncio.Future[None] | None = None
     _alone: asyncio.Future[None] | None = None
     _joined: asyncio.Future[None] | None = None
@@ -90,13 +90,15 @@ class Flight(Entity, Generic[T]):
             self._held += size
             if self._news is not None:
                 self._wake()
+        else:
+            self._dropped += 1
 
     def stop_joining(self) -> None:
         """Accept no more waiters: the answer is too large to keep, or is private to its caller."""
         self._joinable = self.open = False
         self._leave_table()
         if not self.waiting:
-            self._items.clear()
+            self._drop(len(self._items))
 
     @property
     def is_crowded(self) -> bool:
@@ -110,10 +112,7 @@ class Flight(Entity, Generic[T]):
         """
         while self.is_crowded:
             slowest = min(waiter.at for waiter in self._waiters)
-            read = self._items[: slowest - self._dropped]
-            self._held -= sum(size for _, size in read)
-            self._dropped = slowest
-            del self._items[: len(read)]
+            self._drop(slowest - self._dropped)
             if self._held <= self.most:
                 return
             behind = [waiter for waiter in self._waiters if waiter.at < self._dropped + len(self._items)]
@@ -125,6 +124,11 @@ class Flight(Entity, Generic[T]):
                     self._depart(waiter)
             if turns > 0:
                 await asyncio.sleep(0 if turns > _LATE_TURNS else _LATE_TURN)
+
+    def _drop(self, count: int) -> None:
+        self._held -= sum(size for _, size in self._items[:count])
+        self._dropped += count
+        del self._items[:count]
 
     def complete(self, *, refused: bool = False) -> None:
         """End with a complete answer. ``refused``: it may not be stored, so equal requests need not wait."""
@@ -175,8 +179,10 @@ class Flight(Entity, Generic[T]):
         Raises FlightFailed if the leader failed, or if no first item came within ``patience`` seconds. A waiter that
         has part of the answer cannot request it again, so it waits as long as the leader does.
         """
+        if self._dropped:
+            raise FlightFailed(alone=True)  # Too late: the beginning of the answer is gone.
         waiter = _Waiter()
-        self._waiters.append(waiter)
+        self._waiters.add(waiter)
         self.waiting += 1
         if self._joined is not None:
             if not self._joined.done():
@@ -215,7 +221,7 @@ class Flight(Entity, Generic[T]):
         self.waiting -= 1
         if not self.waiting:
             if not self._joinable:
-                self._items.clear()
+                self._drop(len(self._items))
             if self._alone is not None and not self._alone.done():
                 self._alone.set_result(None)
             self._alone = None

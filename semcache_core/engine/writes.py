@@ -15,51 +15,12 @@ from typing import Generic, Protocol, TypeVar
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
 from semcache_core.engine.fair import FairQueue
-from semcache_core.engine.freshness import keep_until
+from semcache_core.engine.jobs import Job, Unindexed
 from semcache_core.errors import DependencyError
 from semcache_core.settings import LimitOptions
-from semcache_core.types import Entity, Point, Record, Vector
+from semcache_core.types import Point, Vector
 
 _BATCH = 64
-
-
-class Job(Entity):
-    """One answer to be written."""
-
-    entry_id: bytes
-    partition: bytes
-    store_scope: bytes
-    text: str
-    record: Record
-    data: bytes
-    stale_window: float
-    """Seconds after its expiry for which the entry may still be served."""
-    tags: Sequence[bytes]
-    semantic: bool
-    vector: Vector | None = None
-
-    @property
-    def born_at(self) -> float:
-        """When the answer was asked for."""
-        return self.record.born_at
-
-    @property
-    def keep_until(self) -> float | None:
-        """When a store may drop the entry."""
-        return keep_until(self.record.expires_at, stale_window=self.stale_window)
-
-
-class Unindexed(Entity):
-    """A written answer whose text is not in the vector store yet."""
-
-    entry_id: bytes
-    partition: bytes
-    store_scope: bytes
-    text: str
-    born_at: float
-    keep_until: float | None
-    tags: Sequence[bytes]
-    vector: Vector | None = None
 
 
 class _Queued(Protocol):
@@ -123,9 +84,9 @@ class Writes:
         self._set_nowait = None if parts.set_nowait is None else parts.set_nowait.set_nowait
         places = min(limits.write_queue, limits.write_queue_bytes)
         self._bytes_a_place = limits.write_queue_bytes // places
-        texts = 1 if embeddings is None else embeddings.largest_batch
+        together = 1 if embeddings is None else embeddings.largest_batch
         self._responses = _Step("semcache-writes", places=places, batch=_BATCH, work=self._write_responses)
-        self._texts = _Step("semcache-texts", places=places, batch=texts, work=self._embed)
+        self._texts = _Step("semcache-texts", places=min(places, limits.embed_queue), batch=together, work=self._embed)
         self._vectors = _Step("semcache-vectors", places=places, batch=_BATCH, work=self._index)
         self._waiting: dict[bytes, Job] = {}
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
@@ -173,8 +134,9 @@ class Writes:
                 job.partition,
                 job.store_scope,
                 job.text,
-                job.born_at,
-                job.keep_until,
+                job.record.born_at,
+                job.record.expires_at,
+                job.stale_window,
                 job.tags,
                 job.vector,
             )
@@ -211,10 +173,12 @@ class Writes:
 
     def forget_invalidated(self, tags: frozenset[bytes], at: float) -> None:
         """Drop every queued write with one of ``tags`` that was born at or before ``at``."""
-        queued: tuple[Job | Unindexed, ...] = (*self._waiting.values(), *self._unindexed.values())
-        for item in queued:
-            if item.born_at <= at and not tags.isdisjoint(item.tags):
-                self.forget(item.entry_id)
+        for job in tuple(self._waiting.values()):
+            if job.record.born_at <= at and not tags.isdisjoint(job.tags):
+                self.forget(job.entry_id)
+        for text in tuple(self._unindexed.values()):
+            if text.born_at <= at and not tags.isdisjoint(text.tags):
+                self.forget(text.entry_id)
 
     async def write_now(self, job: Job) -> bool:
         """Write ``job`` on the caller's path; return False if any part of it could not be written."""

@@ -27,13 +27,13 @@ from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
-from semcache_core.http.context import DriverContext
+from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Kept, Recording
 from semcache_core.http.replay import Replay, replayed, takes_long
-from semcache_core.http.request import BUSY, CacheableRequest
+from semcache_core.http.request import BUSY
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
-from semcache_core.types import Entity, Key, Query
+from semcache_core.types import Entity, Quiet
 
 _EXACT = Directives(exact_only=True)
 
@@ -41,49 +41,10 @@ SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
 
 
-class Replace(msgspec.Struct, frozen=True):
+class Replace(Quiet, msgspec.Struct, frozen=True):
     """Send ``replay`` instead of upstream's answer, and drop what upstream still says."""
 
     replay: Replay
-
-
-class Missed(Entity):
-    """A request that upstream has to answer: what its look-up found, and its one decision, counted once."""
-
-    context: DriverContext
-    request: CacheableRequest
-    key: Key
-    query: Query
-    found: Found
-    flight_key: bytes
-    """What single-flight shares."""
-    started: float
-    """When the request came in, by the cache's clock."""
-    is_withheld: bool = False
-    """There is an answer, which ``mode = "observe"`` keeps back."""
-    concluded: bool = False
-
-    @property
-    def may_replace(self) -> bool:
-        """Whether the answer may take the place of an entry in a shared partition: the caller is proven, its look-up
-        brought nothing that it could have, and it chose neither life nor tags of the entry.
-        """
-        asked = self.request.profile.directives
-        chosen = asked.ttl is not msgspec.UNSET or bool(asked.tags)
-        return asked.joins and not chosen and self.found.reason != "unproven-credential"
-
-    def conclude(self, found: Found | None = None) -> None:
-        """Count and report the decision; ``found`` if it differs from what the look-up brought. Harmless twice."""
-        if self.concluded:
-            return
-        self.concluded = True
-        self.context.engine.observatory.conclude(
-            self.found if found is None else found,
-            self.query,
-            policy=self.request.route.policy,
-            started=self.started,
-            observed=self.is_withheld,
-        )
 
 
 class UpstreamAnswer(Entity):
@@ -229,7 +190,7 @@ class UpstreamAnswer(Entity):
                 outcome.record,
                 policy=request.route.policy,
                 tags=outcome.tags,
-                vector=missed.found.vector,
+                found=missed.found,
                 refreshes=not request.profile.directives.lookup,
             )
             is_refused = not_kept is not None and not_kept.complete
@@ -354,7 +315,8 @@ class UpstreamAnswer(Entity):
         found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
         framing = partial(replayed, request, found, now=now, stands_in=True, upstream_status=code)
         try:
-            replay = framing() if not takes_long(request, found) else await request.off_loop(framing)
+            is_long = request.known.mode.streamed and takes_long(record)
+            replay = await request.off_loop(framing) if is_long else framing()
         except Busy:
             return None
         except Exception as error:  # noqa: BLE001  see ``head``

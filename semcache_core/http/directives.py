@@ -16,7 +16,7 @@ from semcache_core.engine.decide import Directives
 from semcache_core.engine.freshness import parse_duration
 from semcache_core.http.headers import first, joined
 from semcache_core.settings import Duration, Policy
-from semcache_core.types import Bypass, Headers, Traits
+from semcache_core.types import Bypass, Headers, Quiet, Traits
 
 _NONE = Directives()
 # name, then "=" and a token or a quoted string; the rest of the value must be a comma or nothing.
@@ -33,7 +33,7 @@ class Malformed(ValueError):
     """The field value is not a list of known directives with values of the right form."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(Quiet, msgspec.Struct, frozen=True):
     """What an application or upstream says of its own answer in ``Semcache-Control``."""
 
     no_store: bool = False

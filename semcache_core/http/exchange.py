@@ -22,14 +22,15 @@ from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.answer import Missed, SentHeaders, UpstreamAnswer
+from semcache_core.http.answer import SentHeaders, UpstreamAnswer
 from semcache_core.http.context import DriverContext
+from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Shared
 from semcache_core.http.replay import Replay, replayed, takes_long
 from semcache_core.http.request import BUSY, CacheableRequest, RequestHead, Unread, recognise
 from semcache_core.http.route import Route
 from semcache_core.reasons import Code
-from semcache_core.types import Bypass, Entity, Headers, Key
+from semcache_core.types import Bypass, Entity, Headers, Key, Quiet
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 """Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
@@ -42,21 +43,21 @@ _ONLY_IF_CACHED = (
 # -- what a driver does next ------------------------------------------------------------------------------------------
 
 
-class Serve(msgspec.Struct, frozen=True):
+class Serve(Quiet, msgspec.Struct, frozen=True):
     """Send ``replay``; where it is ``stale``, call ``Exchange.refresh`` afterwards."""
 
     replay: Replay
     stale: Missed | None = None
 
 
-class Wait(msgspec.Struct, frozen=True):
+class Wait(Quiet, msgspec.Struct, frozen=True):
     """An equal request is upstream already: call ``Exchange.wait``."""
 
     missed: Missed
     flight: Flight[Any]
 
 
-class Follow(msgspec.Struct, frozen=True):
+class Follow(Quiet, msgspec.Struct, frozen=True):
     """Send the answer that an equal request shares: its head, then each piece as it comes.
 
     ``pieces`` raises AnswerAborted if the answer breaks off; it has to be closed if the caller leaves before its end.
@@ -67,13 +68,13 @@ class Follow(msgspec.Struct, frozen=True):
     pieces: AsyncGenerator[bytes, None]
 
 
-class Forward(msgspec.Struct, frozen=True):
+class Forward(Quiet, msgspec.Struct, frozen=True):
     """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
 
     answer: UpstreamAnswer
 
 
-class Pass(msgspec.Struct, frozen=True):
+class Pass(Quiet, msgspec.Struct, frozen=True):
     """Ask upstream without the cache: add ``fields`` to the answer's head, and change nothing else.
 
     None: the request is not for the cache after all, and stays untouched.
@@ -192,7 +193,7 @@ class Exchange(Entity):
         if found.record is not None:
             replay = (
                 await self._framed_off_loop(request, found)
-                if takes_long(request, found)
+                if request.known.mode.streamed and takes_long(found.record)
                 else self._framed(request, found)
             )
             if not isinstance(replay, Replay):
@@ -259,17 +260,17 @@ class Exchange(Entity):
 
     def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
         """Return the entry as this caller gets it, or why it does not fit this caller."""
+        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
         try:
-            return replayed(request, found, now=self.started, fresh_id=_fresh_id(found))
+            return replayed(request, found, now=self.started, fresh_id=fresh_id)
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
             return self._undecodable(error)
 
     async def _framed_off_loop(self, request: CacheableRequest, found: Found) -> Replay | Code:
         """Do the same where it takes long."""
+        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
         try:
-            return await request.off_loop(
-                partial(replayed, request, found, now=self.started, fresh_id=_fresh_id(found))
-            )
+            return await request.off_loop(partial(replayed, request, found, now=self.started, fresh_id=fresh_id))
         except Busy:
             return BUSY.reason
         except Exception as error:  # noqa: BLE001  see ``_framed``
@@ -286,10 +287,6 @@ class Exchange(Entity):
             engine.spawn(engine.maintenance.forget(found.entry_id or request.known.address.entry_id))
         similarity = found.similarity if found.source == "semantic" else None
         return Found(outcome="miss", reason=reason, vector=found.vector, similarity=similarity)
-
-
-def _fresh_id(found: Found) -> str:
-    return secrets.token_hex(12) if found.source == "semantic" else ""
 
 
 async def _pieces(items: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:

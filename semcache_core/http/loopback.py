@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 # What reverse proxies, tunnels and CDNs add on the way. Tracing and request ids are not among them: SDKs send these.
@@ -48,9 +49,9 @@ _PASSED_ON_PREFIXES = (
     b"x-ms-client-principal",
 )
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:\[\]@/]+))(?::\d{0,5})?", re.IGNORECASE)
-_WEB_ORIGIN = re.compile(r"https?://(.*)", re.IGNORECASE)
+_WEB_ORIGIN = re.compile(rb"https?://(.*)", re.IGNORECASE)
 # An application's own page, like one of VS Code or Electron; web pages cannot have such an origin.
-_OTHER_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
+_OTHER_ORIGIN = re.compile(rb"(?!https?:)[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
 
 
 def began_here(headers: Sequence[tuple[bytes, bytes]], *, http_version: str) -> bool:
@@ -75,11 +76,11 @@ def began_here(headers: Sequence[tuple[bytes, bytes]], *, http_version: str) -> 
                 return False
             host = value
         elif name == b"origin":
-            if not _is_own_origin(value.decode("latin-1")):
+            if not _is_own_origin(value):
                 return False
         elif name == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
             return False
-    return host is not None and _is_own_host(host.decode("latin-1"))
+    return host is not None and (_known_host if len(host) < _LONG else _is_own_host)(host)
 
 
 def is_loopback(host: str | None) -> bool:
@@ -96,15 +97,26 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _is_passed_on(name: bytes) -> bool:
+    return (_known_field if len(name) < _LONG else _is_field_of_proxy)(name)
+
+
+def _is_field_of_proxy(name: bytes) -> bool:
     return name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
 
 
-def _is_own_host(host: str) -> bool:
+def _is_own_host(host: bytes) -> bool:
     """Say whether a ``Host`` is loopback. Short forms (``127.1``), decimal ones and 0.0.0.0 are not."""
-    found = _HOST.fullmatch(host.strip())
+    found = _HOST.fullmatch(host.decode("latin-1").strip())
     return found is not None and is_loopback(found[1] or found[2])
 
 
-def _is_own_origin(origin: str) -> bool:
-    web = _WEB_ORIGIN.fullmatch(origin.strip())
-    return _is_own_host(web[1]) if web is not None else _OTHER_ORIGIN.fullmatch(origin.strip()) is not None
+def _is_own_origin(origin: bytes) -> bool:
+    origin = origin.strip()
+    web = _WEB_ORIGIN.fullmatch(origin)
+    return _is_own_host(web[1]) if web is not None else _OTHER_ORIGIN.fullmatch(origin) is not None
+
+
+_LONG = 64
+# Asked for each field of each request; callers choose names, so long ones are not remembered.
+_known_field = lru_cache(maxsize=1024)(_is_field_of_proxy)
+_known_host = lru_cache(maxsize=64)(_is_own_host)

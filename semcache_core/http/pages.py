@@ -13,7 +13,7 @@ from semcache_core.errors import CacheUnavailable, ConfigError
 from semcache_core.http.loopback import began_here, is_loopback
 from semcache_core.http.status import may_debug
 from semcache_core.library.cache import SemanticCache
-from semcache_core.types import Headers
+from semcache_core.types import Headers, Quiet
 
 PREFIX = "/.semcache/"
 
@@ -22,7 +22,7 @@ _NOT_READY = {"status": "not ready", "cache": "not open yet"}
 _worker: dict[int, str] = {}
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(Quiet, msgspec.Struct, frozen=True):
     """One answer: JSON that nobody keeps."""
 
     status: int

@@ -8,7 +8,7 @@ from semcache_core.engine.decide import Directives
 from semcache_core.http.route import Route
 from semcache_core.http.status import Disclosure
 from semcache_core.keys.http import ResolvedCaller
-from semcache_core.types import Address, Entity, Mode
+from semcache_core.types import Address, Entity, Mode, Quiet
 
 _LONGEST = 1024
 """Bytes of a head that is remembered: callers choose headers and tags, and may make each request another."""
@@ -16,7 +16,7 @@ _PER_FIELD = 32
 """What a field counts besides its bytes: hundreds of small fields would fit, each of them 100 bytes of objects."""
 
 
-class RequestProfile(msgspec.Struct, frozen=True):
+class RequestProfile(Quiet, msgspec.Struct, frozen=True):
     """What a request's head says: who asks, and what is asked for besides the body."""
 
     route: Route

@@ -19,9 +19,10 @@ from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import AnswerHead, Recorder, Refused, SupportsTerminal
 from semcache_core.reasons import Code
 from semcache_core.settings import Duration
-from semcache_core.types import Entity, Headers, Key, Query, Record
+from semcache_core.types import Entity, Headers, Key, Query, Quiet, Record
 
 _LONG = 4 * LONG
+_MOST_FIELDS = 256
 _MOST_VARYING = 32
 """Request fields that an answer may depend on: each is looked for in every request that it may serve."""
 _VARYING = frozenset({b"vary", b"access-control-allow-origin"})
@@ -33,7 +34,7 @@ _LONGEST = 20
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Shared(msgspec.Struct, frozen=True):
+class Shared(Quiet, msgspec.Struct, frozen=True):
     """The head of an answer as others who wait get it: with stored-header rules, and its body decoded."""
 
     status: int
@@ -41,7 +42,7 @@ class Shared(msgspec.Struct, frozen=True):
     vary: Headers
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(Quiet, msgspec.Struct, frozen=True):
     """An answer to be stored."""
 
     record: Record
@@ -177,6 +178,8 @@ class Recording(Entity):
         route = request.route
         if head.status != 200:
             return Refused("status", complete=False)
+        if len(headers) > _MOST_FIELDS:
+            return Refused("not-recordable", complete=False)
         if not request.profile.directives.store:
             return Refused("no-store", complete=False)
         # Only to see which names are there: most answers have few, and none that says anything to a cache.

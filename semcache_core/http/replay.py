@@ -13,12 +13,13 @@ from semcache_core.http import status
 from semcache_core.http.request import CacheableRequest
 from semcache_core.protocols import Answer, Framing
 from semcache_core.reasons import Code
+from semcache_core.types import Quiet, Record
 
 _PIECE = 16 * 1024
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
-class Replay(msgspec.Struct, frozen=True):
+class Replay(Quiet, msgspec.Struct, frozen=True):
     """An answer from the cache, ready to be sent. There is always a chunk, if only an empty one."""
 
     status: int
@@ -77,9 +78,9 @@ def replayed(
     return Replay(answer.status, headers, chunks)
 
 
-def takes_long(request: CacheableRequest, found: Found) -> bool:
-    """Say whether it may take over 5 ms to frame the entry: as a stream, each word of it by itself."""
-    return request.known.mode.streamed and found.record is not None and len(found.record.payload) > LONG
+def takes_long(record: Record) -> bool:
+    """Say whether it may take over 5 ms to frame the entry as a stream: each word of it by itself."""
+    return len(record.payload) > LONG
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:

@@ -33,6 +33,10 @@ _UNREADABLE = Bypass(reason="request-coding")
 BUSY = Bypass(reason="reader-busy")
 """Too many long bodies wait to be read, and this caller has most of them."""
 _PLAIN = status.Disclosure()
+_HEAD_TOO_LARGE = Bypass(reason="head-too-large")
+_MOST_FIELDS = 256
+_LONGEST_HEAD = 32 * 1024
+"""Bytes of the place and the headers that count. To classify what is more would take over 5 ms, for each request."""
 _HASHED_AT_ONCE = 1024 * 1024
 """Bytes whose digest takes 1 ms: the digest of a longer body is computed off the loop."""
 
@@ -177,6 +181,8 @@ def recognise(
         keys, elsewhere = context.keys_elsewhere, b"elsewhere"
     place = (route.protocol, head.method, head.scheme, head.mount, head.path, head.query, head.who, elsewhere)
     canonical_head = context.keys.canonical_head(place, head.headers, traits=route.traits)
+    if len(canonical_head) > _LONGEST_HEAD or len(head.headers) > _MOST_FIELDS:
+        return _HEAD_TOO_LARGE
     alias = None
     if len(body) <= _HASHED_AT_ONCE:
         alias = context.digests.alias(canonical_head, body)

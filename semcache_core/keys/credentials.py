@@ -6,7 +6,16 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 
-__all__ = ["counted_cookies", "crumbs", "is_anybodys", "is_credential_like", "is_personal", "says_nothing"]
+__all__ = [
+    "cookies_say_nothing",
+    "counted_cookies",
+    "crumbs",
+    "is_anybodys",
+    "is_credential_like",
+    "is_personal",
+    "is_unset",
+    "says_nothing",
+]
 
 _CREDENTIAL = re.compile(
     rb"authorization|authenticat|(?:\A|-)auth(?:-|\Z)|api-?key|(?:access|subscription|functions)-key"
@@ -16,18 +25,20 @@ _NO_CREDENTIAL = re.compile(
     rb"(?:page|next|continuation|cursor|sync|max)-?token|token-(?:count|limit|budget)|\Apostman-token\Z"
 )
 """Where in a list a request goes on, how long an answer may be; and Postman's nonce, by which caches are to miss."""
+
 # cf-access-* identifies the caller; every other cf-* describes the route of the request.
 _PREFIXES = (b"x-auth-request-", b"x-amzn-oidc-", b"x-ms-client-principal", b"cf-access-")
 _WHOLE = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups", b":remote-user", b"semcache-key"})
 
-# A form's protection, an application's own token. A certificate may be that of a gateway, which all
-# callers come through: it separates, and names nobody.
+# A form's protection, an application's own token. A certificate may be that of a gateway, which all callers come
+# through: it separates them from others, and names nobody.
 _ANYBODYS = re.compile(
     rb"csrf|xsrf|captcha|turnstile|forgery|requestverification|authenticity|appcheck|cert|wegmsecuritytoken"
     rb"|auth-(?:domain|type|mode|method|scheme|provider|realm|level)"
     rb"|(?:\A|-)(?:app|application|vercel-oidc|device|push|fcm)-?(?:api-?key|token|secret)"
 )
 
+# sec-fetch-user says whether a person clicked.
 _PERSONAL = re.compile(
     rb"cookie|session|(?<!fetch-)user|email|login|tenant|account|principal|identity|signature|groups|roles|key"
 )
@@ -37,18 +48,23 @@ _INFRASTRUCTURE = re.compile(
 )
 """Cookies that load balancers and bot filters set on every client."""
 
-# Names of schemes, and what is left of a variable that nobody has set. No alternative begins like another one's end,
-# so a value is read once.
+# Names of schemes, what is left of a variable that nobody has set, and the keys that local servers, which check none,
+# tell everybody to send. No alternative begins like another one's end, so a value is read once.
 _NOTHING = re.compile(
     rb"""(?:[\s\xa0"'`,;:=-]++
     |(?:bearer|basic|token|apikey|api-key|key|jwt|digest|negotiate|ntlm
        |null|\(null\)|undefined|none|nil|nan|false|true|anonymous|\[object[ ]\w+\]
+       |sk-no-key-required|no-key-required|no-key|not-needed|not-used|unused|empty|dummy|placeholder|anything
+       |ollama|lm-studio|your[_-]api[_-]key
        |\$\{[^{}]*\}|\$[a-z]\w*|\{\{[^{}]*\}\}|<[^<>]*>)
      (?=[\s\xa0"'`,;:=-]|\Z))*+""",
     re.IGNORECASE | re.VERBOSE,
 )
+_UNSET = frozenset({b"", b"null", b"(null)", b"undefined", b"none", b"nil", b"nan"})
 _BASIC = re.compile(rb"\s*basic\s+([\w+/-]+={0,2})\s*", re.IGNORECASE)
 _LONGEST_NOTHING = 128
+_LONGEST_JAR = 8192
+"""Bytes of the longest ``Cookie`` field that is read; browsers send less, and a longer one counts as it is."""
 
 
 def is_credential_like(name: bytes) -> bool:
@@ -69,7 +85,7 @@ def is_personal(name: bytes) -> bool:
 
 
 def says_nothing(value: bytes) -> bool:
-    """Say whether everybody may send this value alike: a scheme without a credential, ``Bearer undefined``."""
+    """Say whether everybody may send this credential alike: a scheme without one, ``Bearer undefined``, a dummy key."""
     if len(value) > _LONGEST_NOTHING:
         return False
     if _NOTHING.fullmatch(value):
@@ -78,16 +94,32 @@ def says_nothing(value: bytes) -> bool:
     return basic is not None and _NOTHING.fullmatch(_decoded(basic[1])) is not None
 
 
+def is_unset(value: bytes) -> bool:
+    """Say whether a value is empty, or what a program writes of a variable that nobody has set."""
+    return value.strip(b" \t\r\n\xa0\"'").lower() in _UNSET
+
+
 def counted_cookies(value: bytes) -> bytes:
     """Return a ``Cookie`` field without the cookies of infrastructure; empty if no other is in it."""
-    if b'"' in value:
+    if b'"' in value or len(value) > _LONGEST_JAR:
         return value  # A quoted value may contain ";": parsers differ in where such a cookie ends.
     return b"; ".join([crumb for crumb in crumbs(value) if not _INFRASTRUCTURE.match(crumb)])
+
+
+def cookies_say_nothing(value: bytes) -> bool:
+    """Say whether everybody may send this ``Cookie`` field alike: no cookie in it has a value of its own."""
+    return len(value) <= _LONGEST_JAR and all(_crumb_says_nothing(crumb) for crumb in crumbs(value))
 
 
 def crumbs(value: bytes) -> Iterator[bytes]:
     """Yield the cookies of a ``Cookie`` field."""
     return (stripped for crumb in value.split(b";") if (stripped := crumb.strip()))
+
+
+def _crumb_says_nothing(crumb: bytes) -> bool:
+    name, equals, value = crumb.partition(b"=")
+    # A cookie without "=" is a value without a name.
+    return says_nothing(value) or is_anybodys(name.lower()) if equals else says_nothing(name)
 
 
 def _decoded(text: bytes) -> bytes:

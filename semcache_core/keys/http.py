@@ -22,7 +22,7 @@ from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, do
 from semcache_core.keys.jwt import ADMITTED
 from semcache_core.keys.text import compared, split_after
 from semcache_core.settings import HttpOptions, Policy
-from semcache_core.types import API, Bypass, Key, Nearby, Query, Traits
+from semcache_core.types import API, Bypass, Key, Nearby, Query, Quiet, Traits
 
 __all__ = ["HttpKeys", "ResolvedCaller", "Target"]
 
@@ -47,7 +47,7 @@ class ResolvedCaller(msgspec.Struct, frozen=True):
     __repr__ = object.__repr__  # Kept headers may contain secrets: never in a log.
 
 
-class _Scope(msgspec.Struct, frozen=True):
+class _Scope(Quiet, msgspec.Struct, frozen=True):
     """The common part of all requests of one scope."""
 
     store_scope: bytes

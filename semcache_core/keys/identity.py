@@ -9,19 +9,26 @@ from functools import lru_cache
 import msgspec
 
 from semcache_core.errors import ConfigError
-from semcache_core.keys.credentials import counted_cookies, crumbs, is_anybodys, says_nothing
+from semcache_core.keys.credentials import (
+    cookies_say_nothing,
+    counted_cookies,
+    crumbs,
+    is_credential_like,
+    is_unset,
+    says_nothing,
+)
 from semcache_core.keys.digests import pack
 from semcache_core.keys.headers import Identity, Role, Roles
 from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
-from semcache_core.types import LLM, Bypass, Traits
+from semcache_core.types import LLM, Bypass, Quiet, Traits
 
 __all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
 
 Header = tuple[bytes, bytes]
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Target(Quiet, msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Where a request goes. ``path`` and ``query`` are raw, exactly as they are forwarded."""
 
     namespace: str
@@ -39,7 +46,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The extractor's traits: which headers are part of the request, and whether cookies identify the caller."""
 
 
-class Caller(msgspec.Struct, frozen=True, array_like=True):
+class Caller(Quiet, msgspec.Struct, frozen=True, array_like=True):
     """The result of classifying headers: the authority, the caller, and the fields of the request, by name."""
 
     authority: bytes
@@ -170,7 +177,7 @@ class IdentityRule:
         if heads.cookies:
             cookies = self._counted(heads.cookies, traits)
             identity += cookies
-            has_identity = has_identity or any(_names_somebody(cookie) for cookie in cookies)
+            has_identity = has_identity or any(_is_callers(cookie) for cookie in cookies)
         if self._by_application and who:
             identity.append((b"", who.encode() if isinstance(who, str) else who))
             has_identity = True
@@ -210,7 +217,7 @@ class IdentityRule:
         return None
 
 
-class _Heads(msgspec.Struct):
+class _Heads(Quiet, msgspec.Struct):
     authority: bytes
     identity: list[Header]
     keyed: list[Header]
@@ -243,7 +250,7 @@ def _classified(headers: Iterable[Header], roles: Roles) -> _Heads | Bypass:
         elif role is Role.BYPASS or role is Role.MALFORMED:
             return _REASONS.get(name, _HEADER_NAME)
         else:
-            has_identity = has_identity or (role is not Role.QUALIFIER and not says_nothing(header[1]))
+            has_identity = has_identity or (role is not Role.QUALIFIER and _names_caller(*header))
             identity.append(header)
     return _Heads(authority or b"", identity, keyed, cookies, has_identity)
 
@@ -258,17 +265,15 @@ def _tokens(header: Header) -> Sequence[bytes]:
     return [crumb.partition(b"=")[2].strip(b' "') for crumb in value.split(b";") if b"eyJ" in crumb]
 
 
-def _names_somebody(cookie: Header) -> bool:
-    """Say whether a counted cookie, or one of those in a whole ``Cookie`` field, tells who asks."""
+def _names_caller(name: bytes, value: bytes) -> bool:
+    """Say whether a header tells who asks. One that the operator named may hold any word, so that only none is none."""
+    return not (says_nothing(value) if is_credential_like(name) else is_unset(value))
+
+
+def _is_callers(cookie: Header) -> bool:
+    """Say whether a counted cookie, or a whole ``Cookie`` field, tells who asks."""
     name, value = cookie
-    if name != b"cookie":
-        return not says_nothing(value)
-    for crumb in crumbs(value):
-        # A cookie without "=" is a value without a name.
-        own, _, said = crumb.rpartition(b"=") if b"=" not in crumb else crumb.partition(b"=")
-        if not (says_nothing(said) or is_anybodys(own.lower())):
-            return True
-    return False
+    return not (cookies_say_nothing(value) if name == b"cookie" else is_unset(value))
 
 
 def _by_name(headers: list[Header]) -> tuple[Header, ...]:

@@ -18,7 +18,7 @@ import msgspec
 from semcache_core.errors import ConfigError
 from semcache_core.remedies import pip_install
 from semcache_core.settings import JwtOptions
-from semcache_core.types import Bypass
+from semcache_core.types import Bypass, Quiet
 
 __all__ = ["ADMITTED", "Expiries", "Tokens", "Verified"]
 
@@ -35,7 +35,7 @@ _SHORTEST = {"HS256": 32, "HS384": 48, "HS512": 64}
 """Shortest secret in bytes (RFC 7518, 3.2): a shorter one can be guessed, and then any caller forged."""
 
 
-class _Claims(msgspec.Struct):
+class _Claims(Quiet, msgspec.Struct):
     exp: float | None = None
 
 
@@ -69,7 +69,7 @@ def _exp(value: bytes) -> float | None:
         return None  # An opaque token that happens to have two dots.
 
 
-class Verified(msgspec.Struct, frozen=True):
+class Verified(Quiet, msgspec.Struct, frozen=True):
     """A verified token: its claims and their values as JSON, in the configured order, and when it expires."""
 
     claims: tuple[tuple[bytes, bytes], ...]

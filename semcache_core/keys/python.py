@@ -139,26 +139,48 @@ def context_bytes(context: Any) -> bytes:
     Raises TypeError, naming the place, for anything that is not JSON: tuples, sets, dates, NaN, non-str names.
     """
     try:
-        _check_json(context, "context")
+        _check_json(context)
         return sorted_names(context)
+    except _NotJson as found:
+        raise TypeError(f"context{''.join(reversed(found.steps))} {found.problem}") from None
     except OverflowError:
         raise TypeError("the context holds an integer beyond 64 bits; pass it as a str") from None
     except RecursionError:
         raise TypeError("the context is nested too deeply, or holds itself") from None
 
 
-def _check_json(value: Any, place: str) -> None:
+class _NotJson(Exception):
+    """A part of a value is not JSON."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.steps: list[str] = []
+        """The way to it, from the inside; nobody pays for it before there is something to say."""
+
+
+def _check_json(value: Any) -> None:
     kind = type(value)
     if kind in _SCALARS:
         return
     if kind is dict:
         for name, child in value.items():
             if type(name) is not str:
-                raise TypeError(f"{place} has a name that is a {type(name).__name__}; names in JSON are str")
-            _check_json(child, f"{place}.{name}")
+                raise _NotJson(f"has a name that is a {type(name).__name__}; names in JSON are str")
+            if type(child) not in _SCALARS:
+                _check_inside(child, f".{name}")
     elif kind is list:
         for index, child in enumerate(value):
-            _check_json(child, f"{place}[{index}]")
+            if type(child) not in _SCALARS:
+                _check_inside(child, f"[{index}]")
     elif kind is not float or value != value or value in (float("inf"), float("-inf")):
         what = "not a number" if kind is float else f"a {kind.__name__}"
-        raise TypeError(f"{place} is {what}, which is not JSON; pass str, int, float, bool, None, list or dict")
+        raise _NotJson(f"is {what}, which is not JSON; pass str, int, float, bool, None, list or dict")
+
+
+def _check_inside(value: Any, step: str) -> None:
+    try:
+        _check_json(value)
+    except _NotJson as found:
+        found.steps.append(step)
+        raise

@@ -32,8 +32,6 @@ STOP_WORDS = frozenset(_STOP.split())
 _THAI, _KANA = "\u0e01-\u0e4f", "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _ALONE = _THAI + _KANA + _HAN
-_LONGEST_WORD = 128
-"""Characters a word, its mark-up and its white space at most, on average: what is longer is no question of words."""
 _ASCII_WORD = re.compile("[a-z0-9]+")
 """The same for folded ASCII, at half the cost."""
 _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
@@ -48,6 +46,8 @@ _BLANK = re.compile(
 )
 _LONGEST_WORD = 16
 """Characters a word at most, on average: a longer text is not compared, so comparing takes bounded time."""
+_LONGEST_UNFOLDED = 8 * _LONGEST_WORD
+"""The same before white space is folded and characters are composed: a longer text is not even folded."""
 
 
 def fold(text: str) -> str:
@@ -61,9 +61,9 @@ def fold(text: str) -> str:
 def compared(text: str, policy: Policy) -> tuple[str, Code | None]:
     """Return the folded text to compare, and why it may only match an equal request (``exact_only_reason``).
 
-    A text with far more characters than ``max_words`` words can have is not even folded.
+    A text with far more characters than ``max_words`` words can have stays as it is: it is ``long-text``.
     """
-    if len(text) > _LONGEST_WORD * policy.max_words:
+    if len(text) > _LONGEST_UNFOLDED * policy.max_words:
         return text, "long-text" if policy.match == "semantic" else EXACT_MODE
     text = fold(text)
     return text, exact_only_reason(text, policy) if policy.match == "semantic" else EXACT_MODE

@@ -274,7 +274,7 @@ class Fetch:
             return Refused(error.reason)
         found = self._found
         refused = engine.keep(
-            query, record, policy=policy, tags=self._tags, vector=found.vector, refreshes=found.reason == "no-cache"
+            query, record, policy=policy, tags=self._tags, found=found, refreshes=found.reason == "no-cache"
         )
         return record if refused is None else refused
 

@@ -25,6 +25,7 @@ from semcache_core.library.cache import SemanticCache
 from semcache_core.library.calls import uncached, uncached_blocking
 from semcache_core.library.fetch import FetchOptions
 from semcache_core.settings import Duration
+from semcache_core.types import Quiet
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +38,8 @@ _SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 KeyFunction = Callable[..., str | tuple[str, object]]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Called:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Called(Quiet):
     """One call of a cached function: its prompt and context."""
 
     prompt: str

@@ -262,6 +262,7 @@ def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) 
         (["--upstream", "llm.example"], "must begin with http:// or https://"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "authorization"], "NAME: VALUE"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env=NOT_SET_ANYWHERE}"], "NOT_SET_ANYWHERE"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: Bearer {env=EMPTY}"], "EMPTY, which is empty"),
         (["--upstream", "http://127.0.0.1:9", "--config", "missing.toml"], "missing.toml"),
         (["--upstream", "http://localhost:8080/v1"], "where this proxy itself would listen"),
         (["--upstream", "http://127.0.0.1:9", "--drain", "-1"], "--drain"),
@@ -284,7 +285,8 @@ def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) 
         (["--upstream", "http://127.0.0.1:9", "--set-header", "api-key: x", "--host", "0.0.0.0"], "http.open_relay"),
     ],
 )
-def test_serve_refuses_what_cannot_work(arguments: list[str], told: str) -> None:
+def test_serve_refuses_what_cannot_work(arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPTY", " ")
     result = CliRunner().invoke(program, ["serve", *arguments])
     assert result.exit_code == 2
     assert told in result.output

@@ -11,11 +11,13 @@ import httpx
 import pytest
 
 from semcache_core.errors import ConfigError
+from semcache_proxy.edge import Edge
 from semcache_proxy.forward import Forward
+from semcache_proxy.loopback import Served
 from semcache_proxy.upstream import ForwardOptions, Upstream
 
 from .certificates import Authority
-from .raw_http import OK, Listening, Serving, Talk, read_head, recording
+from .raw_http import OK, Listening, Serving, Talk, ask, read_head, recording
 
 SECRET = {"authorization": "Bearer s3cret"}
 
@@ -229,3 +231,17 @@ def test_a_socks_proxy_without_its_package_is_refused_at_the_start(monkeypatch: 
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(ConfigError, match=r"httpx\[socks\]"):
         Forward(Upstream.parse("http://llm.example"), options=ForwardOptions(trust_env=True))
+
+
+@pytest.mark.parametrize("trust_env", [False, True])
+def test_a_target_that_no_url_has_is_the_clients_mistake(
+    by_way_of: Callable[[str], None], raw_upstream: Listening, trust_env: bool
+) -> None:
+    pytest.importorskip("httptools")
+    seen: list[bytes] = []
+    by_way_of(raw_upstream(recording(seen)))
+    app = Edge(Forward(Upstream.parse(raw_upstream(recording(seen))), options=ForwardOptions(trust_env=trust_env)))
+    with Served(app, http="httptools") as server:
+        got = ask(server.url, b"GET /caf\xe9?q=\xff HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 400")
+    assert not seen

@@ -62,6 +62,24 @@ def test_a_credential_is_added_where_callers_show_a_token_or_the_operator_wants_
     create_app("http://127.0.0.1:9", config=config(**http), forward=OURS)
 
 
+@pytest.mark.parametrize("value", ["Bearer s3cret", "basic s3cret", "sk-s3cret", "eyJs3cret"])
+def test_a_credential_is_one_under_any_name(value: str) -> None:
+    forward = ForwardOptions(injected=inject_headers({"x-upstream": value}))
+    with pytest.raises(ConfigError, match="x-upstream") as refused:
+        create_app("http://127.0.0.1:9", config=config(), forward=forward)
+    assert "s3cret" not in str(refused.value) + repr(forward)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_a_request_that_would_be_answered_with_the_proxys_credential_is_not_forwarded(
+    upstream: str, served: Serving, seen: list[bytes], method: str
+) -> None:
+    proxy = served(create_app(upstream, config=config(open_relay=True), forward=OURS))
+    got = ask(proxy, method.encode() + b" /v1/models HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 405")
+    assert not seen
+
+
 def test_a_header_that_is_no_credential_makes_no_relay() -> None:
     forward = ForwardOptions(injected=inject_headers({"x-team": "search"}))
     create_app("http://127.0.0.1:9", config=config(), forward=forward)

@@ -451,6 +451,17 @@ def test_the_pieces_of_a_message_in_place_of_deltas_are_not_taken_for_the_whole(
     assert json.loads(body(grown, framing()))["choices"][0]["message"]["content"] == "Paris is big"
 
 
+def test_a_text_beside_the_delta_that_says_something_else_is_not_dropped() -> None:
+    def part(text: str) -> dict[str, Any]:
+        event = chunk({"role": "assistant", "content": "x"})
+        event["choices"][0]["text"] = text
+        return event
+
+    last = chunk({}, finish="stop")
+    assert kept(streamed(sse(part("x"), last))).form == "body"
+    assert kept(streamed(sse(part("y"), last))).form == "events"
+
+
 @pytest.mark.parametrize("blank", ["", "null", None])
 def test_a_blank_finish_reason_sets_nothing_and_unsets_nothing(blank: str | None) -> None:
     parts = sse(chunk({"content": "Paris"}, finish=blank), chunk({}, finish="stop"), chunk({}, finish=blank))
@@ -494,6 +505,7 @@ def test_a_json_answer_with_log_probabilities_serves_json_callers_only() -> None
     [
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "a"}]},
         {"audio": {"data": "a"}},
+        {"text": "half"},
         {"content": [{"type": "thinking"}]},
         {"tool_calls": [{"id": "no index"}]},
         {"tool_calls": [{"index": 0, "id": "a", "extra_content": {"signature": "s"}}]},
@@ -703,3 +715,8 @@ def test_recording_a_stream_is_linear_work(shape: Any) -> None:
         return min(times)
 
     assert seconds(shape(4000)) < 8 * seconds(shape(1000))
+
+
+def test_an_event_that_takes_too_long_to_read_is_not_stored() -> None:
+    nested = chunk({"content": "x"}, own=[[] for _ in range(60_000)])
+    assert reason(streamed(sse(nested, chunk({}, finish="stop")))) == "too-complex"

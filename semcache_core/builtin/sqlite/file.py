@@ -14,7 +14,7 @@ from pathlib import Path
 
 from semcache_core.builtin.sqlite import schema
 from semcache_core.errors import ConfigError, StoreUnavailable
-from semcache_core.types import Struct
+from semcache_core.types import Quiet, Struct
 
 WRITE_PATIENCE = 2.0
 """Seconds that a write waits for the write of another process."""
@@ -40,7 +40,7 @@ _DAMAGED = Fault("is damaged", _OTHER_VERSION.remedy)
 _NO_DATABASE = Fault("is not a database", _OTHER_VERSION.remedy)
 
 
-class OpenedFile(Struct, frozen=True):
+class OpenedFile(Quiet, Struct, frozen=True):
     """An opened file: the writing connection, and notices for the operator."""
 
     connection: sqlite3.Connection

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semcache_core.types import Point, Space, Struct
+from semcache_core.types import Point, Quiet, Space, Struct
 
 BATCH = 512
 """Vectors indexed in one iteration of the event loop: about a millisecond."""
@@ -42,7 +42,7 @@ class Heads(Struct, frozen=True):
     """SQLite's count of other connections' commits; -1 forces a read."""
 
 
-class Batch(Struct, frozen=True):
+class Batch(Quiet, Struct, frozen=True):
     """Some vectors in the order in which they were written."""
 
     points: Sequence[Point]
@@ -55,7 +55,7 @@ class Batch(Struct, frozen=True):
         return len(self.points) == BATCH
 
 
-class News(Struct, frozen=True):
+class News(Quiet, Struct, frozen=True):
     """The changes after the heads. Apply tombstones before points: a deleted vector may have been written again."""
 
     heads: Heads

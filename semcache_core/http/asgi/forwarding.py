@@ -15,6 +15,7 @@ import msgspec
 
 from semcache_core.engine.breakers import Resumed
 from semcache_core.engine.single_flight import Flight
+from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer
 from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send, discard
@@ -24,6 +25,8 @@ from semcache_core.http.replay import Replay
 from semcache_core.types import Entity, Headers
 
 Sending = Coroutine[Any, Any, None]
+_LATE = 0.1
+"""Seconds in which a client whose buffer is full has to read some of it, if others wait for the same answer."""
 
 
 def forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Sending:
@@ -59,6 +62,8 @@ class Forwarding(Entity):
             await self.app(self.scope, incoming.receive, self._on_message)
             if writer.task is not None:
                 await writer.finish()
+            if writer.cut_off:
+                raise AnswerAborted("the client read too slowly while equal requests waited for the same answer")
         except Exception:
             # Without a stale answer nothing is sent: the server makes its own answer of the exception, as ever.
             replay = await answer.fail()
@@ -147,7 +152,9 @@ class ResponseWriter(Entity):
     _send: Send
     _flight: Flight[Any]
     _limit: int
-    """Bytes that may wait here before ``put`` waits in any case."""
+    """Bytes that may wait here: beyond, ``put`` waits, or the client is cut off if others wait for the answer."""
+    cut_off: bool = False
+    """The client was too slow for those who wait for the same answer, and gets no more of it."""
     task: asyncio.Task[None] | None = None
     """What sends the rest, while something waits to be sent; or its failure, until ``finish`` raises it."""
     _waiting: deque[Message] = msgspec.field(default_factory=deque)
@@ -182,7 +189,13 @@ class ResponseWriter(Entity):
         if task.done():
             await self.finish()
         elif self._bytes > self._limit:
-            await asyncio.shield(task)
+            if flight.waiting:
+                await asyncio.wait((task,), timeout=_LATE)
+            if not flight.waiting:
+                await asyncio.shield(task)
+            elif self._bytes > self._limit and not task.done():
+                self.cut_off, self._send = True, discard
+                self.close()
 
     async def finish(self) -> None:
         """Return when everything was sent. Raises what a send did since it was last asked for."""

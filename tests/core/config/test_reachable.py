@@ -30,6 +30,8 @@ def test_a_request_header_that_is_never_looked_up(key: str, name: str) -> None:
         ({"http": {"jwt": KEY | {"header": "x_token"}}}, "http.jwt.header"),
         ({"http": {"debug_token": " padded "}}, "http.debug_token"),
         ({"http": {"debug_token": "schl\u00fcssel"}}, "http.debug_token"),
+        ({"http": {"callers": " , "}}, "http.callers"),
+        ({"http": {"callers": "a-token,schl\u00fcssel"}}, "http.callers"),
         ({"semcache": {"volatile": ["today", " "]}}, "semcache.volatile[1]"),
         *(
             ({"route": [{"path": "/fine"}, {"path": path}]}, "route[1].path")
@@ -60,7 +62,7 @@ def test_a_setting_that_nothing_matches(mapping: dict[str, Any], path: str) -> N
     "mapping",
     [
         {"http": {"identity": ["X-User"], "ignore_headers": ["x-build*", "*"], "cookies": ["__Host-a_b"]}},
-        {"http": {"identity": "shared", "keep_headers": ["X_Kept"], "debug_token": "a-token"}},
+        {"http": {"identity": "shared", "keep_headers": ["X_Kept"], "debug_token": "a-token", "callers": "a, b c"}},
         {"route": [{"path": "/v1beta/models/a:generateContent"}, {"path": "/stra%C3%9Fe"}, {"path": "/a;b=1,c@d/"}]},
     ],
     ids=str,

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semcache_core.engine.breakers import Breaker, BreakerOpen, Guard, within
 from semcache_core.errors import DependencyError, EmbedderUnavailable, StoreUnavailable, TextTooLong, TextUnreadable
@@ -175,5 +177,100 @@ def test_a_text_that_cannot_be_embedded_is_no_fault_of_the_embedder(refusal: typ
                 await embedder.call(refused())
         assert faults == []
         assert await embedder.call(answer_at_once()) == "x"
+
+    asyncio.run(scenario())
+
+
+# -- one source's failures --------------------------------------------------------------------------------------------
+
+
+async def fail_with(error: Exception) -> str:
+    raise error
+
+
+async def tried(guard: Guard, source: bytes, error: Exception | None = None) -> str:
+    """Make one call for a source; return how it ended."""
+    try:
+        return await guard.call(answer_at_once() if error is None else fail_with(error), sources=(source,))
+    except BreakerOpen:
+        return "blocked"
+    except DependencyError:
+        return "failed"
+
+
+@pytest.mark.parametrize(("error", "failures"), [(TimeoutError(), 1), (StoreUnavailable("x"), 5)])
+def test_failures_of_one_source_block_that_source_only(error: Exception, failures: int) -> None:
+    async def scenario() -> None:
+        now = [0.0]
+        guard = dependency(now, [])
+        assert [await tried(guard, b"b", error) for _ in range(failures + 1)] == ["failed"] * failures + ["blocked"]
+        assert await tried(guard, b"a") == "x"
+        assert await tried(guard, b"b") == "blocked"
+        now[0] = 11.0
+        assert await tried(guard, b"b") == "x"
+
+    asyncio.run(scenario())
+
+
+def test_failures_of_a_second_source_block_all() -> None:
+    async def scenario() -> None:
+        now = [0.0]
+        guard = dependency(now, [])
+        assert await tried(guard, b"a", TimeoutError()) == "failed"
+        assert await tried(guard, b"b", TimeoutError()) == "failed"
+        assert await tried(guard, b"c") == "blocked"
+        now[0] = 11.0
+        assert await tried(guard, b"c") == "x"
+        assert await tried(guard, b"d") == "x"
+
+    asyncio.run(scenario())
+
+
+def test_the_failure_of_a_call_for_several_sources_counts_for_none_of_them() -> None:
+    async def scenario() -> None:
+        guard = dependency([0.0], [])
+        for _ in range(20):
+            with pytest.raises(DependencyError):
+                await guard.call(fail_with(TimeoutError()), sources=(b"a", b"b"))
+        assert [await tried(guard, source) for source in (b"a", b"b", b"c")] == ["x", "x", "x"]
+
+    asyncio.run(scenario())
+
+
+def test_a_source_that_failed_is_not_tried_together_with_others() -> None:
+    async def scenario() -> None:
+        guard = dependency([0.0], [])
+        assert await tried(guard, b"b", StoreUnavailable("x")) == "failed"
+        with pytest.raises(BreakerOpen):
+            await guard.call(answer_at_once(), sources=(b"a", b"b"))
+        assert await tried(guard, b"b") == "x"
+        assert await guard.call(answer_at_once(), sources=(b"a", b"b")) == "x"
+
+    asyncio.run(scenario())
+
+
+def test_breakers_are_kept_for_a_bounded_number_of_sources() -> None:
+    async def scenario() -> None:
+        guard = dependency([0.0], [])
+        for number in range(3000):
+            await tried(guard, b"%d" % number, StoreUnavailable("x"))
+            await tried(guard, b"sound")
+        assert len(guard._breakers.own) <= 1024
+
+    asyncio.run(scenario())
+
+
+@settings(max_examples=50, deadline=None, database=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([b"b", b"c"]), st.booleans(), st.sampled_from([0.0, 1.0, 11.0])), max_size=30)
+)
+def test_a_source_whose_calls_succeed_in_between_is_never_blocked(calls: list[tuple[bytes, bool, float]]) -> None:
+    async def scenario() -> None:
+        now = [0.0]
+        guard = dependency(now, [])
+        for source, timed_out, pause in calls:
+            await tried(guard, source, TimeoutError() if timed_out else StoreUnavailable("x"))
+            assert await tried(guard, b"a") == "x"
+            now[0] += pause
 
     asyncio.run(scenario())

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semcache_core.engine.breakers import Guard
-from semcache_core.engine.embeddings import Embeddings
-from semcache_core.errors import EmbedderUnavailable
+from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
+from semcache_core.errors import EmbedderUnavailable, TextTooLong
 from semcache_core.settings import LimitOptions
 from semcache_core.testing import CountingEmbedder
+from semcache_core.types import Vector
 
 
-def embeddings(embedder: CountingEmbedder) -> Embeddings:
+def embeddings(embedder: CountingEmbedder, limits: LimitOptions = LimitOptions()) -> Embeddings:  # noqa: B008  frozen
     dependency = Guard("embed", deadline=2.0, open_for=10.0, clock=lambda: 0.0, on_fault=lambda *_: None)
-    return Embeddings(embedder, dependency, limits=LimitOptions(), on_fault=lambda *_: None)
+    return Embeddings(embedder, dependency, limits=limits, on_fault=lambda *_: None)
 
 
 async def begun(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -91,5 +94,87 @@ def test_closing_leaves_nobody_waiting_for_a_turn() -> None:
                 with pytest.raises(EmbedderUnavailable):
                     await waiting
             await first
+
+    asyncio.run(body())
+
+
+def test_a_text_in_the_background_is_taken_for_a_request_that_wants_it_too() -> None:
+    async def body() -> None:
+        async with CountingEmbedder(delay=0.01) as embedder:
+            embedder.batch_invariant = False
+            asked = embeddings(embedder)
+            first = await begun(asked.of(b"p", "first text"))
+            behind = [await begun(asked.of(b"p", f"text {number}", background=True)) for number in range(5)]
+            wanted = await begun(asked.of(b"p", "text 4"))
+            await wanted
+            assert embedder.texts.index("text 4") <= 2
+            await asyncio.gather(first, *behind)
+            assert len(embedder.texts) == 6
+
+    asyncio.run(body())
+
+
+def test_a_text_that_all_have_left_is_not_embedded_and_one_that_somebody_waits_for_is() -> None:
+    async def body() -> None:
+        async with CountingEmbedder(delay=0.01) as embedder:
+            embedder.batch_invariant = False
+            asked = embeddings(embedder)
+            first = await begun(asked.of(b"p", "first text"))
+            left = [await begun(asked.of(b"p", "left text")) for _ in range(2)]
+            kept = [await begun(asked.of(b"p", "kept text")) for _ in range(2)]
+            for task in (*left, kept[0]):
+                task.cancel()
+            await asyncio.gather(first, kept[1])
+            await asyncio.sleep(0.03)
+            assert embedder.texts == ["first text", "kept text"]
+
+    asyncio.run(body())
+
+
+CALLS = st.lists(
+    st.tuples(st.sampled_from([b"p", b"q"]), st.integers(0, 6), st.booleans(), st.sampled_from(["", "leave", "turn"])),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(CALLS, st.booleans(), st.integers(1, 8))
+def test_whoever_stays_gets_a_vector_or_hears_that_the_queue_is_full(
+    calls: list[tuple[bytes, int, bool, str]], together: bool, places: int
+) -> None:
+    class Waiting(CountingEmbedder):
+        batch_invariant = together
+
+        async def embed(self, texts: Sequence[str]) -> Vector:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if any(text.startswith("bad") for text in texts):
+                raise TextTooLong("bad")
+            return await super().embed(texts)
+
+    async def body() -> None:
+        async with Waiting() as embedder:
+            asked = embeddings(embedder, LimitOptions(embed_queue=places))
+            tasks = []
+            for partition, number, background, then in calls:
+                text = f"bad {number}" if number > 4 else f"text {number}"
+                tasks.append((text, await begun(asked.of(partition, text, background=background))))
+                if then == "turn":
+                    await asyncio.sleep(0)
+                elif then == "leave":
+                    tasks.pop()[1].cancel()
+            for text, task in tasks:
+                try:
+                    vector = await asyncio.wait_for(task, 5)
+                except EmbedderBusy:
+                    assert len(calls) > places
+                except TextTooLong:
+                    assert text.startswith("bad")
+                else:
+                    assert np.array_equal(vector, embedder._vector(text))
+            await asyncio.sleep(0.001)
+            assert not asked._queue.lines
+            assert not asked._embedding
+            assert asked._worker is None
 
     asyncio.run(body())

@@ -1,6 +1,7 @@
 """Single-flight: who leads, who waits, and what happens when the leader fails."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -217,3 +218,93 @@ def test_a_flight_that_nobody_can_join_keeps_nothing() -> None:
     alone_flight = flights().alone_flight()
     alone_flight.publish("a")
     assert alone_flight._items == []
+
+
+def test_an_invalidation_of_one_partition_leaves_the_flights_of_others_joinable() -> None:
+    table = flights()
+    own, other = b"a" * 16 + b"question", b"b" * 16 + b"question"
+    table.join(own)
+    table.join(other)
+    table.detach(b"a" * 16)
+    assert table.join(own)[1]
+    assert not table.join(other)[1]
+
+
+def test_marks_of_one_partition_displace_its_own_first() -> None:
+    table = flights()
+    table.mark_hit_for_miss(b"b" * 16 + b"question")
+    for number in range(20_000):
+        table.mark_hit_for_miss(b"a" * 16 + b"%d" % number)
+    assert len(table._marks) == 10_000
+    assert table.refresh(b"b" * 16 + b"question") is None
+
+
+def test_a_refresh_is_counted_until_it_ends_however_it_ends() -> None:
+    table: Flights[str] = Flights(clock=lambda: 0.0, hit_for_miss=60.0, refreshes=4)
+    for end in (lambda flight: flight.complete(), lambda flight: flight.fail(), lambda flight: flight.fail(alone=True)):
+        for number in range(3):
+            flight = table.refresh(KEY + b"%d" % number)
+            assert flight is not None
+            assert table.refresh(KEY + b"another") is None, "a quarter of four is one"
+            end(flight)
+            end(flight)
+    assert not table._refreshing
+
+
+def test_a_slow_waiter_is_cut_off_and_the_others_read_on() -> None:
+    async def scenario() -> None:
+        table = flights()
+        leader, _ = table.join(KEY)
+        leader.most = 10
+        slow, fast = leader.items(patience=5), asyncio.create_task(read(leader))
+        await asyncio.sleep(0)
+        leader.publish("0", size=1)
+        assert await anext(slow) == "0"
+        leader.stop_joining()
+        for number in range(1, 100):
+            leader.publish(f"{number}", size=1)
+            if leader.is_crowded:
+                await leader.make_room()
+            assert leader._held <= 10
+        leader.complete()
+        assert await fast == [f"{number}" for number in range(100)]
+        with pytest.raises(FlightFailed) as cut_off:
+            await anext(slow)
+        assert cut_off.value.alone
+        assert leader.waiting == 0
+
+    asyncio.run(scenario())
+
+
+def test_many_waiters_that_leave_take_linear_time() -> None:
+    async def seconds(waiters: int) -> float:
+        flight, _ = flights().join(KEY)
+        tasks = [asyncio.create_task(read(flight)) for _ in range(waiters)]
+        await asyncio.sleep(0)
+        began = time.perf_counter()
+        flight.complete()
+        await asyncio.gather(*tasks)
+        return time.perf_counter() - began
+
+    async def scenario() -> None:
+        few = min([await seconds(500) for _ in range(3)])
+        many = min([await seconds(4_000) for _ in range(3)])
+        assert many < 25 * few
+
+    asyncio.run(scenario())
+
+
+def test_who_begins_to_read_after_the_beginning_was_dropped_goes_alone() -> None:
+    async def scenario() -> None:
+        table = flights()
+        leader, _ = table.join(KEY)
+        late, _ = table.join(KEY)
+        leader.publish("the first half")
+        leader.stop_joining()
+        leader.publish("the second half")
+        leader.complete()
+        with pytest.raises(FlightFailed) as too_late:
+            await read(late)
+        assert too_late.value.alone
+
+    asyncio.run(scenario())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from semcache_core.engine.writes import Job
+from semcache_core.engine.jobs import Job
 from semcache_core.library.fetch import record_of
 from semcache_core.types import Query
 

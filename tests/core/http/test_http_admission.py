@@ -241,6 +241,11 @@ def test_vary_star_is_not_stored() -> None:
     assert generic_twice(says({"a": 1}, headers=[(b"vary", b"*")])) == "MISS"
 
 
+def test_an_answer_that_varies_on_dozens_of_fields_is_not_stored() -> None:
+    names = b", ".join(b"x-%d" % number for number in range(40))
+    assert generic_twice(says({"a": 1}, headers=[(b"vary", names)])) == "MISS"
+
+
 def test_an_application_may_forbid_storing() -> None:
     assert asked_twice(says(headers=[(b"semcache-control", b"no-store")])) == "MISS"
 

@@ -689,6 +689,15 @@ def test_a_caller_whose_name_is_no_text_bypasses_and_a_warning_says_so(caplog: p
     assert "identity() returned int, not str or None: the request bypasses the cache" in caplog.text
 
 
+@pytest.mark.parametrize("who", ["", "  ", "None", "null", "undefined", str(object()), f"user {object()}"])
+def test_what_an_application_says_of_nobody_in_particular_is_no_identity(who: str) -> None:
+    async def main() -> None:
+        async with serving(identity=lambda scope: who) as rig:
+            assert (await rig.client.chat()).cache_status == "semcache; fwd=bypass; detail=no-identity"
+
+    asyncio.run(main())
+
+
 def test_a_proxy_on_loopback_serves_callers_without_identity() -> None:
     async def main() -> None:
         async with serving(place=Deployment(upstream="https://llm.example", anonymous=True)) as rig:

@@ -7,14 +7,14 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from semcache_core.builtin.memory import MemoryResponseStore
-from semcache_core.errors import EmbedderUnavailable
+from semcache_core.builtin.memory import MemoryResponseStore, MemoryVectorStore
+from semcache_core.errors import AnswerAborted, EmbedderUnavailable, VerifierUnavailable
 from semcache_core.testing import CountingEmbedder, FlakyStore
-from semcache_core.types import Vector
+from semcache_core.types import Accept, Match, Vector, Verdict
 
 from .asgi_client import Client, Rig, Upstream, chat, completion, says, serving
 
@@ -290,28 +290,34 @@ def test_a_dead_embedder_is_closed_to_all_after_the_second_caller_fails() -> Non
     asyncio.run(main())
 
 
+MOST, PIECE, PIECES = 65_536, b"x" * 4096, 500
+
+
+def large(gate: asyncio.Event) -> Upstream:
+    """Return an application whose answer is thirty times as large as ``MOST``, once the gate is open."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await gate.wait()
+        for _ in range(PIECES):
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return Upstream(answer)
+
+
+async def never(message: Any) -> None:
+    """Read no piece of the body."""
+    if message.get("body"):
+        await asyncio.sleep(60)
+
+
 @pytest.mark.parametrize("others", [0, 3])
 def test_a_waiter_that_does_not_read_is_cut_off_and_holds_no_more_than_max_body(others: int) -> None:
-    piece, pieces, most = b"x" * 4096, 500, 65_536
-
     async def main() -> None:
         gate = asyncio.Event()
-
-        async def answer(scope: Any, receive: Any, send: Any) -> None:
-            await send(
-                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
-            )
-            await gate.wait()
-            for _ in range(pieces):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-        async def never(message: Any) -> None:
-            if message.get("body"):
-                await asyncio.sleep(60)
-
-        upstream = Upstream(answer)
-        async with serving(upstream, semcache={"max_body": most}) as rig:
+        upstream = large(gate)
+        async with serving(upstream, semcache={"max_body": MOST}) as rig:
             leading = asyncio.create_task(rig.client.chat())
             await asyncio.sleep(0.01)
             stuck = rig.client.open("/v1/chat/completions", [json.dumps(chat()).encode()])
@@ -321,17 +327,172 @@ def test_a_waiter_that_does_not_read_is_cut_off_and_holds_no_more_than_max_body(
             await asyncio.sleep(0.01)
             ((flight,),) = [table.values() for table in rig.cache.lifecycle.here().engine.flights._flying.values()]
             gate.set()
-            began = asyncio.get_running_loop().time()
-            assert len((await leading).body) == pieces * len(piece)
-            assert asyncio.get_running_loop().time() - began < 2
-            for other in reading:
-                response = await other
-                assert response.complete
-                assert len(response.body) == pieces * len(piece)
-            assert flight._held <= most + len(piece)
+            async with asyncio.timeout(5):
+                for response in [await leading, *[await other for other in reading]]:
+                    assert response.complete
+                    assert len(response.body) == PIECES * len(PIECE)
+            assert flight._held <= MOST + len(PIECE)
             assert flight.waiting == 0
             assert len(upstream.calls) == 1
             waiting.cancel()
             await asyncio.wait((waiting,))
+
+    asyncio.run(main())
+
+
+def test_a_leader_whose_client_does_not_read_holds_up_no_waiter() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        upstream = large(gate)
+        async with serving(upstream, semcache={"max_body": MOST}) as rig:
+            stuck = rig.client.open("/v1/chat/completions", [json.dumps(chat()).encode()])
+            stuck.on_send = never
+            leading = stuck.start()
+            await asyncio.sleep(0.01)
+            waiting = [asyncio.create_task(rig.client.chat()) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            gate.set()
+            async with asyncio.timeout(5):
+                for response in [await each for each in waiting]:
+                    assert response.complete
+                    assert len(response.body) == PIECES * len(PIECE)
+                with pytest.raises(AnswerAborted):
+                    await leading
+            assert len(upstream.calls) == 1
+
+    asyncio.run(main())
+
+
+def test_a_text_that_was_not_embedded_in_time_is_not_embedded_for_its_answer_either() -> None:
+    async def main() -> None:
+        async with serving(embedder=OneByOne(), semcache=AGAIN, limits={"lookup_deadline": 3 * SLOW}) as rig:
+            bob = await both_known(rig)
+            rig.embedder.delay = SLOW
+            before = len(rig.embedder.texts)
+            await asyncio.gather(*(bob.chat(f"Is {number} larger than nine?") for number in range(50)))
+            await settled(rig)
+            assert len(rig.embedder.texts) - before < 8
+            assert (await bob.chat("Is 49 larger than nine?")).cache == "HIT", "exact"
+
+    asyncio.run(main())
+
+
+def test_the_refreshes_of_one_caller_leave_room_for_anothers() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        gate.set()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await says()(scope, receive, send)
+
+        upstream = Upstream(answer)
+        stale = {"match": "exact", "ttl": 60, "stale_while_revalidate": 600}
+        async with serving(upstream, semcache=stale, limits={"refreshes": 8}) as rig:
+            bob = Client(rig.client.app, headers=BOB)
+            texts = [f"Is {number} larger than nine?" for number in range(20)]
+            for text in texts:
+                await bob.chat(text)
+            await rig.client.chat()
+            rig.clock.advance(120)
+            gate.clear()
+            calls = len(upstream.calls)
+            assert {(await bob.chat(text)).cache for text in texts} == {"STALE"}
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) - calls == 2, "a quarter"
+            assert (await rig.client.chat()).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert len(upstream.calls) - calls == 3
+            gate.set()
+            await asyncio.sleep(0.01)
+            assert (await bob.chat(texts[-1])).cache == "STALE"
+            await asyncio.sleep(0.01)
+            assert (await bob.chat(texts[-1])).cache == "HIT", "those that end make room"
+
+    asyncio.run(main())
+
+
+def test_a_scope_of_one_caller_that_is_slow_to_search_does_not_close_the_store_to_others() -> None:
+    class Uneven(MemoryVectorStore):
+        slow: bytes | None = None
+
+        async def search(self, vector: Vector, *, scope: bytes, **options: Any) -> Sequence[Match]:
+            if self.slow is None:
+                self.slow = scope
+            if scope == self.slow:
+                await asyncio.sleep(60)
+            return await super().search(vector, scope=scope, **options)
+
+    async def main() -> None:
+        limits = {"vector_deadline": 0.02, "breaker_open": 60.0}
+        store = Uneven(MemoryVectorStore.Options())
+        async with serving(semcache=AGAIN, limits=limits, components={"vector_store": store}) as rig:
+            bob = await both_known(rig)
+            for number in range(3):
+                await bob.chat(f"Is {number} larger than nine?")
+                assert rig.decisions[-1] == ("miss", "store-unavailable")
+            await rig.client.chat("Where do I find the invoice of last month?")
+            assert rig.decisions[-1] == ("miss", "below-threshold")
+
+    asyncio.run(main())
+
+
+def test_texts_of_one_caller_that_a_costly_verifier_fails_on_do_not_close_it_to_others() -> None:
+    class Judge:
+        costly = True
+
+        async def verify(self, query: str, candidate: str) -> Verdict:
+            if "poison" in query:
+                raise VerifierUnavailable("not this text")
+            return Accept()
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *exc: object) -> None: ...
+
+    async def main() -> None:
+        near = {"threshold": 0.9}  # Just below both similarities: a costly verifier is asked in doubt only.
+        async with serving(semcache=near, limits={"breaker_open": 60.0}, components={"verifiers": [Judge()]}) as rig:
+            bob = await both_known(rig)
+            for _ in range(8):
+                await bob.chat(f"{QUESTION} poison", headers=[(b"semcache-control", b"ttl=0")])
+            assert rig.decisions[-1] == ("miss", "verifier-error")
+            assert (await rig.client.chat(f"{QUESTION} please")).cache == "HIT"
+
+    asyncio.run(main())
+
+
+def test_one_callers_texts_do_not_displace_the_embeddings_of_others() -> None:
+    async def main() -> None:
+        async with serving(semcache=AGAIN, limits={"embedding_cache": 20}) as rig:
+            bob = await both_known(rig)
+            asked = "Where do I find the invoice of last month?"
+            await rig.client.chat(asked, headers=[(b"cache-control", b"no-store")])
+            for number in range(60):
+                await bob.chat(f"Is {number} larger than nine?")
+            before = rig.embedder.texts.count(asked)
+            await rig.client.chat(asked, headers=[(b"cache-control", b"no-store")])
+            assert rig.embedder.texts.count(asked) == before
+
+    asyncio.run(main())
+
+
+def test_searches_that_find_the_same_unusable_entry_delete_it_once() -> None:
+    async def main() -> None:
+        store = FlakyStore(MemoryVectorStore(MemoryVectorStore.Options()))
+        near = {"threshold": 0.8}
+        async with serving(says(status=200), semcache=near, components={"vector_store": store}) as rig:
+            await rig.client.chat(QUESTION)
+            await settled(rig)
+            engine = rig.cache.lifecycle.here().engine
+            responses = engine.parts.responses
+            ((entry_id, _),) = await responses.scan()
+            await responses.delete([entry_id])
+            store.delay("delete", seconds=0.1)
+            for number in range(20):
+                await rig.client.chat(f"{QUESTION} {number}", headers=[(b"cache-control", b"no-store")])
+            await asyncio.sleep(0)
+            assert store.calls["delete"] == 1
 
     asyncio.run(main())

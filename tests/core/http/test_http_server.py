@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -141,3 +142,39 @@ def test_the_server_goes_on_after_a_stream_whose_receive_blocks() -> None:
         for number in range(3):
             assert whole(port, text=f"stream number {number} please", stream=True)[1].endswith(b"data: [DONE]\n\n")
         assert whole(port)[0] == "MISS"
+
+
+class Large:
+    """An application whose answer is larger than every buffer on the way; its body comes once it may go on."""
+
+    size = 64 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.calls = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls += 1
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        while not self.go_on.is_set():
+            await asyncio.sleep(0.005)
+        for _ in range(self.size // 65_536):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize("stuck", [0, 2])
+def test_a_client_that_does_not_read_holds_up_nobody_who_asked_the_same(stuck: int) -> None:
+    app = Large()
+    with running(app, lifespan="off") as port, ThreadPoolExecutor() as pool:
+        responses = [ask(port) for _ in range(3)]
+        reading = [pool.submit(response.read) for at, response in enumerate(responses) if at != stuck]
+        app.go_on.set()
+        assert [len(read.result(timeout=30)) for read in reading] == [app.size, app.size]
+        assert app.calls == 1
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            responses[stuck].read()
+        for response in responses:
+            response.close()

@@ -19,6 +19,7 @@ from semcache_core.http.context import DriverContext
 from semcache_core.http.exchange import Exchange, Forward, Pass, Serve, Step
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
+from semcache_core.types import Headers
 
 from .asgi_client import completion, configured
 
@@ -57,10 +58,10 @@ class Cache:
         watched: Any = Watched(route.extractor, self.calls)
         self.route = msgspec.structs.replace(route, extractor=watched, answers=watched)
 
-    async def open(self, body: bytes, *, coding: bytes | None = None) -> tuple[Exchange, Step]:
-        headers = [(b"host", b"api"), (b"authorization", b"Bearer alice")]
-        headers += [] if coding is None else [(b"content-encoding", coding)]
-        head = RequestHead("POST", "http", "", PATH, b"", tuple(headers))
+    async def open(self, body: bytes, *, coding: bytes | None = None, headers: Headers = ()) -> tuple[Exchange, Step]:
+        coded = () if coding is None else ((b"content-encoding", coding),)
+        all_headers = ((b"host", b"api"), (b"authorization", b"Bearer alice"), *coded, *headers)
+        head = RequestHead("POST", "http", "", PATH, b"", all_headers)
         exchange = Exchange(self.context, self.route, head, self.context.engine.clock())
         return exchange, await exchange.open(body)
 
@@ -178,6 +179,52 @@ def test_what_finds_no_place_to_be_read_is_forwarded() -> None:
         assert all(b"reader-busy" in dict(step.fields or ())[b"cache-status"] for step in passed)
 
     run(test, limits={"body_queue": 2})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        tuple((b"x-%d" % number, b"a") for number in range(300)),
+        ((b"cookie", b"a=eyJ; " * 10_000),),
+        ((b"x-context", b"a" * 40_000),),
+    ],
+    ids=["fields", "cookies", "value"],
+)
+def test_a_request_with_a_huge_head_is_forwarded_unread(headers: Headers) -> None:
+    async def test(cache: Cache) -> None:
+        _, step = await cache.open(SHORT, headers=headers)
+        assert isinstance(step, Pass)
+        assert b"head-too-large" in dict(step.fields or ())[b"cache-status"]
+        assert cache.calls == []
+
+    run(test)
+
+
+def test_a_request_with_the_head_of_a_browser_is_not() -> None:
+    async def test(cache: Cache) -> None:
+        fields = tuple((b"x-%d" % number, b"a") for number in range(100))
+        _, step = await cache.open(SHORT, headers=(*fields, (b"cookie", b"a=eyJ; " * 1_000)))
+        assert isinstance(step, Forward)
+        step.answer.close()
+
+    run(test)
+
+
+def test_an_answer_with_a_huge_head_is_passed_on_and_not_stored() -> None:
+    headers = tuple((b"x-%d" % number, b"a") for number in range(300))
+
+    async def test(cache: Cache) -> None:
+        for _ in range(2):
+            _, step = await cache.open(SHORT)
+            assert isinstance(step, Forward)
+            sent = await step.answer.head(200, (*JSON, *headers))
+            assert isinstance(sent, list)
+            assert sent[: len(headers) + 1] == [*JSON, *headers]
+            await step.answer.feed(said(5), more=False)
+            await step.answer.end()
+            step.answer.close()
+
+    run(test)
 
 
 def test_a_long_piece_of_an_answer_lets_others_have_their_turn() -> None:

@@ -107,3 +107,22 @@ def test_a_stranger_may_be_the_first_and_a_dead_entry_is_anybodys_to_replace() -
             assert b"third" in await answered(rig, [AUTH])
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "name", [b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"forwarded", b"origin"]
+)
+def test_what_an_application_builds_links_of_is_one_callers_choice_for_that_caller_only(name: bytes) -> None:
+    async def main() -> None:
+        async def linking(scope: Any, receive: Any, send: Any) -> None:
+            said = dict(scope["headers"]).get(name, b"ours")
+            await says({"link": said.decode()})(scope, receive, send)
+
+        async with serving(linking, route=[{"path": "/ask"}], **SHARED) as rig:
+            for value in (b"evil.example", None, b"evil.example", None):
+                headers = [] if value is None else [(name, value)]
+                answer = await rig.client.send("/ask", {"q": "x"}, headers=headers)
+                assert answer.json()["link"] == ("ours" if value is None else "evil.example")
+            assert answer.cache == "HIT"
+
+    asyncio.run(main())

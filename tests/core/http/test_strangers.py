@@ -22,6 +22,12 @@ CALLERS: dict[str, list[tuple[bytes, bytes]]] = {
     "eve, who says she is ann": [(b"x-forwarded-user", b"Bearer ann")],
     "a browser": [(b"cookie", b"session=1")],
     "another browser": [(b"cookie", b"session=2")],
+    "a browser with a form": [(b"x-csrf-token", b"1"), (b"cookie", b"session=1; GCLB=7")],
+    "another browser with a form": [(b"x-csrf-token", b"1"), (b"cookie", b"session=2; GCLB=7")],
+    "a page that has no token yet": [(b"authorization", b"Bearer null"), (b"cookie", b"session=1")],
+    "another page that has no token yet": [(b"authorization", b"Bearer null"), (b"cookie", b"session=2")],
+    "fay at a gateway": [(b"x-app-token", b"web-v1"), (b"cf-aig-authorization", b"Bearer fay")],
+    "guy at a gateway": [(b"x-app-token", b"web-v1"), (b"cf-aig-authorization", b"Bearer guy")],
 }
 QUESTIONS = st.sampled_from(["How do I reset my password?", "How do I reset my password", "Which wine goes with fish?"])
 REQUESTS = st.tuples(st.sampled_from(sorted(CALLERS)), QUESTIONS, st.booleans())

@@ -322,3 +322,18 @@ def test_nobody_who_waits_gets_half_an_answer_as_a_whole_one(
     for thread in threads:
         thread.join(5)
     assert any(isinstance(error, AnswerAborted) for error in outcomes) or len(calls) == 2
+
+
+@pytest.mark.parametrize(("path", "offered"), [("/ask", "gzip"), ("/other", "gzip, dcb")])
+def test_a_recorded_answer_is_asked_for_in_a_coding_that_can_be_decoded(
+    cached: Callable[[Any], SemanticCacheWSGI], path: str, offered: str
+) -> None:
+    seen: list[str] = []
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        seen.append(environ["HTTP_ACCEPT_ENCODING"])
+        start_response("200 OK", JSON)
+        return [b"{}"]
+
+    Sent(cached(answer), PATH_INFO=path, HTTP_ACCEPT_ENCODING="gzip, dcb").read()
+    assert seen == [offered]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcache_core.keys.text import exact_only_reason, fold, split_after
+from semcache_core.keys.text import compared, exact_only_reason, fold, split_after
 from semcache_core.settings import Policy
 
 POLICY = Policy()
@@ -206,3 +206,17 @@ def test_judging_a_text_takes_the_same_time_at_any_length(unit: str) -> None:
     began = time.perf_counter()
     assert exact_only_reason(text, POLICY) is not None
     assert time.perf_counter() - began < 0.1
+
+
+def test_a_text_of_megabytes_is_not_even_folded() -> None:
+    text = "ab  cd\n" * 600_000
+    began = time.thread_time()
+    folded, reason = compared(text, POLICY)
+    assert time.thread_time() - began < 0.01
+    assert folded is text
+    assert reason == "long-text"
+
+
+@pytest.mark.parametrize("text", ["what is  the refund window", "", "yes", "what is the weather today"])
+def test_a_shorter_text_is_folded_and_judged(text: str) -> None:
+    assert compared(text, POLICY) == (fold(text), why(text))

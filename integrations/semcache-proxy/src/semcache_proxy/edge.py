@@ -32,7 +32,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        query = scope["query_string"]
+        query = scope.get("query_string", b"")
         if query:
             # The server writes its access log from this very object, and a query may hold a key.
             scope["query_string"] = redacted(query)

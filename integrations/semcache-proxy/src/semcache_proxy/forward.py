@@ -131,7 +131,10 @@ class Forward:
             extensions["target"] = self._target(scope)
         else:
             # With an HTTP proxy, httpcore would put ``target`` into its CONNECT as well.
-            url = url.copy_with(raw_path=self._target(scope))
+            try:
+                url = url.copy_with(raw_path=self._target(scope))
+            except (httpx.InvalidURL, UnicodeDecodeError):
+                raise Unforwardable("the request target holds a character that no URL has") from None
         return httpx.Request(scope["method"], url, headers=headers, stream=request_body, extensions=extensions)
 
     def _target(self, scope: Scope) -> bytes:

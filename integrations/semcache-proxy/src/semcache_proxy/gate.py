@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcache_core.errors import ConfigError
 from semcache_core.http.loopback import began_here
 from semcache_core.http.pages import PREFIX
-from semcache_core.settings import HttpOptions, Secret
+from semcache_core.settings import HttpOptions
 from semcache_core.types import Headers
 
 from .errors import Refused, TokenWanted
@@ -20,6 +21,9 @@ _KEY = b"semcache-key"
 _API_KEYS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Where SDKs put the key that they are given."""
 _CREDENTIAL = re.compile(rb"auth|cookie|key|token|secret|password|credential|session|signature")
+_CREDENTIAL_VALUE = re.compile(rb"(?:bearer|basic|token|apikey)\s|sk-|eyJ", re.IGNORECASE)
+_NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
+"""A reverse proxy opens no tunnel. A service answers TRACE with the request itself, the proxy's credential included."""
 _OWN_PAGES = frozenset(f"{PREFIX}{page}" for page in ("health", "ready", "stats"))
 
 
@@ -33,9 +37,9 @@ class Gate:
 
     def __init__(self, app: ASGIApp, options: HttpOptions, *, injected: Headers, loopback: bool, via: Via) -> None:
         self._app = app
-        self._tokens = None if options.callers is None else CallerTokens(options.callers)
+        self._tokens = CallerTokens(options.caller_tokens) if options.callers is not None else None
         self._via = via
-        credential = next((name.decode() for name, _ in injected if _CREDENTIAL.search(name)), None)
+        credential = next((name.decode() for name, value in injected if _is_credential(name, value)), None)
         is_relay = credential is not None and self._tokens is None and not options.open_relay
         if is_relay and not loopback:
             raise ConfigError(
@@ -48,6 +52,8 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Raises Refused."""
         if scope["type"] == "http":
+            if scope["method"] in _NOT_FORWARDED:
+                raise Refused(f"{scope['method']} is not forwarded", status=405, code="method_not_allowed")
             scope = {**scope, "headers": self._admitted(scope)}
         await self._app(scope, receive, send)
 
@@ -78,17 +84,15 @@ class Gate:
         return headers
 
 
-class CallerTokens:
-    """The tokens of ``http.callers``. Raises ConfigError if there is none, or one that no header can carry."""
+def _is_credential(name: bytes, value: bytes) -> bool:
+    return _CREDENTIAL.search(name) is not None or _CREDENTIAL_VALUE.match(value) is not None
 
-    def __init__(self, listed: Secret) -> None:
-        texts = [token for token in re.split(r"[,\s]+", listed.reveal()) if token]
-        if not texts or not all(text.isascii() and text.isprintable() for text in texts):
-            raise ConfigError(
-                "http.callers: expected one or more tokens, separated by commas, of printable ASCII; "
-                "`openssl rand -hex 32` makes one"
-            )
-        self._tokens = [text.encode("ascii") for text in texts]
+
+class CallerTokens:
+    """The tokens of ``http.callers``: every caller shows one of them."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = [token.encode("ascii") for token in tokens]
 
     def checked(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Return the fields with the caller's token in ``semcache-key`` alone. Raises Refused if it shows none.

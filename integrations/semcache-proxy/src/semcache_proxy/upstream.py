@@ -12,7 +12,7 @@ import msgspec
 
 from semcache_core.errors import ConfigError
 from semcache_core.http.headers import HOP_BY_HOP, is_for_cache
-from semcache_core.types import Headers
+from semcache_core.types import Headers, Quiet
 
 _FORM = re.compile(r"(?P<scheme>[^:/?#]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", re.DOTALL)
@@ -32,7 +32,7 @@ _NOT_SET = {
 }
 
 
-class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+class Upstream(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """One service, by its origin; ``prefix`` precedes each request's raw path (no slash at its end)."""
 
     scheme: str
@@ -124,7 +124,7 @@ def _refused(url: str, why: str) -> ConfigError:
     return ConfigError(f"--upstream {shown!r}: {why}")
 
 
-class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ForwardOptions(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """How requests are forwarded. Times are seconds; ``read_timeout`` is between two pieces of an answer.
 
     Raises ConfigError for a value that cannot work.
@@ -146,6 +146,9 @@ class ForwardOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether to send the client's address to the upstream, in X-Forwarded-For, -Proto and -Host."""
     injected: Headers = ()
     """Header fields that replace the client's, for example a credential. Never part of an identity."""
+
+    # A credential may be among the injected fields.
+    __repr__ = object.__repr__
 
     def __post_init__(self) -> None:
         """Refuse what would fail at the first request."""
@@ -177,7 +180,7 @@ def _check(pairs: Headers | list[tuple[bytes, bytes]]) -> None:
         shown = f"--set-header {name.decode('utf-8', 'replace')!r}"
         if _TOKEN.fullmatch(name.decode("latin-1")) is None or name != name.lower():
             raise ConfigError(f"{shown}: this is not the name of a header: letters, digits and '-'")
-        refusal = _refusal(name)
+        refusal = _refusal(name.replace(b"_", b"-"))  # Some servers take both for one.
         if refusal is not None:
             raise ConfigError(f"{shown}: {refusal}; leave it out")
         if name in seen:

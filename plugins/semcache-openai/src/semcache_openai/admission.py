@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from semcache_core.authoring.bodies import decode_json
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Key
@@ -16,13 +17,13 @@ from .merging import says_nothing
 from .modes import JSON
 from .options import Terms
 from .reasoning import DETAILS, are_blocks, are_signed
+from .tool_calls import TEXT_OF
 
 __all__ = ["Admission", "admit"]
 
 _CUT: dict[str, Code] = {"length": "finish-length", "content_filter": "finish-content_filter"}
 _USUAL = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 _STREAMABLE = _USUAL | {DETAILS}
-_decode = msgspec.json.Decoder().decode
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -99,20 +100,24 @@ def _plain_tools(message: dict[str, Any]) -> bool:
     calls = message.get("tool_calls") or []
     return (
         isinstance(calls, list)
-        and all(
-            isinstance(call, dict)
-            and call.keys() <= {"id", "type", "function", "index"}
-            and _plain_function(call.get("function"))
-            for call in calls
-        )
-        and (message.get("function_call") is None or _plain_function(message["function_call"]))
+        and all(isinstance(call, dict) and _plain_tool(call) for call in calls)
+        and (message.get("function_call") is None or _plain_function(message["function_call"], "arguments"))
     )
 
 
-def _plain_function(function: object) -> bool:
+def _plain_tool(call: dict[str, Any]) -> bool:
+    kinds = call.keys() & TEXT_OF.keys()
+    return (
+        len(kinds) == 1
+        and call.keys() <= {"id", "type", "index", *kinds}
+        and all(_plain_function(call[kind], TEXT_OF[kind]) for kind in kinds)
+    )
+
+
+def _plain_function(function: object, text: str) -> bool:
     return (
         isinstance(function, dict)
-        and function.keys() <= {"name", "arguments"}
+        and function.keys() <= {"name", text}
         and all(isinstance(value, str) for value in function.values())
     )
 
@@ -121,7 +126,7 @@ def _is_json(content: object) -> bool:
     if not isinstance(content, str):
         return False
     try:
-        _decode(content)
-    except (msgspec.DecodeError, RecursionError):
+        decode_json(content.encode())
+    except (ValueError, RecursionError):
         return False
     return True

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.authoring.bodies import JsonRecorder, content_type, is_json
+from semcache_core.authoring.bodies import JsonRecorder, TooComplex, content_type, decode_json, is_json
 from semcache_core.authoring.sse import Event, EventStream
 from semcache_core.protocols import Answer, AnswerHead, Recorder, Refused
 from semcache_core.reasons import Code
@@ -30,7 +30,6 @@ __all__ = ["recorder_for"]
 
 DONE = b"[DONE]"
 _PINGS = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive"})
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -105,8 +104,10 @@ class _StreamRecorder:
         if not data or event.name in _PINGS:
             return
         try:
-            chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunk = decode_json(data)
+        except TooComplex:
+            raise Broken("too-complex") from None
+        except (ValueError, RecursionError):
             raise Broken("malformed-event") from None
         if not isinstance(chunk, dict):
             raise Broken("malformed-event")

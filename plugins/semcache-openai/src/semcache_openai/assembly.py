@@ -32,8 +32,8 @@ _LAST_COUNTS = frozenset(
     {"system_fingerprint", "service_tier", "seed", "stop_reason", "stats", "time_info", "timings", "x_groq"}
 )
 _NOT_KEPT = PADDING | {"object", "choices", "usage"}
-# What a choice says of its own chunk only, or says again.
-_OF_A_CHUNK = PADDING | {"index", "text", "token_id", "content_filter_offsets"}
+# What a choice says of its own chunk only.
+_OF_A_CHUNK = PADDING | {"index", "token_id", "content_filter_offsets"}
 
 Json = dict[str, Any]
 
@@ -148,6 +148,8 @@ class _Choice:
                     self._take_delta(value)
             elif name == "finish_reason":
                 self._take_finish(value)
+            elif name == "text":
+                self.raw = self.raw or not _repeats(value, part.get("delta"))
             elif name == "logprobs":
                 self.raw = self.raw or not says_nothing(value)
             elif name == "token_ids" and isinstance(value, list):
@@ -163,7 +165,7 @@ class _Choice:
         """Return the whole message. What was assembled counts; a whole message fills in what no delta had."""
         told = {} if self.varies and not self._is_told_in_pieces else self.told
         texts = {name: "".join(parts) for name, parts in self.texts.items()}
-        texts.update((name, told[name]) for name in TEXTS if not texts.get(name) and isinstance(told.get(name), str))
+        texts.update((name, told[name]) for name in sorted(TEXTS) if _fills(told.get(name), texts.get(name)))
         role = told.get("role") if self.role is None else self.role
         message: Json = {} if role is None else {"role": role}
         message["content"] = texts.pop("content", None)
@@ -199,8 +201,17 @@ class _Choice:
             elif name == "function_call" and isinstance(value, dict):
                 self.call = self.call or {}
                 self.raw = not add_function(self.call, value) or self.raw
-            elif not (name in _OF_A_CHUNK or isinstance(value, int | float) or says_nothing(value)):
+            elif not (name in PADDING or isinstance(value, int | float) or says_nothing(value)):
                 self.raw = True
+
+
+def _repeats(text: object, delta: object) -> bool:
+    """Say whether a choice's own text is that of its delta again (Together)."""
+    return text == "" or (isinstance(delta, dict) and text == delta.get("content"))
+
+
+def _fills(text: object, known: str | None) -> bool:
+    return not known and isinstance(text, str)
 
 
 def _grows(known: object, text: object) -> bool:

@@ -1,7 +1,7 @@
 """The log of a stream: every event as it came, without padding, in little space. Pure.
 
 Most chunks of a stream differ only in their text. A run of such chunks is kept as one of them, its texts empty, and the
-list of texts; every other event is kept byte for byte.
+list of texts; equal events in a row are kept once; every other event is kept byte for byte.
 """
 
 from __future__ import annotations
@@ -12,28 +12,32 @@ from typing import Any
 import msgspec
 
 from semcache_core.authoring.sse import Event, framed
+from semcache_core.types import Quiet
 
 from .assembly import TEXTS
 from .merging import without_padding
+from .tool_calls import TEXT_OF
 
 __all__ = ["EventLog", "Run", "read_log"]
 
 Json = dict[str, Any]
 
 
-class Run(msgspec.Struct, array_like=True, frozen=True):
+class Run(Quiet, msgspec.Struct, array_like=True, frozen=True):
     """One event, or several that differ only in their texts."""
 
     data: bytes
     """The event's data; that of a run has its texts empty."""
     name: bytes = b""
     texts: tuple[str, ...] = ()
-    """The texts of a run, event by event; empty: ``data`` is one whole event."""
+    """The texts of a run, event by event; empty: ``data`` is a whole event."""
+    times: int = 1
+    """How often a whole event came."""
 
     def framed(self) -> Iterator[bytes]:
         """Yield the events as a stream has them."""
         if not self.texts:
-            yield framed(self.data, name=self.name)
+            yield from [framed(self.data, name=self.name)] * self.times
             return
         chunk = _decode(self.data)
         spots = _spots(chunk)
@@ -67,7 +71,7 @@ def read_log(log: bytes) -> tuple[Run, ...]:
 class EventLog:
     """Receives the events of a stream in order."""
 
-    __slots__ = ("_event", "_run", "_runs", "_template", "_texts")
+    __slots__ = ("_event", "_run", "_runs", "_template", "_texts", "_times")
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
@@ -75,6 +79,7 @@ class EventLog:
         self._template: Json | None = None
         """The event that is open: its data without texts. None: no event has come."""
         self._texts: list[str] = []
+        self._times = 1
         self._run: bytes | None = None
         """The template as JSON, once a second event continues it."""
 
@@ -87,11 +92,12 @@ class EventLog:
         texts = [container[name] for container, name in spots]
         for container, name in spots:
             container[name] = ""
-        if texts and self._continues(event, bare):
+        if self._continues(event, bare):
             self._texts += texts
+            self._times += 1
             return
         self._close()
-        self._event, self._template, self._texts, self._run = event, bare, texts, None
+        self._event, self._template, self._texts, self._run, self._times = event, bare, texts, None, 1
 
     def runs(self) -> tuple[Run, ...]:
         """Return the log so far."""
@@ -106,11 +112,14 @@ class EventLog:
         template = self._template
         if template is None or event.name != self._event.name:
             return False
-        if template.get("created") and chunk.get("created"):
+        stamp = chunk.get("created")
+        if stamp and template.get("created"):
             chunk["created"] = template["created"]  # Some servers stamp every chunk.
         if template != chunk:
+            if stamp:
+                chunk["created"] = stamp
             return False
-        if self._run is None:
+        if self._texts and self._run is None:
             run = _encode(template)
             if _ENCODED_MARK in run:
                 return False
@@ -121,8 +130,10 @@ class EventLog:
         if self._template is None:
             return
         event, self._template = self._event, None
-        whole = Run(event.data, event.name) if self._run is None else Run(self._run, event.name, tuple(self._texts))
-        self._runs.append(whole)
+        if self._run is None:
+            self._runs.append(Run(event.data, event.name, times=self._times))
+        else:
+            self._runs.append(Run(self._run, event.name, tuple(self._texts)))
 
 
 def _spots(chunk: Json) -> list[tuple[Json, str]]:
@@ -139,13 +150,14 @@ def _spots(chunk: Json) -> list[tuple[Json, str]]:
             if name in TEXTS and isinstance(value, str):
                 spots.append((delta, name))
             elif name == "tool_calls" and isinstance(value, list):
-                spots += _arguments(each.get("function") for each in value if isinstance(each, dict))
+                calls = [call for call in value if isinstance(call, dict)]
+                spots += [
+                    spot for call in calls for kind, text in TEXT_OF.items() for spot in _spot(call.get(kind), text)
+                ]
             elif name == "function_call":
-                spots += _arguments([value])
+                spots += _spot(value, "arguments")
     return spots
 
 
-def _arguments(functions: Any) -> Iterator[tuple[Json, str]]:
-    for function in functions:
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            yield function, "arguments"
+def _spot(function: Any, text: str) -> list[tuple[Json, str]]:
+    return [(function, text)] if isinstance(function, dict) and isinstance(function.get(text), str) else []

@@ -13,7 +13,7 @@ _NOT_IN_A_CHUNK = ("message", "msg", "detail", "code", "status_code", "statusCod
 
 def is_fault(content: dict[str, Any]) -> bool:
     """Say whether this body or this chunk of a stream says that the request failed."""
-    if is_error(content):
+    if is_error(content) or is_error(content.get("x_groq")):  # Groq says there why it stopped early.
         return True
     choices = content.get("choices")
     if isinstance(choices, list):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .merging import says_nothing
+
 __all__ = ["DETAILS", "ReasoningDetails", "are_blocks", "are_signed"]
 
 DETAILS = "reasoning_details"
@@ -26,12 +28,12 @@ def are_signed(details: list[Any]) -> bool:
 
 
 class ReasoningDetails:
-    """The blocks of one choice so far, by index."""
+    """The blocks of one choice so far; a piece belongs to the block with its index and its type."""
 
     __slots__ = ("_blocks", "raw")
 
     def __init__(self) -> None:
-        self._blocks: dict[int, Json] = {}
+        self._blocks: dict[tuple[int, str], Json] = {}
         self.raw = False
         """True once a piece had content that only the event log can keep."""
 
@@ -41,9 +43,9 @@ class ReasoningDetails:
             self.raw = True
             return
         for piece in pieces:
-            block = self._blocks.setdefault(piece["index"], {})
+            block = self._blocks.setdefault((piece["index"], str(piece.get("type"))), {})
             for name, value in piece.items():
-                if value is None:
+                if says_nothing(value):
                     continue
                 if name in _TEXTS and isinstance(value, str):
                     self._add_text(block, name, value)
@@ -54,7 +56,7 @@ class ReasoningDetails:
         """Return the blocks."""
         return [
             {name: "".join(value) if name in _TEXTS else value for name, value in block.items()}
-            for _, block in sorted(self._blocks.items())
+            for block in self._blocks.values()
         ]
 
     def _add_text(self, block: Json, name: str, text: str) -> None:

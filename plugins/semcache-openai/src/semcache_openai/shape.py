@@ -9,7 +9,7 @@ import msgspec
 
 from semcache_core.authoring.json_form import check_names
 from semcache_core.reasons import Code
-from semcache_core.types import Bypass
+from semcache_core.types import Bypass, Quiet
 
 from .names import (
     CHOOSABLE_TOOLS,
@@ -32,7 +32,7 @@ MALFORMED: Code = "malformed-request"
 _REMEMBERED = 1024
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(Quiet, msgspec.Struct, frozen=True):
     """What the member names of a body require."""
 
     left_out: tuple[str, ...]

@@ -14,6 +14,7 @@ from semcache_core.authoring.sse import framed
 from .assembly import REASONING
 from .reasoning import DETAILS
 from .renewal import Renewal
+from .tool_calls import TEXT_OF
 
 __all__ = ["chunks_of"]
 
@@ -62,11 +63,12 @@ def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from _side_by_side(message, ("content",))
     yield from _side_by_side(message, ("refusal",))
     for at, call in enumerate(message.get("tool_calls") or ()):
-        function = call.get("function", {})
-        opening = {**call, "index": call.get("index", at), "function": {**function, "arguments": ""}}
-        yield {"tool_calls": [opening]}
-        for piece in _WORDS.findall(function.get("arguments", "")):
-            yield {"tool_calls": [{"index": opening["index"], "function": {"arguments": piece}}]}
+        (kind,) = call.keys() & TEXT_OF.keys()
+        index, function, text = call.get("index"), call[kind], TEXT_OF[kind]
+        index = at if index is None else index
+        yield {"tool_calls": [{**call, "index": index, kind: {**function, text: ""}}]}
+        for piece in _WORDS.findall(function.get(text, "")):
+            yield {"tool_calls": [{"index": index, kind: {text: piece}}]}
     call = message.get("function_call")
     if call is not None:
         yield {"function_call": {**call, "arguments": ""}}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ToolCalls", "add_function", "whole_function"]
+__all__ = ["TEXT_OF", "ToolCalls", "add_function", "whole_function"]
+
+#: What a tool call holds by its type, and the member of it that comes in pieces.
+TEXT_OF = {"function": "arguments", "custom": "input"}
 
 Json = dict[str, Any]
 
@@ -40,8 +43,8 @@ class ToolCalls:
     def _take(self, piece: Json) -> None:
         call = self._call_of(piece)
         for name, value in piece.items():
-            if name == "function" and isinstance(value, dict):
-                self.raw = not add_function(call.setdefault("function", {}), value) or self.raw
+            if name in TEXT_OF and isinstance(value, dict):
+                self.raw = not add_function(call.setdefault(name, {}), value, text=TEXT_OF[name]) or self.raw
             elif name in ("id", "type"):
                 if value:
                     self.raw = call.setdefault(name, value) != value or self.raw
@@ -51,7 +54,9 @@ class ToolCalls:
     def _call_of(self, piece: Json) -> Json:
         """Return the call that a piece belongs to: a new one if it names itself and the one known is another."""
         index, own_id = piece.get("index"), piece.get("id")
-        is_named = bool(own_id) and isinstance(piece.get("function"), dict) and bool(piece["function"].get("name"))
+        is_named = bool(own_id) and any(
+            isinstance(piece.get(kind), dict) and piece[kind].get("name") for kind in TEXT_OF
+        )
         if isinstance(index, int):
             at = self._at.get(index)
             if at is None or (is_named and self._calls[at].get("id", own_id) != own_id):
@@ -71,12 +76,12 @@ class ToolCalls:
         return len(self._calls) - 1
 
 
-def add_function(whole: Json, piece: Json) -> bool:
-    """Add a piece of a function call; return whether all of it could be assembled."""
+def add_function(whole: Json, piece: Json, *, text: str = "arguments") -> bool:
+    """Add a piece of a function call; return whether all of it could be assembled. ``text`` comes in pieces."""
     understood = True
     for name, value in piece.items():
-        if name == "arguments" and isinstance(value, str):
-            whole.setdefault("arguments", []).append(value)
+        if name == text and isinstance(value, str):
+            whole.setdefault(text, []).append(value)
         elif name == "name":
             understood = (not value or whole.setdefault(name, value) == value) and understood
         elif value is not None:
@@ -84,10 +89,10 @@ def add_function(whole: Json, piece: Json) -> bool:
     return understood
 
 
-def whole_function(function: Json) -> Json:
+def whole_function(function: Json, *, text: str = "arguments") -> Json:
     """Return the function call that the pieces make."""
-    return {**function, "arguments": "".join(function.get("arguments", ()))}
+    return {**function, text: "".join(function.get(text, ()))}
 
 
 def _whole(call: Json) -> Json:
-    return {**call, "function": whole_function(call["function"])} if "function" in call else call
+    return call | {kind: whole_function(call[kind], text=text) for kind, text in TEXT_OF.items() if kind in call}

@@ -145,7 +145,8 @@ def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _variable(match: re.Match[str]) -> str:
-    try:
-        return os.environ[match[1]]
-    except KeyError:
-        raise ConfigError(f"--set-header names the environment variable {match[1]}, which is not set") from None
+    value = os.environ.get(match[1])
+    if value is None or not value.strip():
+        what = "not set" if value is None else "empty"
+        raise ConfigError(f"--set-header names the environment variable {match[1]}, which is {what}")
+    return value

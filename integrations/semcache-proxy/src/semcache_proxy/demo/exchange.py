@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import msgspec
 
+from semcache_core.types import Quiet
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+
+class Step(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """A request of the demo: its text, its caller, and what it demonstrates."""
 
     shows: str
@@ -19,7 +21,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Seen(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one answer: every field is read from the HTTP answer or measured on it."""
 
     status: int

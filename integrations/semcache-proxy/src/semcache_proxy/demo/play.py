@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from semcache_core.errors import SemcacheError
+from semcache_core.types import Quiet
 from semcache_proxy.app import create_app
 from semcache_proxy.loopback import Served
 
@@ -23,7 +24,7 @@ from .upstream import stand_in
 _PATIENCE = 300.0
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
+class Stage(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     """The demo's servers and credential."""
 
     proxy: str
@@ -31,6 +32,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     debug_token: str
     key: str | None = None
     """The credential for a real upstream; with the stand-in, each caller has its own."""
+
+    __repr__ = object.__repr__
 
     def key_of(self, caller: str) -> str:
         """Return the API key that ``caller`` sends. A real upstream has only one: other callers get one it refuses."""

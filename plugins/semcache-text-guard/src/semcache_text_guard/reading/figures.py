@@ -68,6 +68,8 @@ _DIGIT = re.compile("[0-9]")  # ``fold`` has made these of all others
 _NUMERONYMS = {  # the letters that were left out, counted
     "k8s": "kubernetes", "i18n": "internationalization", "l10n": "localization", "a11y": "accessibility",
 }  # fmt: skip
+_CASED = 8
+"""Characters from which an id in capitals and small letters is one in base 64, where they differ."""
 _SPLIT_ID = re.compile(r"([A-Za-z]{3,})[-_]?(\d{1,6})\Z")
 
 
@@ -181,7 +183,9 @@ def _ident(text: str) -> Item:
     named = _SPLIT_ID.match(text)
     if named is not None:  # "Group-1" and "sha256" are a name and a number, as in "Group 1" and "SHA 256"
         return named[1], Literal("numbers", named[2], named[2])
-    return "", Literal("ids", text.lower().replace("-", "").replace("_", ""))
+    if len(text) < _CASED or text.islower() or text.isupper():
+        text = text.lower()
+    return "", Literal("ids", text.replace("-", "").replace("_", ""))
 
 
 _DATES = frozenset(("iso", "dmy", "dm", "md", "my"))

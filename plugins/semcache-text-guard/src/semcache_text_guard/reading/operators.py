@@ -15,9 +15,13 @@ _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-
 
 # Alone, a dash between two figures is a range.
 _FORMULA = re.compile(rf"{_OPERATOR.pattern}|(?<=\s)-(?=\s)|\((?= *[\ue000-\uf8ff])")
-# Also between names: signs alone between spaces; comparisons, arrows and mathematical signs anywhere.
-_SIGN_HINT = re.compile(r"[+*^=<>/&|%\u2190-\u22ff]")
-_SIGN = re.compile(r"(?<!\S)[-+*/=<>!&|^%~]{1,3}(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]")
+# Also between names: signs and brackets alone between spaces; signs between letters, or before a name; smileys;
+# comparisons, arrows and mathematical signs anywhere.
+_SIGN_HINT = re.compile(r"[-+*^=<>/&|%$@#~\\()\]}\u2190-\u22ff]")
+_SIGN = re.compile(
+    r"(?<!\S)(?:[-+*/=<>!&|^%~]{1,3}|\(\)|\[\]|\{\}|[:;]-?[()])(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]"
+    r"|(?<=[A-Za-z])(?<!\w[A-Za-z])(?:[-+*^|&\\](?=[A-Za-z](?!\w))|[-+](?!\S))|(?<!\S)[$@#&*!~](?=[A-Za-z_])"
+)
 
 
 # Between figures: "6 times 7".
@@ -39,7 +43,7 @@ def operators(text: str, found: list[Literal]) -> str:
     if found and _OPERATOR_HINT.search(text) is not None and _OPERATOR.search(text) is not None:
         # One after the other: 3 - 5 + 6 is not 3 + 5 - 6, and (6 + 4) / 2 is not 6 + 4 / 2.
         found.append(Literal("code", " ".join([sign[0].strip() for sign in _FORMULA.finditer(text)])))
-    if _SIGN_HINT.search(text) is not None or " - " in text:
+    if _SIGN_HINT.search(text) is not None:
         found.extend(Literal("code", sign, soft=True) for sign in _SIGN.findall(text)[:100])
     return text
 

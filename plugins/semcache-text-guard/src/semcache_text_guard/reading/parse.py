@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
+from semcache_core.types import Quiet
 from semcache_text_guard.language.english import HEDGES
 from semcache_text_guard.language.lexicon import Word, as_group
 
@@ -27,7 +28,7 @@ _MORE = frozenset(("more", "less", "fewer", "later", "earlier"))
 _NEGATED_WITHIN = 5  # words between "not" and what it negates
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(Quiet, msgspec.Struct, frozen=True):
     """A text as the rules see it.
 
     ``words`` are its words in order, items as placeholder words; ``content`` maps the keys of the words that carry

@@ -13,6 +13,7 @@ from semcache_text_guard.language.english import AFTER_PRONOUN, COUNTED, MEASURE
 from semcache_text_guard.language.units import NUMBER_WORDS
 
 _MEASURED = re.compile(rf"\b[Hh]ow ({'|'.join(MEASURES)})\b")
+_MEASURED_HINT = re.compile(rf"ow (?:{'|'.join(MEASURES)})")  # a literal start makes the search fast
 
 _UNITED = re.compile(r"\b(?:[Uu]nited (?:[Ss]tates(?: [Oo]f [Aa]merica)?|([Kk])ingdom)|(?<=[Tt]he )us)\b")
 _PHONE = re.compile(r"\b(?:cell|mobile) phone(?=s?\b)", re.IGNORECASE)
@@ -64,6 +65,13 @@ def _counted(match: re.Match[str]) -> str:
     return match[0][:-1] + _NUMERALS[letter]
 
 
+def _measured(text: str) -> str:
+    """Ask "how tall" and the like as "what height"."""
+    if _MEASURED_HINT.search(text) is None:
+        return text
+    return _MEASURED.sub(lambda match: f"what {MEASURES[match[1]]}", text)
+
+
 def _in_figures(text: str) -> str:
     """Write halves in figures: "half past six", "half an hour", "an hour and a half", "two and a half hours"."""
     text = _PAST.sub(lambda match: f"{_figure(match[1])}:30", text)
@@ -89,7 +97,7 @@ _PHRASES: tuple[tuple[str, Callable[[str], str]], ...] = tuple(
         (("nited ", "he us"), partial(_UNITED.sub, lambda match: "UK" if match[1] else "USA")),
         (("WW", "ww"), partial(_WORLD_WAR.sub, r"world war \1")),
         ((" phone",), partial(_PHONE.sub, "cellphone")),
-        (("ow ",), partial(_MEASURED.sub, lambda match: f"what {MEASURES[match[1]]}")),
+        (("ow ",), _measured),
         (("half",), _in_figures),
         (("noon", "night", "ning"), partial(_DAYTIME.sub, _on_the_clock)),
         (("x",), partial(_SIZES.sub, lambda match: match[0].replace("x", " x "))),

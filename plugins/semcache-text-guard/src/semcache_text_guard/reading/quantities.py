@@ -6,11 +6,12 @@ import re
 
 import msgspec
 
+from semcache_core.types import Quiet
 from semcache_text_guard.language.english import MONTHS
 from semcache_text_guard.language.units import SCALES, UNITS
 
 
-class Literal(msgspec.Struct, frozen=True, gc=False):
+class Literal(Quiet, msgspec.Struct, frozen=True, gc=False):
     """One found item: ``kind`` is the reason code of a difference, ``key`` the normalised spelling.
 
     A quantity also has its bare ``value``, so that "30" may match "30 years" but "30 mg" not "30 g". A soft one ("two",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -15,6 +16,8 @@ from .folding import PLACEHOLDER
 from .quantities import Literal, plain, quantity
 
 _TOKEN = re.compile(r"[^\W\d_\ue000-\uf8ff]+(?:'[^\W\d_\ue000-\uf8ff]+)?|[\ue000-\uf8ff.!?:]")
+
+_CAPITAL = re.compile("[A-Z]")
 
 
 class Reader:
@@ -44,7 +47,7 @@ class Reader:
                 words.append(known)
                 start = False
                 continue
-            for raw in (chunk,) if chunk.isalpha() else _TOKEN.findall(chunk):
+            for raw in _tokens(chunk):
                 start = self._read_token(raw, start=start)
         self._close_number("")
         self._settle()
@@ -77,10 +80,19 @@ class Reader:
         return capital and (not start or raw.isupper()) and (len(raw) == 1 or not self._shouts())
 
     def _shouts(self) -> bool:
+        """Say whether most words begin with a capital."""
         if self._shouting is None:
-            tokens = _TOKEN.findall(self._text)
-            self._shouting = 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
+            self._shouting = not self._whispers() and self._mostly_capitals()
         return self._shouting
+
+    def _whispers(self) -> bool:
+        """True if there are too few capitals anywhere: the common case, at a fraction of the cost."""
+        text = self._text
+        return text.isascii() and 2 * len(_CAPITAL.findall(text)) <= sum(map(str.isalpha, text.split()))
+
+    def _mostly_capitals(self) -> bool:
+        tokens: list[str] = _TOKEN.findall(self._text)
+        return 2 * sum([token[0].isupper() for token in tokens]) > len(tokens) + 1
 
     def _read_word(self, raw: str, *, start: bool, named: bool) -> None:
         words, lower = self.words, raw.lower()
@@ -176,6 +188,17 @@ class Reader:
         return known
 
 
+def _tokens(chunk: str) -> Sequence[str]:
+    """Return the words, items and full stops of a chunk; most chunks are a word, or a word with a mark after it."""
+    if chunk.isalpha():
+        return (chunk,)
+    word, mark = chunk[:-1], chunk[-1]
+    if word.isalpha() and mark in _MARKS:
+        return (word, mark) if mark in _STOPS else (word,)
+    tokens: list[str] = _TOKEN.findall(chunk)
+    return tokens
+
+
 def _is_context_free(raw: str, word: Word) -> bool:
     """True if this spelling always means the same word: no contraction, no capital that may mark a name."""
     if "'" in raw:
@@ -189,6 +212,7 @@ _MAX_KNOWN = 20_000
 _MAX_SPELLED = 12  # words of one number; more is not a number, and time must be bounded
 
 _STOPS = frozenset(".!?:")
+_MARKS = _STOPS | frozenset(",;)\"'")
 _SUPERLATIVES = ("est", "most")
 _TAILS = frozenset(("s", "m", "re", "ve", "ll", "d", ""))
 _ROUND = frozenset(("dozen", "hundred", "thousand", "million", "billion", "trillion"))

@@ -14,6 +14,7 @@ _EXTENSIONS = (  # IANA media types: the file name extensions that questions nam
 )
 _DOMAINS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|uk|de|fr|in|us|eu|ca|au|jp|cn|ru|br|me|tv"  # IANA root zone
 
+_HOST = re.compile(r"^[^/?#]*")  # what follows it has case (RFC 3986, 6.2.2.1)
 _ORIGIN = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _SYMBOL_HINT = re.compile(r"[`@_\\~#/+()]")
 _PATTERN_HINT = re.compile(r"[YMDHymdh]{2}[-/:]|%[A-Za-z]")
@@ -68,9 +69,13 @@ def _symbol(kind: str, item: str) -> Literal:
     return Literal("code", item.removesuffix("()").rstrip(".")) if read is None else read(item)
 
 
+def _lower(match: re.Match[str]) -> str:
+    return match[0].lower()
+
+
 _KINDS: dict[str, Callable[[str], Literal]] = {
     "code": lambda item: Literal("code", " ".join(item.strip("`").split())),
-    "url": lambda item: Literal("urls", _ORIGIN.sub("", item).rstrip("/.,;:!?)'").lower()),
+    "url": lambda item: Literal("urls", _HOST.sub(_lower, _ORIGIN.sub("", item).rstrip("/.,;:!?)'"))),
     "email": lambda item: Literal("urls", item.rstrip(".").lower()),
     "lang": lambda item: Literal("entities", item.lower()),
     # dd/mm/yyyy is not mm/dd/yyyy (CLDR date fields), %H not %h (strftime).

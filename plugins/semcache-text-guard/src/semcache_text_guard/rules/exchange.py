@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from semcache_core.types import Quiet
 from semcache_text_guard.language.english import SYMMETRIC, WH_WORDS, stem
 from semcache_text_guard.language.lexicon import Word
 
@@ -23,7 +24,7 @@ _UNORDERED = SYMMETRIC - frozenset(
 _REPLACING = frozenset(stem(verb) for verb in ("replace", "substitute", "overwrite", "exchange", "buy", "pay"))
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(Quiet, msgspec.Struct, frozen=True):
     """A text with two things that have changed places in the other text."""
 
     text: Words

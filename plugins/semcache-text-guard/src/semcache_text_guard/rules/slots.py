@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from semcache_core.types import Quiet
 from semcache_text_guard.language.english import (
     AUXILIARIES,
     MEASURED,
@@ -28,7 +29,7 @@ _DO = frozenset(("do", "does", "did"))
 _SUBJECTS = frozenset(("what", "which", "who"))
 
 
-class Slot(msgspec.Struct, frozen=True):
+class Slot(Quiet, msgspec.Struct, frozen=True):
     """The one place where two texts differ: the words before and after it, and the words of each text in it."""
 
     x: Words
