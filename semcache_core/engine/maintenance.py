@@ -17,6 +17,7 @@ from semcache_core.errors import DependencyError
 from semcache_core.reasons import Code
 
 _SWEEP_EVERY = 60.0
+_NOTICES_EVERY = 2.0
 
 
 class Maintenance:
@@ -90,15 +91,20 @@ class Maintenance:
         """Count and report a failure behind the cache."""
         self._observatory.fault(stage, error)
 
-    async def sweep(self, *, clock: Callable[[], float]) -> None:
-        """Delete expired entries and pass on the stores' notices, about once a minute, until cancelled."""
+    async def pass_notices(self) -> None:
+        """Pass on what the stores tell the operator, within seconds, until cancelled."""
         while True:
-            await asyncio.sleep(_SWEEP_EVERY)
+            await asyncio.sleep(_NOTICES_EVERY)
             for teller in self._parts.tellers:
                 try:
                     self._observatory.told_by(teller)
-                except Exception as error:  # noqa: BLE001  the edge to plugin code: retried in a minute
+                except Exception as error:  # noqa: BLE001  the edge to plugin code: tried again
                     self._observatory.fault("notices", error)
+
+    async def sweep(self, *, clock: Callable[[], float]) -> None:
+        """Delete expired entries, about once a minute, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY)
             for store in self._parts.sweepers:
                 try:
                     await store.sweep(now=clock())

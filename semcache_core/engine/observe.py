@@ -25,7 +25,8 @@ _NAMES_COUNTED = 256
 _OTHERS = "others"
 """Counts what came when all names were taken."""
 _TOLD_AGAIN = 60.0
-"""Seconds before the operator's log reports another failure of the same stage."""
+"""Seconds before the operator's log reports another failure of the same stage, or the same notice."""
+_NOTICES_KEPT = 10
 _log = logging.getLogger("semcache")
 
 
@@ -58,6 +59,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """
     splits: dict[str, int]
     """The header or body member that most often gave equal texts different scopes, most frequent first."""
+    notices: dict[str, int] = {}
+    """What the operator was told, the last ten messages, newest last: how often."""
 
     @classmethod
     def nothing(cls) -> Self:
@@ -149,6 +152,9 @@ class Observatory:
         """Whether there are observers: without any, no event is created."""
         self._clock = clock
         self._silent_until: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        """When a component's notice was reported."""
+        self._notices: dict[str, int] = {}
         self.splits = Splits()
         self.reset()
 
@@ -236,12 +242,19 @@ class Observatory:
     def notice(self, code: str, message: str) -> None:
         """Report a notice, on which no request depends, to observers and the operator's log."""
         _log.warning("%s", message)
+        self._notices[message] = self._notices.pop(message, 0) + 1
+        if len(self._notices) > _NOTICES_KEPT:
+            del self._notices[next(iter(self._notices))]
         self.tell(Notice(code=code, message=message))
 
     def told_by(self, component: SupportsNotices) -> None:
-        """Report a component's notices."""
+        """Report a component's notices. What both stores of one file say is reported once."""
+        now = self._clock()
+        self._told = {message: at for message, at in self._told.items() if now < at + _TOLD_AGAIN}
         for message in component.notices():
-            self.notice(type(component).__name__, message)
+            if message not in self._told:
+                self._told[message] = now
+                self.notice(type(component).__name__, message)
 
     def tell(self, event: Event) -> None:
         """Pass an event to every observer."""
@@ -266,6 +279,7 @@ class Observatory:
             milliseconds_saved=self._seconds * 1000,
             similarities=_in_buckets(self._similarities),
             splits=dict(self.splits.counts.most_common(10)),
+            notices=dict(self._notices),
         )
 
 

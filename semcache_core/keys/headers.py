@@ -51,7 +51,7 @@ _QUALIFIERS = frozenset(
         b"x-goog-user-project",
     }
 )
-# Each platform's names are from its own documents: docs/how-to/clients-and-platforms.md has them.
+# docs/how-to/clients-and-platforms.md says which platform sends what, and how that was checked.
 _IGNORED = frozenset(
     b"""
     connection keep-alive proxy-connection te trailer transfer-encoding

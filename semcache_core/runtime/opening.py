@@ -117,6 +117,8 @@ async def open_cache(
     engine = Engine(parts, limits=config.limits, observatory=observatory, clock=clock)
     stack.push_async_callback(engine.close)
     engine.spawn(engine.maintenance.sweep(clock=clock))
+    if parts.tellers:
+        engine.spawn(engine.maintenance.pass_notices())
 
     return Runtime(
         config=config,

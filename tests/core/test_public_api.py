@@ -108,7 +108,7 @@ def test_the_cache_has_its_calls_and_nothing_else() -> None:
     made = SemanticCache({"semcache": {"match": "exact"}})
     assert {name for name in dir(made) if not name.startswith("_")} == {
         *CALLS,
-        *("check", "from_toml", "from_config", "lifecycle", "sync"),
+        *("check", "config", "from_toml", "from_config", "lifecycle", "sync"),
     }
 
 

@@ -53,9 +53,9 @@ class OpenedFile(Quiet, Struct, frozen=True):
 def open_file(path: Path, *, secret: bytes | None = None, again: bool = False) -> OpenedFile:
     """Open ``path``; create it if it is missing, with ``secret`` in it.
 
-    A file that is damaged, not a database, or of another version is renamed, never deleted. ``again``: this process had
-    the path open before, and then a file of another version stays. Raises StoreUnavailable, and ConfigError for a
-    folder or for the database of another program, which stays in place.
+    A file that is damaged, not a database, or of another version is renamed; the last such file is kept. ``again``:
+    this process had the path open before, and then a file of another version stays. Raises StoreUnavailable, and
+    ConfigError for a folder or for the database of another program, which stays in place.
     """
     try:
         _make_folder(path.parent)
@@ -191,14 +191,29 @@ def _rescued_secret(path: Path) -> bytes | None:
 
 
 def _set_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
-        number += 1
+    """Rename the file, and return its new place. The one that was set aside before goes: disks are not archives."""
+    before = {number: aside for aside in _asides(path) if (number := _number_of(aside)) is not None}
+    aside = path.with_name(f"{path.name}.aside-{max(before, default=0) + 1}")
     for suffix in _SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{aside}{suffix}")
     _marker(path).unlink(missing_ok=True)
+    for old in before.values():
+        for suffix in _SUFFIXES:
+            # Another program may hold it: then it stays.
+            with contextlib.suppress(OSError):
+                os.unlink(f"{old}{suffix}")
     return aside
+
+
+def _asides(path: Path) -> Iterator[Path]:
+    start = f"{path.name}.aside-"
+    return (each for each in path.parent.iterdir() if each.name.startswith(start))
+
+
+def _number_of(aside: Path) -> int | None:
+    number = aside.name.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
 def _marker(path: Path) -> Path:

@@ -40,6 +40,7 @@ class SharedFile:
         self._damaged = False
         self._unusable: StoreUnavailable | None = None
         self._notices: list[str] = []
+        self._told_last = ""
         self._refusing = ""
         """Why writes currently fail: reported once."""
         self._made_room = False
@@ -138,7 +139,7 @@ class SharedFile:
                 self._refuses(str(failure))
             raise failure from error
         if writes:
-            self._refusing = ""
+            self._refusing = self._told_last = ""
         return done
 
     def run_later(self, work: Callable[[sqlite3.Connection], None]) -> None:
@@ -194,8 +195,7 @@ class SharedFile:
             await asyncio.sleep(TICK)
             try:
                 if self._damaged or self._reader is None or identity(self._path) != self._identity:
-                    # Set aside by another process, or deleted: a process that keeps the old inode no longer shares.
-                    await self._connect()
+                    await self._connect_again()
                     new = True
                 if new and replaced is not None:
                     await replaced()
@@ -204,6 +204,20 @@ class SharedFile:
             except StoreUnavailable:
                 # Retried at the next tick. A request that needs the file gets its own error.
                 continue
+
+    async def _connect_again(self) -> None:
+        """Open what is at the path now, and tell the operator: a process that keeps the old inode no longer shares."""
+        if not self._damaged and identity(self._path) != self._identity:
+            # One wording: the store that looks first makes the new file that the other one finds.
+            self._tell(
+                f"{self._path} was removed or replaced while this process used it: what it held is no longer answered, "
+                "and the file that is there now is used; stop the process before its file is moved"
+            )
+        try:
+            await self._connect()
+        except StoreUnavailable as error:
+            self._refuses(str(error))
+            raise
 
     def _after_writes(self) -> None:
         worker = self._worker
@@ -215,9 +229,14 @@ class SharedFile:
 
     def _refuses(self, why: str) -> None:
         """Note for the operator why writes fail, for example a full disk: the cache reports only the error's type."""
-        if why != self._refusing and why not in self._notices:
-            self._notices.append(why)
+        if why != self._refusing:
+            self._tell(why)
         self._refusing = why
+
+    def _tell(self, message: str) -> None:
+        if message != self._told_last:
+            self._notices.append(message)
+        self._told_last = message
 
     def _failed(self, error: Exception) -> StoreUnavailable:
         # Not if there is another file at the path now: that is the cause, and the new file is valid.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from semcache_core import SemanticCache
 from semcache_core.builtin.sqlite import SqliteResponseStore, file, schema
 from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
 from semcache_core.protocols import SupportsExists
@@ -117,11 +120,16 @@ def test_a_file_of_another_version_is_set_aside_whole_and_a_new_one_begun(filled
     assert rows(filled, "SELECT value FROM meta WHERE key = 'secret'") == secret, "callers keep their partitions"
 
 
-def test_files_set_aside_never_overwrite_each_other(filled: Path) -> None:
-    for _ in range(3):
-        change(filled, "PRAGMA user_version = 99")
+def test_of_the_files_set_aside_the_last_one_is_kept(filled: Path) -> None:
+    notes = filled.with_name("semcache.db.aside-notes")
+    notes.touch()
+    for version in (97, 98, 99):
+        change(filled, f"PRAGMA user_version = {version}")
         asyncio.run(set_aside_and_rebuilt(filled))
-    assert len(list(filled.parent.glob("semcache.db.aside-?"))) == 3
+    asides = sorted(set(filled.parent.glob("semcache.db.aside-*")) - {notes})
+    assert [each.name for each in asides] == ["semcache.db.aside-3"]
+    assert rows(asides[0], "PRAGMA user_version") == [(99,)]
+    assert notes.exists()
 
 
 def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
@@ -523,3 +531,57 @@ def test_a_store_says_whether_its_file_is_there_without_making_it(tmp_path: Path
 
     asyncio.run(main())
     assert store.exists()
+
+
+# -- under a running process ------------------------------------------------------------------------------------------
+
+
+def moved_away(path: Path) -> None:
+    for each in list(path.parent.glob("semcache.db*")):
+        each.rename(each.with_name(f"old-{each.name}"))
+
+
+def deleted_with_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replaced(path: Path) -> None:
+    """Put another file of ours in its place, as a restored backup is."""
+    other = path.parent / "other" / "semcache.db"
+
+    async def make() -> None:
+        async with answers(other) as store:
+            await put(store, "theirs")
+
+    asyncio.run(make())
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("happens", [moved_away, deleted_with_its_folder, replaced])
+def test_a_file_that_goes_under_a_running_cache_is_told_once_and_the_cache_goes_on(
+    happens: Callable[[Path], None], path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "was removed or replaced while this process used it"
+    monkeypatch.setattr("semcache_core.engine.maintenance._NOTICES_EVERY", 0.05)
+    at = {"use": "sqlite", "path": str(path)}
+    cache = SemanticCache({"semcache": {"match": "exact"}, "response_store": at, "vector_store": at})
+    try:
+        assert cache.sync.store("kept until now", "x")
+        happens(path)
+        deadline = time.monotonic() + 10
+        while told not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.7)
+        lines = [record.getMessage() for record in caplog.records if told in record.getMessage()]
+        assert len(lines) == 1
+        assert str(path) in lines[0]
+        assert cache.stats().notices == {lines[0]: 1}
+        assert cache.sync.store("stored from now on", "y")
+        assert cache.sync.lookup("stored from now on").value == "y"
+        assert not cache.sync.lookup("kept until now")
+        assert path.exists()
+    finally:
+        cache.sync.close()

@@ -24,7 +24,7 @@ from semcache_core.errors import ConfigError
         ("[embedder]\nuse = 'a'\n[embedder.use]\n", "line 3: the table [embedder.use] is given twice"),
         ("[semcache]\njson = { a = 1, a = 2 }\n", "Duplicate inline table key 'a' (at line 2"),
         ("[semcache]\nttl =\n", "is not TOML: Invalid value (at line 2"),
-        ("x = " + "[" * 5000, "is not TOML that can be read"),
+        ("x = " + "[" * 5000, "nested too deeply to be read"),
         ("x = " + "1" * 5000, "is not TOML that can be read"),
     ],
     ids=range(10),

@@ -604,7 +604,7 @@ def test_callers_who_leave_do_not_open_a_breaker(rig: Callable[..., Any], stage:
 def test_what_a_store_has_to_tell_while_it_runs_is_told_and_its_fault_stops_nothing(
     rig: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semcache_core.engine.maintenance._SWEEP_EVERY", 0.01)
+    monkeypatch.setattr("semcache_core.engine.maintenance._NOTICES_EVERY", 0.01)
 
     async def body() -> None:
         async with rig(vector_store=Telling(MemoryVectorStore.Options())) as open_rig:

@@ -32,13 +32,13 @@ class UpstreamFailed(Unanswered):
     """The upstream gave no answer."""
 
 
-class Refused(Unanswered):
+class NotAdmitted(Unanswered):
     """The request is not forwarded, whatever the upstream is."""
 
     kind = "invalid_request_error"
 
 
-class TokenWanted(Refused):
+class TokenWanted(NotAdmitted):
     """The caller showed no token of the proxy's own."""
 
     headers = ((b"www-authenticate", b'Bearer realm="semcache"'),)

@@ -14,7 +14,7 @@ from semcache_core.http.pages import PREFIX
 from semcache_core.settings import HttpOptions
 from semcache_core.types import Headers
 
-from .errors import Refused, TokenWanted
+from .errors import NotAdmitted, TokenWanted
 from .headers import Via
 
 _KEY = b"semcache-key"
@@ -50,21 +50,21 @@ class Gate:
         self._for_this_machine_only = is_relay
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. Raises Refused."""
+        """Pass a request on. Raises NotAdmitted."""
         if scope["type"] == "http":
             if scope["method"] in _NOT_FORWARDED:
-                raise Refused(f"{scope['method']} is not forwarded", status=405, code="method_not_allowed")
+                raise NotAdmitted(f"{scope['method']} is not forwarded", status=405, code="method_not_allowed")
             scope = {**scope, "headers": self._admitted(scope)}
         await self._app(scope, receive, send)
 
     def _admitted(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the fields that go on. The caller's token stands in ``semcache-key``, which is never forwarded.
 
-        Raises Refused.
+        Raises NotAdmitted.
         """
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if self._via.is_in(headers):
-            raise Refused(
+            raise NotAdmitted(
                 "this request has been through this proxy already (Via): its upstream leads back to it; point "
                 "--upstream at the service itself",
                 status=508,
@@ -75,7 +75,7 @@ class Gate:
         if self._tokens is not None:
             return self._tokens.checked(headers)
         if self._for_this_machine_only and not began_here(headers, http_version=scope["http_version"]):
-            raise Refused(
+            raise NotAdmitted(
                 "this proxy adds a credential (--set-header) for programs on its own machine only, and this request "
                 "came from elsewhere; its operator can set http.callers, or http.open_relay = true",
                 status=403,
@@ -95,7 +95,7 @@ class CallerTokens:
         self._tokens = [token.encode("ascii") for token in tokens]
 
     def checked(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Return the fields with the caller's token in ``semcache-key`` alone. Raises Refused if it shows none.
+        """Return the fields with the caller's token in ``semcache-key`` alone. Raises NotAdmitted if it shows none.
 
         Without ``semcache-key``, the key that an SDK sends is the token, and is taken out. With it, that key is the
         upstream's.

@@ -19,6 +19,7 @@ from .upstream import Upstream
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_MISSING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
@@ -27,15 +28,20 @@ def bound(host: str, port: int) -> list[socket.socket]:
     Raises ConfigError for an address that is not this machine's, SemcacheError for a port that is taken.
     """
     sockets: list[socket.socket] = []
-    try:
-        for family, address in _addresses(host, port):
-            # Of a free port, the same one on every address.
-            taken = sockets[0].getsockname()[1] if sockets and port == 0 else port
-            sockets.append(_socket(family, (address[0], taken, *address[2:])))
-    except OSError as error:
-        for opened in sockets:
-            opened.close()
-        raise _refused(error, host, port) from error
+    missing: OSError | None = None
+    for family, address in _addresses(host, port):
+        # Of a free port, the same one on every address.
+        chosen = sockets[0].getsockname()[1] if sockets and port == 0 else port
+        try:
+            sockets.append(_socket(family, (address[0], chosen, *address[2:])))
+        except OSError as error:
+            if error.errno not in _MISSING:
+                for opened in sockets:
+                    opened.close()
+                raise refusal(error, host, port) from error
+            missing = error  # ``localhost`` is two addresses, also on a machine without IPv6.
+    if missing is not None and not sockets:
+        raise refusal(missing, host, port) from missing
     return sockets
 
 
@@ -66,7 +72,8 @@ def _socket(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
     return listener
 
 
-def _refused(error: OSError, host: str, port: int) -> SemcacheError:
+def refusal(error: OSError, host: str, port: int) -> SemcacheError:
+    """Return why the proxy cannot listen there, with the remedy."""
     if error.errno == errno.EADDRINUSE:
         who = occupant(port) or "another program"
         return SemcacheError(
@@ -75,7 +82,7 @@ def _refused(error: OSError, host: str, port: int) -> SemcacheError:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ConfigError(f"--port {port}: this user may not listen there; choose one from 1024 on")
-    if error.errno == errno.EADDRNOTAVAIL:
+    if error.errno in _MISSING:
         return ConfigError(f"--host {host}: this machine has no such address; every one is 0.0.0.0")
     return ConfigError(f"--host {host} --port {port}: cannot listen there: {error.strerror}")
 

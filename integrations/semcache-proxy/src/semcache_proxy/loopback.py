@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from types import TracebackType
@@ -12,6 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from semcache_core.errors import SemcacheError
+
+from .listening import bound
 
 AS_PROXY: dict[str, Any] = {"date_header": False, "server_header": False, "proxy_headers": False}
 """Uvicorn must not change the upstream's Date and Server, and must not trust X-Forwarded-For."""
@@ -27,7 +28,7 @@ class Served:
     """
 
     def __init__(self, app: ASGIApp, *, port: int = 0, **options: Any) -> None:
-        self._socket = _listening(port)
+        (self._socket,) = bound("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         settings: dict[str, Any] = {"log_level": "critical", "timeout_graceful_shutdown": 5, **AS_PROXY, **options}
@@ -49,13 +50,3 @@ class Served:
         self._server.should_exit = True
         self._thread.join(_STOP_DEADLINE)
         self._socket.close()
-
-
-def _listening(port: int) -> socket.socket:
-    # Not socket.create_server(): it sets protocol number 0, so asyncio does not recognise TCP and leaves Nagle's
-    # algorithm on; an answer in two writes then waits 40 ms for an acknowledgement.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(512)
-    return listener

@@ -17,7 +17,7 @@ import uvicorn
 from semcache_core.cli.options import config_option
 from semcache_core.errors import ConfigError
 from semcache_proxy.app import create_app
-from semcache_proxy.listening import bound, is_itself
+from semcache_proxy.listening import bound, is_itself, refusal
 from semcache_proxy.loopback import AS_PROXY
 from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
@@ -92,8 +92,12 @@ def serve(
     server.upstream = upstream.rstrip("/")
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # After the Config, which configures uvicorn's loggers.
     click.echo("semcache: opening the cache", err=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets)
+    except OSError as error:
+        # Another program began to listen there while the cache was opened.
+        raise refusal(error, host, port) from error
 
 
 class _Announced(uvicorn.Server):
