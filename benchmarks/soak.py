@@ -139,6 +139,8 @@ async def soak(site: Site, load: Load, *, minutes: float, every: float) -> list[
     purge_at, restart_at, told_at = PURGED_EVERY, RESTARTED_EVERY, 0.0
     while not running.done():
         await asyncio.wait([running], timeout=every)
+        if running.done():
+            break  # What is seen after the load is not of it.
         sample = await _look(site, load, time.monotonic() - began)
         samples.append(sample)
         if sample.second >= told_at:
@@ -223,9 +225,10 @@ def plot(samples: Sequence[Sample], path: Path) -> None:
     names = [*ALLOWED, "p50 ms", "p99 ms"]
     figure, axes = pyplot.subplots(len(names), 1, sharex=True, figsize=(9, 1.6 * len(names)))
     for name, axis in zip(names, axes, strict=True):
-        axis.plot([sample.second / 60 for sample in samples], [sample.figures[name] for sample in samples], lw=1)
+        values = [sample.figures[name] for sample in samples]
+        axis.plot([sample.second / 60 for sample in samples], values, lw=1)
         axis.set_ylabel(name)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(*values, 1))
         axis.axvline(samples[-1].second / 180, color="grey", lw=0.5)
     axes[-1].set_xlabel("minutes; the verdict is about what is right of the line")
     figure.tight_layout()

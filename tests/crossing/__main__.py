@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .plan import in_processes, quiet, worlds
+from .plan import WORLD, in_processes, quiet, worlds
 from .report import show
 from .setups import SETUPS
 from .world import Run, run
@@ -35,7 +35,7 @@ def main(requests: int, seed: int, jobs: int, name: str | None, world: int | Non
     began = time.monotonic()
     if world is not None:
         quiet()
-        results = {each.name: [run(Run(each, seed, world, requests, hazards))] for each in setups}
+        results = {each.name: [run(Run(each, seed, world, min(requests, WORLD), hazards))] for each in setups}
     else:
         bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bar, TimeRemainingColumn(), console=console) as progress:

@@ -14,126 +14,10 @@ from typing import Any
 
 import msgspec
 
+from . import choices
 from .callers import Caller, everyone
+from .choices import Script
 from .view import Terms, View, has_identity, view_of
-
-_WORDS = """
-    invoice refund password delivery account parcel contract warranty coupon seat printer battery ticket rocket
-    garden violin harbour lantern pepper saddle turbine walnut zebra compass
-"""
-_FILLERS = ("please", "kindly", "the", "of")
-_HOSTS = ("localhost:8080", "a.example", "b.example", "127.0.0.1:1")
-_CHAT_PATHS = ("/v1/chat/completions", "/api/v1/chat/completions", "/openai/deployments/gpt/chat/completions")
-_API_PATHS = ("/ask", "/v2/ask", "/brief/ask")
-_METHODS = ("POST", "POST", "PUT", "GET")
-"""Of the API; a chat request is a POST."""
-_DOUBTFUL_PATHS = ("/v1/../v1/chat/completions", "/v1//ask", "/v1%2fask")
-_QUERIES = ("", "", "", "?v=1", "?v=2")
-_MEMBERS: tuple[dict[str, Any], ...] = (
-    {},
-    {},
-    {"temperature": 0},
-    {"temperature": 0.0},
-    {"temperature": True},
-    {"temperature": 1.5},
-    {"seed": 1},
-    {"seed": 2},
-    {"max_tokens": 5},
-    {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": 1, "b": 2}}}]},
-    {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": 1, "b": 3}}}]},
-    {"n": 2},
-    {"made_up": None},
-    {"made_up": "1"},
-    {"made_up": 1},
-)
-_DELIVERY: tuple[dict[str, Any], ...] = (
-    {},
-    {},
-    {"stream": True},
-    {"stream": True},
-    {"stream": True, "stream_options": {"include_usage": True}},
-    {"service_tier": "flex"},
-)
-_END_USERS: tuple[dict[str, Any], ...] = ({}, {}, {}, {"user": "u1"}, {"user": "u2"}, {"metadata": {"u": "1"}})
-_SYSTEM = ("", "", "Be brief.", "Be brief!", "Answer for tenant 7.", "Answer for tenant 8.")
-_REFUSED: tuple[dict[str, Any], ...] = ({"store": True}, {"web_search_options": {}}, {"plugins": [{"id": "web"}]})
-_HEADERS: tuple[tuple[tuple[bytes, bytes], ...], ...] = (
-    (),
-    (),
-    (),
-    ((b"x-tenant", b"7"),),
-    ((b"x-tenant", b"8"),),
-    ((b"accept-language", b"de"),),
-    ((b"accept-language", b"fr"),),
-    ((b"user-agent", b"curl"),),
-    ((b"x-request-id", b"r-%d"), (b"traceparent", b"t-%d")),
-    ((b"x-forwarded-for", b"10.0.0.1"),),
-    ((b"idempotency-key", b"i-1"),),
-    ((b"range", b"bytes=0-1"),),
-    ((b"origin", b"https://one.example"),),
-    ((b"origin", b"https://two.example"),),
-    ((b"x-forwarded-proto", b"https"),),
-    ((b"x-forwarded-host", b"other.example"),),
-)
-_UNFORWARDED = 12
-"""So many of them hold nothing that counts in shared partitions only."""
-_DIRECTIVES: tuple[tuple[bytes, bytes] | None, ...] = (
-    *(None,) * 12,
-    (b"cache-control", b"no-cache"),
-    (b"cache-control", b"no-store"),
-    (b"cache-control", b"max-age=1"),
-    (b"cache-control", b"max-stale=1000"),
-    (b"cache-control", b"only-if-cached"),
-    (b"pragma", b"no-cache"),
-    (b"semcache-control", b"mode=off"),
-    (b"semcache-control", b"mode=exact"),
-    (b"semcache-control", b"ttl=1"),
-    (b"semcache-control", b"threshold=0.99"),
-    (b"semcache-control", b"nonsense"),
-    (b"semcache-control", b"namespace=n1"),
-    (b"semcache-control", b"namespace=n2"),
-)
-_HAZARDS = {
-    "zero width": "\u200b",
-    "tag": "\U000e0041",
-    "bidi": "\u202e",
-    "soft hyphen": "\u00ad",
-    "variation": "\ufe0f",
-}
-"""Characters that a tokenizer drops: two texts that differ in one of them differ."""
-_ACCENT = "\u0303"
-"""Another one, that only a verifier can tell from none: people leave accents out."""
-
-_WORTH = {
-    "caller": 4,
-    "text": 4,
-    "delivery": 3,
-    "path": 2,
-    "host": 2,
-    "directive": 2,
-    "headers": 2,
-    "members": 2,
-    "system": 1,
-    "end_user": 1,
-    "query": 1,
-    "method": 1,
-    "shape": 1,
-    "form": 1,
-}
-
-
-class Script(msgspec.Struct, frozen=True):
-    """How the upstream answers one request."""
-
-    status: int = 200
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    coding: str = ""
-    fault: str = ""
-    """length: cut by a token limit; event: an error at the end; cut: the connection breaks; unmarked: no end."""
-    before: int = 0
-    """Turns of the event loop before the head, and between two pieces."""
-    between: int = 0
-    pieces: int = 3
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -196,7 +80,7 @@ class Ask(msgspec.Struct):
     @property
     def streamed(self) -> bool:
         """Whether the caller wants a stream."""
-        return self.is_chat and bool(_DELIVERY[self.parts.delivery].get("stream"))
+        return self.is_chat and bool(choices.DELIVERY[self.parts.delivery].get("stream"))
 
 
 class Asks:
@@ -211,11 +95,11 @@ class Asks:
         self.terms = terms
         self.spoils = spoils
         self.hazards = hazards
-        self._unseen = [*_HAZARDS.values(), *([_ACCENT] if accents else ())]
+        self._unseen = [*choices.HAZARDS.values(), *([choices.ACCENT] if accents else ())]
         self.callers = everyone(random, identity=terms.identity, hazards=hazards)
         self._recent: deque[Parts] = deque(maxlen=24)
         self._number = 0
-        words = random.sample(_WORDS.split(), 18)
+        words = random.sample(choices.WORDS.split(), 18)
         self._families = [words[at : at + 3] for at in range(0, 18, 3)]
 
     def wave(self) -> list[Ask]:
@@ -243,8 +127,8 @@ class Asks:
             caller=random.choice(self.callers),
             chat=chat,
             method="POST",
-            host=_HOSTS[0],
-            path=(_CHAT_PATHS if chat else _API_PATHS)[0],
+            host=choices.HOSTS[0],
+            path=(choices.CHAT_PATHS if chat else choices.API_PATHS)[0],
             query="",
             text=self._text(),
             system="",
@@ -258,7 +142,7 @@ class Asks:
         )
 
     def _changed(self, parts: Parts) -> Parts:
-        (name,) = self.random.choices(list(_WORTH), weights=list(_WORTH.values()))
+        (name,) = self.random.choices(list(choices.WORTH), weights=list(choices.WORTH.values()))
         return msgspec.structs.replace(parts, **{name: self._redrawn(name, parts)})
 
     def _redrawn(self, name: str, parts: Parts) -> Any:
@@ -268,25 +152,25 @@ class Asks:
         if name == "text":
             return self._reworded(parts.text) if random.random() < 0.6 else self._text()
         if name == "path":
-            paths = _CHAT_PATHS if parts.chat else _API_PATHS
-            return random.choice((*paths, *paths, *paths, random.choice(_DOUBTFUL_PATHS)))
-        methods = ("POST",) if parts.chat else _METHODS
-        choices = {"host": _HOSTS, "query": _QUERIES, "system": _SYSTEM, "method": methods}
-        if name in choices:
-            return random.choice(choices[name])
+            paths = choices.CHAT_PATHS if parts.chat else choices.API_PATHS
+            return random.choice((*paths, *paths, *paths, random.choice(choices.DOUBTFUL_PATHS)))
+        methods = ("POST",) if parts.chat else choices.METHODS
+        values = {"host": choices.HOSTS, "query": choices.QUERIES, "system": choices.SYSTEM, "method": methods}
+        if name in values:
+            return random.choice(values[name])
         if name in ("shape", "form"):
             return random.randrange(4 if name == "shape" else 8)
         table = {
-            "members": _MEMBERS,
-            "delivery": _DELIVERY,
-            "end_user": _END_USERS,
-            "headers": _HEADERS,
-            "directive": _DIRECTIVES,
+            "members": choices.MEMBERS,
+            "delivery": choices.DELIVERY,
+            "end_user": choices.END_USERS,
+            "headers": choices.HEADERS,
+            "directive": choices.DIRECTIVES,
         }[name]
         if name == "headers" and self.terms.proxied:
             return random.randrange(len(table) - 1)  # The proxy adds to the last one, and the upstream reads it.
         if name == "headers" and not self.hazards and self.terms.identity == "shared":
-            return random.randrange(_UNFORWARDED)
+            return random.randrange(choices.UNFORWARDED)
         return random.randrange(len(table))
 
     def _text(self) -> str:
@@ -312,11 +196,11 @@ class Asks:
     def _reworded(self, text: str) -> str:
         """Return the same question in another order, or now and then the same of another item."""
         random = self.random
-        words = [word for word in text.split() if word not in _FILLERS]
+        words = [word for word in text.split() if word not in choices.FILLERS]
         if random.random() < 0.25:
             words = [f"item{random.randrange(3)}" if word.startswith("item") else word for word in words]
         random.shuffle(words)
-        words.insert(random.randrange(len(words)), random.choice(_FILLERS))
+        words.insert(random.randrange(len(words)), random.choice(choices.FILLERS))
         return " ".join(words)
 
     # -- from parts to bytes ----------------------------------------------------------------------------------------
@@ -335,7 +219,7 @@ class Asks:
         elif parts.form in (5, 6):
             plain = sent = (b'{"seed": 1, "seed": 1, ' if parts.form == 5 else b'\xef\xbb\xbf{"SEED": 1, ') + body[1:]
         elif parts.form == 7 and parts.chat:
-            plain = sent = json.dumps({**_body(parts), **random.choice(_REFUSED)}).encode()
+            plain = sent = json.dumps({**_body(parts), **random.choice(choices.REFUSED)}).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(sent)),
@@ -343,8 +227,10 @@ class Asks:
             *self._credentials(parts.caller),
             *extra,
         ]
-        headers += [(name, value % number if b"%" in value else value) for name, value in _HEADERS[parts.headers]]
-        directive = _DIRECTIVES[parts.directive]
+        headers += [
+            (name, value % number if b"%" in value else value) for name, value in choices.HEADERS[parts.headers]
+        ]
+        directive = choices.DIRECTIVES[parts.directive]
         if directive is not None:
             headers.append(directive)
         target = parts.path + parts.query
@@ -396,7 +282,8 @@ class Asks:
     def _began_here(self, ask: Ask) -> bool:
         """Whether a proxy on loopback may take the request for one of this machine."""
         names = {name for name, _ in ask.headers}
-        return ask.host in (_HOSTS[0], _HOSTS[3]) and not any(name.startswith(b"x-forwarded-") for name in names)
+        forwarded = any(name.startswith(b"x-forwarded-") for name in names)
+        return ask.host in (choices.HOSTS[0], choices.HOSTS[3]) and not forwarded
 
     def _script(self, parts: Parts) -> Script:
         """Say how the upstream answers: most often well."""
@@ -415,25 +302,11 @@ class Asks:
         if random.random() < 0.4:
             faults = ("length", "event", "cut", "unmarked") if parts.chat else ("event", "cut")
             return msgspec.structs.replace(script, fault=random.choice(faults))
-        return msgspec.structs.replace(script, headers=random.choice(_ANSWER_HEADERS))
-
-
-_ANSWER_HEADERS: tuple[tuple[tuple[bytes, bytes], ...], ...] = (
-    ((b"set-cookie", b"session=secret"),),
-    ((b"cache-control", b"private"),),
-    ((b"cache-control", b"max-age=2"),),
-    ((b"vary", b"user-agent, origin"),),
-    ((b"vary", b"*"),),
-    ((b"access-control-allow-origin", b"https://one.example"),),
-    ((b"semcache-control", b"no-store"),),
-    ((b"semcache-control", b"ttl=2"),),
-    ((b"semcache-control", b"tags=t1"),),
-    ((b"semcache-control", b"ttl=500, tags=t2"),),
-)
+        return msgspec.structs.replace(script, headers=random.choice(choices.ANSWER_HEADERS))
 
 
 def _body(parts: Parts) -> dict[str, Any]:
-    members = {**_MEMBERS[parts.members]}
+    members = {**choices.MEMBERS[parts.members]}
     if not parts.chat:
         return {"question": parts.text, **members, **({"system": parts.system} if parts.system else {})}
     messages: list[dict[str, Any]] = [{"role": "system", "content": parts.system}] if parts.system else []
@@ -446,4 +319,10 @@ def _body(parts: Parts) -> dict[str, Any]:
     elif parts.shape == 3:
         messages += [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi."}]
     messages.append({"role": "user", "content": content})
-    return {"model": "m", "messages": messages, **members, **_DELIVERY[parts.delivery], **_END_USERS[parts.end_user]}
+    return {
+        "model": "m",
+        "messages": messages,
+        **members,
+        **choices.DELIVERY[parts.delivery],
+        **choices.END_USERS[parts.end_user],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -43,8 +44,8 @@ class Oracle:
         self.setup, self.upstream = setup, upstream
         self.invalidated: dict[str, int] = {}
         """The tick of the latest invalidation of each tag; "" for the whole namespace."""
-        self._refused: dict[object, tuple[int, int]] = {}
-        """Tick and wave of the latest 401 or 403 of each partition."""
+        self._refused: dict[object, tuple[int, int, float]] = {}
+        """Tick, wave and real time of the latest 401 or 403 of each partition."""
         self._proofs: dict[tuple[object, ...], _Proof] = {}
         self._unproven: set[int] = set()
         self._served: dict[object, Call] = {}
@@ -67,7 +68,7 @@ class Oracle:
         """Note a refusal once it is known to have reached the cache: a client that leaves may take it along."""
         if _refuses(call):
             place = (call.view.where, call.view.who, call.ask.said.get("namespace"))
-            self._refused[place] = (call.tick, self.upstream.wave)
+            self._refused[place] = (call.tick, self.upstream.wave, time.monotonic())
             proof = self._proofs.get(self._proving(call.ask))
             # Of two answers in one wave, the cache may hear the acceptance last.
             if proof is not None and proof.accepted < call.wave:
@@ -209,10 +210,12 @@ class Oracle:
             return
         asked = msgspec.structs.replace(call.view, delivery="", end_user="")
         before = self._served.get(asked)
-        if before is not None and before.number != call.number and call.number in self._unproven:
-            age = call.at - before.at
-            if age < self._life(before) and self._alive(before, call.tick):
-                yield f"answer {call.number} of an unproven credential replaced {before.number}, which was live"
+        chosen = call.ask.own_only == "no-cache" or "ttl" in call.ask.said
+        not_its_to_replace = chosen or call.number in self._unproven
+        if before is not None and before.number != call.number and not_its_to_replace:
+            lived = call.at - before.at < self._life(before) and self._alive(before, call.tick)
+            if lived and before.tick < call.tick:
+                yield f"answer {call.number} of a caller who was not answered by {before.number} replaced it"
         self._served[asked] = call
 
     def _wrong_age(self, ask: Ask, outcome: Outcome, kind: str, call: Call) -> Iterator[str]:
@@ -229,9 +232,12 @@ class Oracle:
             yield f"answer {call.number} was invalidated"
         refused = self._refused.get((call.view.where, call.view.who, call.ask.said.get("namespace")))
         if self.setup.terms.identity != "shared" and refused is not None:
-            tick, wave = refused
-            # The stamp is written off the path.
-            if tick > call.tick and wave < self.upstream.wave - 3:
+            tick, wave, moment = refused
+            # The stamp is written off the path: at once to memory, to a file within a second.
+            is_written = (
+                time.monotonic() - moment > 1 if self.setup.store == "sqlite" else wave < self.upstream.wave - 3
+            )
+            if tick > call.tick and is_written:
                 yield f"answer {call.number} was served although the upstream refuses this credential since"
 
     def _alive(self, call: Call, tick: int) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from semcache_core.http.answer import Missed
+
 from .plan import worlds
 from .setups import SETUPS, Setup
 from .view import Terms
@@ -59,6 +61,13 @@ def test_a_cache_that_mixes_texts_up_is_found_out() -> None:
     blind = msgspec.structs.replace(SETUPS[0], reads_numbers=False)
     result = run(Run(blind, SEED, 0, 2500, hazards=False, most_faults=1))
     assert any("asks something else" in fault for fault in result.faults), result.faults
+
+
+def test_an_entry_that_a_stranger_replaces_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = next(setup for setup in SETUPS if setup.name == "shared")
+    monkeypatch.setattr(Missed, "may_replace", True)
+    result = run(Run(shared, SEED, 0, 2500, most_faults=1))
+    assert any("replaced it" in fault for fault in result.faults), result.faults
 
 
 def test_equal_seeds_send_equal_requests_and_get_equal_answers() -> None:

@@ -133,8 +133,8 @@ class _World:
         ]
         lines = [
             f"{fault.why}",
-            f"  setup {what.setup.name!r}, --seed {what.seed} --setup {what.setup.name!r} --world {what.world}, "
-            f"request {ask.number} of {ask.parts.caller.name!r}",
+            f"  request {ask.number} of {ask.parts.caller.name!r}; again: python -m tests.crossing --seed {what.seed} "
+            f"--setup {what.setup.name!r} --world {what.world}{'' if what.hazards else ' --no-hazards'}",
             f"  {_shown(ask)}",
             "  before it:",
             *(f"    {kind:13} {_shown(each)}" for each, kind in like[-13:-1]),

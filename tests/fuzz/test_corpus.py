@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from .watch import CORPUS, LONGEST, TARGETS, check_of, watched
@@ -17,7 +19,7 @@ def test_every_target_has_inputs_to_begin_with(target: str) -> None:
 
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_an_input_of_the_corpus_is_read_as_it_should_be(path) -> None:  # type: ignore[no-untyped-def]
+def test_an_input_of_the_corpus_is_read_as_it_should_be(path: Path) -> None:
     data = path.read_bytes()
     assert len(data) <= LONGEST + 64
     watched(check_of(path.parent.name), data, slowness=_SLOWNESS)
