@@ -212,6 +212,7 @@ class Flight(Entity, Generic[T]):
                     raise self._failure
                 if self._ended:
                     return
+                waiter.turns = _TURNS
                 await self._wait_for_news(patience if waiter.at == 0 else None)
         finally:
             if not waiter.cut_off:
