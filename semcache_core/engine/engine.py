@@ -282,6 +282,8 @@ class Engine:
         data = record_codec.encode(record)
         if len(data) > self._largest:
             self.observatory.count_unstored("store-too-small")
+            # An earlier answer is outdated all the same.
+            self.spawn(self.maintenance.forget(query.entry_id))
             return _STORE_TOO_SMALL
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)

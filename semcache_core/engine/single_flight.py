@@ -31,7 +31,7 @@ _FIRST_FAILURE = 1
 _MARKS_KEPT = 10_000
 _PARTITION = 16
 """Bytes of a partition, with which each key begins."""
-_TURNS, _LATE_TURNS, _LATE_TURN = 20, 10, 0.01
+_TURNS, _LATE_TURNS, _LATE_TURN, _MOST_LATE_TURNS = 20, 10, 0.01, 200
 """A waiter's first turns are one round of the event loop each, its late ones take so many seconds."""
 _SHARE_OF_REFRESHES = 4
 """One partition may have this part of the refreshes under way: a quarter."""
@@ -51,9 +51,22 @@ class _Waiter(Entity):
     """How far one waiter has read."""
 
     at: int = 0
+    seen: int = 0
+    """How far it had read at its last turn."""
     turns: int = _TURNS
-    """How often the leader may still wait a moment until it has read all."""
+    """How often the leader waits a moment for it until it reads something."""
+    late_turns: int = _MOST_LATE_TURNS
+    """How often in all."""
     cut_off: bool = False
+
+    def take_turn(self) -> None:
+        """Note that the leader waits a moment for it, or that it is too slow for that."""
+        self.turns = self.turns - 1 if self.at == self.seen else _TURNS
+        self.seen = self.at
+        if self.turns < _LATE_TURNS:
+            self.late_turns -= 1
+        if self.turns <= 0 or self.late_turns <= 0:
+            self.turns, self.cut_off = 0, True
 
 
 class Flight(Entity, Generic[T]):
@@ -114,22 +127,21 @@ class Flight(Entity, Generic[T]):
     async def make_room(self) -> None:
         """Drop what every waiter has read, and cut off waiters that are too slow.
 
-        A waiter that has not read all gets a few turns for that, and no more: the leader hardly waits for it.
+        The leader waits a tenth of a second for a waiter that reads nothing, and two seconds in all for one that reads.
         """
         while self.is_crowded:
             slowest = min(waiter.at for waiter in self._waiters)
             self._drop(slowest - self._dropped)
             if self._held <= self.most:
                 return
-            behind = [waiter for waiter in self._waiters if waiter.at < self._dropped + len(self._items)]
-            turns = max(waiter.turns for waiter in behind if waiter.at == slowest)
-            for waiter in behind:
-                waiter.turns -= 1
-                if turns <= 0 and waiter.at == slowest:
-                    waiter.cut_off = True
+            late = [waiter for waiter in self._waiters if waiter.at == slowest]
+            for waiter in late:
+                waiter.take_turn()
+                if waiter.cut_off:
                     self._depart(waiter)
+            turns = max(waiter.turns for waiter in late)
             if turns > 0:
-                await asyncio.sleep(0 if turns > _LATE_TURNS else _LATE_TURN)
+                await asyncio.sleep(0 if turns >= _LATE_TURNS else _LATE_TURN)
 
     def _drop(self, count: int) -> None:
         self._held -= sum(size for _, size in self._items[:count])

@@ -46,5 +46,8 @@ def test_an_answer_too_large_for_the_store_is_returned_and_not_stored_with_a_rea
             assert cache.stats().unstored == {"store-too-small": 1}
             assert (await cache.lookup("Is the small one kept?")).value == "yes"
             assert not await cache.lookup("Is the large one kept?")
+            assert not await cache.store("Is the small one kept?", large), "and the old answer is outdated"
+            await asyncio.sleep(0.1)
+            assert not await cache.lookup("Is the small one kept?")
 
     asyncio.run(main())
