@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,12 @@ def under_waitress() -> Iterator[Server]:
     server = waitress.server.create_server(
         SemanticCacheWSGI(wsgi, cache=opened), host="127.0.0.1", port=0, threads=48, max_request_body_size=1 << 30
     )
-    thread = threading.Thread(target=server.run)
+
+    def serve() -> None:
+        with suppress(OSError):  # It is closed while it waits for the next request.
+            server.run()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield Server(server.effective_port)
