@@ -244,43 +244,48 @@ class UpstreamAnswer(Entity):
 
     async def _record_in_parts(self, recording: Recording, chunk: bytes) -> bool:
         """Record a long or coded piece part by part; other requests have their turn in between."""
-        is_whole, since = False, 0
+        contents: list[bytes] = []
+        since = 0
         try:
             for part in recording.parts(chunk):
-                is_whole = self._record(recording, part)
-                if self._recording is None:
+                contents.append(recording.feed(part))
+                if recording.refused is not None and not self.flight.waiting:
                     break
                 since += len(part)
                 if since >= LONG:
                     since = 0
                     await asyncio.sleep(0)
+            self._publish(recording, b"".join(contents))
         except CannotDecode:
             # The waiters cannot have the rest: half an answer must not look whole.
             self._recording = None
             self.flight.fail(alone=True)
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
-        return is_whole
+            return False
+        return recording.is_whole
 
-    def _record(self, recording: Recording, part: bytes) -> bool:
-        """Record one part and publish it; return whether the answer has come to the protocol's own end."""
-        flight = self.flight
+    def _record(self, recording: Recording, chunk: bytes) -> bool:
+        """Record one piece and publish it; return whether the answer has come to the protocol's own end."""
         try:
-            content = recording.feed(part)
-            if content:
-                flight.publish(content, size=len(content))
-            refused = recording.refused
-            if refused is not None:
-                if self._shares:
-                    # The waiters still get all of it; no other request can join what is not kept.
-                    self._shares = False
-                    flight.stop_joining()
-                if not (refused.complete or flight.waiting):
-                    self._unstored(refused.reason)
+            self._publish(recording, recording.feed(chunk))
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
             return False
         return recording.is_whole
+
+    def _publish(self, recording: Recording, content: bytes) -> None:
+        """Give the waiters what came, and note if the answer is refused by now."""
+        flight, refused = self.flight, recording.refused
+        if content:
+            flight.publish(content, size=len(content))
+        if refused is not None:
+            if self._shares:
+                # The waiters still get all of it; no other request can join what is not kept.
+                self._shares = False
+                flight.stop_joining()
+            if not (refused.complete or flight.waiting):
+                self._unstored(refused.reason)
 
     def _unstored(self, reason: Code) -> None:
         """Record no more, and count why nothing is stored: what was found first, else ``reason``."""
