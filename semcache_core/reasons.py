@@ -373,7 +373,7 @@ _BYPASSES = (
     Reason(
         "reader-busy",
         "bypass",
-        "Too many long bodies wait to be read, and this caller has most of them.",
+        "Too many long bodies wait to be read, and this caller has most of them, or its turn did not come in time.",
         "Raise `limits.body_queue` if one caller may send that many at once.",
     ),
     Reason("request-coding", "bypass", "The request's body is compressed in a way that cannot be undone.", _CLIENT),

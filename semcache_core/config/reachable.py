@@ -14,6 +14,8 @@ _REQUEST_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """A field name (RFC 9110) without "_": two servers read it as two different headers, so such requests bypass."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[!-~]+")
+_FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_VISIBLE = re.compile(r"[!-~]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _NEVER_LOOKED_UP = re.compile(r"//|/\.\.?(?:/|$)|%2[Ff]|%5[Cc]")
 
@@ -21,8 +23,11 @@ _NEVER_LOOKED_UP = re.compile(r"//|/\.\.?(?:/|$)|%2[Ff]|%5[Cc]")
 def unreachable(cache: CacheOptions, http: HttpOptions, routes: Sequence[RouteOptions]) -> Iterator[Problem]:
     """Yield each setting that nothing could match, with the remedy."""
     yield from _headers(http)
-    if http.debug_token is not None and not _VISIBLE.fullmatch(http.debug_token.reveal()):
-        yield "http.debug_token", "no header can hold it: visible ASCII only, for example `openssl rand -hex 32`"
+    if http.debug_token is not None and not _FIELD_VALUE.fullmatch(http.debug_token.reveal()):
+        yield (
+            "http.debug_token",
+            "no header can hold it: ASCII without a space at either end, for example `openssl rand -hex 32`",
+        )
     if http.callers is not None and not all(map(_VISIBLE.fullmatch, http.caller_tokens or ("",))):
         told = "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one"
         yield "http.callers", told

@@ -82,7 +82,7 @@ class Engine:
             if self._embeddings is None
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
-        self.offload = Offload(most=limits.body_queue)
+        self.offload = Offload(most=limits.body_queue, patience=limits.lookup_deadline)
         self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
         self._withdrawals = Withdrawals(
@@ -275,16 +275,17 @@ class Engine:
         if self.parts.vetoes and not self._may_store(query, record, tags):
             self.observatory.count_unstored("vetoed")
             return _VETOED
+        nearby = query.nearby
+        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
+            # No vector will ever lead to it: only an equal request does, and that needs no text.
+            record = msgspec.structs.replace(record, text="", exact_only=True)
         data = record_codec.encode(record)
         if len(data) > self._largest:
             self.observatory.count_unstored("store-too-small")
             return _STORE_TOO_SMALL
         if refreshes:
             _remember(self._forgotten, query.entry_id, record.born_at)
-        nearby, comparable = query.nearby, policy.match == "semantic" and self._embeddings is not None
-        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
-            # No vector will ever lead to it: only an equal request does, and that needs no text.
-            record = msgspec.structs.replace(record, text="", exact_only=True)
+        comparable = policy.match == "semantic" and self._embeddings is not None
         return Job(
             query.entry_id,
             query.partition,

@@ -19,7 +19,7 @@ LONG = 16 * 1024
 
 
 class Busy(Exception):
-    """Too much waits for the thread already, and this caller has most of it."""
+    """Too much waits for the thread already, and this caller has most of it; or its turn did not come in time."""
 
 
 _Turn = asyncio.Future[None]
@@ -28,11 +28,13 @@ _Turn = asyncio.Future[None]
 class Offload:
     """Runs pure functions in one worker thread, which starts at the first. Belongs to one event loop.
 
-    ``most`` calls may wait for their turn; beyond that, the caller with most of them loses its newest.
+    ``most`` calls may wait for their turn, ``patience`` seconds each; beyond that, the caller with most of them loses
+    its newest.
     """
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, most: int, patience: float) -> None:
         self._waiting: FairQueue[int, _Turn] = FairQueue(most)
+        self._patience = patience
         self._is_running = self._is_closed = False
         self._worker: Worker | None = None
 
@@ -42,7 +44,11 @@ class Offload:
         A caller that is cancelled meanwhile gives up its turn.
         """
         if self._is_running and not self._is_closed:
-            await self._turn(caller)
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._turn(caller)
+            except TimeoutError:
+                raise Busy from None
         if self._is_closed:
             raise Busy
         self._is_running = True

@@ -7,6 +7,7 @@ late waiter misses nothing and a slow one delays no other. The rules:
 * a waiter that sees no item within its patience calls upstream alone;
 * a complete answer that may not be stored marks its key *hit-for-miss*: for a while equal requests do not wait;
 * after an invalidation, flights that began before it cannot be joined;
+* a call that would wait for itself, directly or through other calls, calls upstream alone;
 * when the answer is too large to keep, a waiter that falls too far behind is cut off: the leader and the others go on.
 """
 
@@ -18,6 +19,9 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
+from semcache_core.engine.call_chain import Link, waiting, waits_for_itself
 from semcache_core.engine.fair import FairTable
 from semcache_core.types import Entity
 
@@ -79,6 +83,8 @@ class Flight(Entity, Generic[T]):
     _joined: asyncio.Future[None] | None = None
     _joinable: bool = True
     _ended: bool = False
+    link: Link = msgspec.field(default_factory=Link)
+    """Its place in the chain of calls."""
     _failure: FlightFailed | None = None
 
     # -- the leader's side ----------------------------------------------------------------------------------------
@@ -204,6 +210,8 @@ class Flight(Entity, Generic[T]):
                 if self._ended:
                     return
                 waiter.turns = _TURNS
+                if waiter.at == 0 and waits_for_itself(self.link):
+                    raise FlightFailed(alone=True)
                 await self._wait_for_news(patience if waiter.at == 0 else None)
         finally:
             if not waiter.cut_off:
@@ -212,7 +220,8 @@ class Flight(Entity, Generic[T]):
     async def _wait_for_news(self, patience: float | None) -> None:
         if self._news is None:
             self._news = asyncio.get_running_loop().create_future()
-        done, _ = await asyncio.wait((self._news,), timeout=patience)
+        with waiting(self.link):
+            done, _ = await asyncio.wait((self._news,), timeout=patience)
         if not done:
             raise FlightFailed(alone=True)
 
@@ -234,6 +243,7 @@ class Flight(Entity, Generic[T]):
 
     def _end(self) -> None:
         self._ended, self.open = True, False
+        self.link.has_ended = True
         if self.is_refresh and self._flights is not None:
             self._flights.refresh_ended(self.key)
 

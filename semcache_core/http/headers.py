@@ -73,7 +73,8 @@ _ONE_EXCHANGE = frozenset(
 )
 _ONE_EXCHANGE_PARTS = re.compile(
     rb"request-?id|correlation-?id|trace-?id|trace-context|rate-?limit|organi[sz]ation|processing|^x-b3-|^cf-|^x-amz|"
-    rb"^x-amzn-|^sentry-|^x-datadog-|(^|-)(duration|elapsed|response-time)(-|$)"
+    rb"^x-amzn-|^sentry-|^x-datadog-|(^|-)(duration|elapsed|response-time)(-|$)|newrelic|dynatrace|^x-instana-|"
+    rb"^(fly|fastly|akamai|x-akamai|x-azure|x-arr|x-railway|x-nf|x-kong|x-varnish|x-vercel-(id|cache)|rndr-id)(-|$)"
 )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
+from semcache_core.engine.call_chain import leading
 from semcache_core.engine.decide import Found
 from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, unpack
 from semcache_core.engine.single_flight import Flight, FlightFailed
@@ -24,9 +23,6 @@ from semcache_core.settings import Duration, Policy
 from semcache_core.types import Query, Record
 
 T = TypeVar("T")
-
-_leading: ContextVar[frozenset[bytes]] = ContextVar("semcache_leading", default=frozenset())
-"""The flights that the calls around this one lead, in any thread or task that they began."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -107,8 +103,7 @@ class Fetch:
     async def join(self) -> None:
         """Join the flight that already fetches this answer, or become its leader."""
         engine, query = self._engine, self._query
-        # A call that asks what it was called for would wait for itself: it goes alone.
-        while query is not None and query.nearby.flight not in _leading.get():
+        while query is not None:
             flight, is_leader = engine.flights.join(query.nearby.flight)
             if is_leader:
                 self._flight = flight
@@ -120,7 +115,7 @@ class Fetch:
             except FlightFailed as failed:
                 if not failed.alone:
                     continue
-            # It failed twice, its answer may not be shared, or it took too long: call upstream alone.
+            # It failed twice, its answer may not be shared, it took too long, or it waits for this call: call alone.
             break
         self._born_at = engine.clock()
 
@@ -193,7 +188,7 @@ class Fetch:
         if not self.is_leader:
             return self.value
         try:
-            with self._calling():
+            with leading(self._flight.link):
                 answer = caught(call)
         except BaseException as error:
             record = self._settle_blocking(self.fail(error))
@@ -205,7 +200,7 @@ class Fetch:
 
     async def _answer(self, call: Callable[[], Any]) -> Any:
         try:
-            with self._calling():
+            with leading(self._flight.link):
                 answer = await caught_async(call)
         except GeneratorExit:
             # The caller's loop is gone, or the call raised it: a coroutine that is closed cannot await.
@@ -218,15 +213,6 @@ class Fetch:
             return unpack(record.kind, record.payload)
         await self._settle(self.complete(answer))
         return value_of(answer)
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        query = self._query
-        token = _leading.set(_leading.get() if query is None else _leading.get() | {query.nearby.flight})
-        try:
-            yield
-        finally:
-            _leading.reset(token)
 
     async def _refresh(self, call: Callable[[], Any]) -> None:
         if await self._settle(self._takes_over()):

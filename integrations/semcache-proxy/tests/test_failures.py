@@ -244,4 +244,5 @@ def test_a_target_that_no_url_has_is_the_clients_mistake(
     with Served(app, http="httptools") as server:
         got = ask(server.url, b"GET /caf\xe9?q=\xff HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 400")
-    assert not seen
+    # The variable holds for the whole process: a thread of another test may use that proxy, too.
+    assert not [head for head in seen if b"/caf" in head]

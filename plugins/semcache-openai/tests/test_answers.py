@@ -666,6 +666,30 @@ def test_texts_keep_their_names_where_chunks_have_them_in_another_order() -> Non
     assert events_of(body(streamed(pieces), AS_STREAM)) == events_of(b"".join(pieces))
 
 
+def test_chunks_that_only_seem_equal_are_kept_apart() -> None:
+    words = [chunk({"content": "x"}, own=own) for own in (0, False, 0.0, None)]
+    pieces = sse(chunk({"role": "assistant", "content": ""}), *words, chunk({}, finish="stop"))
+    again = body(streamed(pieces), AS_STREAM)
+    assert [json.dumps(event) for event in events_of(again)] == [
+        json.dumps(event) for event in events_of(b"".join(pieces))
+    ]
+
+
+def test_reasoning_blocks_that_are_no_text_break_nothing() -> None:
+    blocks = [{"type": "reasoning.text", "index": 0, "text": text} for text in ({"a": 1}, "b", "c")]
+    pieces = sse(
+        chunk({"content": "x"}), *(chunk({"reasoning_details": [b]}) for b in blocks), chunk({}, finish="stop")
+    )
+    assert kept(streamed(pieces)).form == "events"
+
+
+def test_token_ids_that_are_no_list_break_nothing() -> None:
+    first, second = chunk({"content": "a"}), chunk({"content": "b"})
+    first["choices"][0]["token_ids"] = "x"
+    second["choices"][0]["token_ids"] = [1]
+    kept(streamed(sse(first, second, chunk({}, finish="stop"))))
+
+
 @pytest.mark.parametrize("mark", ["\0text\0", '"\0text\0"', '\\"', "\n\n", "data: [DONE]"])
 def test_no_value_of_a_chunk_is_taken_for_a_text(mark: str) -> None:
     words = [chunk({"content": word}, trace=mark) for word in ("Paris", mark, " is big")]

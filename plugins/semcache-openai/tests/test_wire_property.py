@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from itertools import zip_longest
@@ -15,7 +16,7 @@ from semcache_core.settings import Policy
 from semcache_core.types import Key, Mode
 from semcache_openai.chat import OpenAIChat
 
-from .wire_cases import chunks_in
+from .wire_cases import WireCase, chunks_in, wire_cases
 
 CHAT = OpenAIChat()
 MODE = Mode(streamed=True, required=frozenset({"usage"}))
@@ -196,3 +197,48 @@ def test_a_whole_answer_is_framed_as_a_stream_that_says_the_same(answer: dict[st
     cut = data.draw(st.integers(0, len(stream)))
     again = recorded([stream[:cut], stream[cut:]])
     assert json.loads(framed(again, WHOLE)) == answer
+
+
+# -- what providers send, changed anywhere ----------------------------------------------------------------------------
+
+ODD: list[Any] = [None, "", [], {}, 0, True, 1.5, "x", "length", [1], {"a": 1}, {"content": "y"}, "\0text\0"]
+SENT = [case for case in wire_cases() if case.events and not case.expected.refused]
+
+
+@st.composite
+def changed(draw: Draw, case: WireCase) -> list[Any]:
+    """Return the case's events with up to three of their values replaced, and perhaps one event twice or gone."""
+    events = [copy.deepcopy(event) for event in case.events if isinstance(event, dict)]
+    for _ in range(draw(st.integers(1, 3))):
+        spots = list(_spots(events))
+        container, key = spots[draw(st.integers(0, len(spots) - 1))]
+        container[key] = copy.deepcopy(draw(st.sampled_from(ODD)))
+    at = draw(st.integers(0, len(events) - 1))
+    return [*events[:at], *[events[at]] * draw(st.integers(0, 2)), *events[at + 1 :]]
+
+
+def _spots(value: Any) -> list[tuple[Any, Any]]:
+    names = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [(value, name) for name in names] + [spot for name in names for spot in _spots(value[name])]
+
+
+def says_nothing(value: Any) -> bool:
+    return all(map(says_nothing, value.values())) if isinstance(value, dict) else value in (None, "", [])
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SENT).flatmap(changed))
+def test_no_change_of_a_providers_stream_makes_it_raise_or_replay_something_else(events: list[Any]) -> None:
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in [*events, "[DONE]"]).replace('"[DONE]"', "[DONE]")
+    recorder = CHAT.recorder(KEY, AnswerHead(200, ((b"content-type", b"text/event-stream"),)), policy=Policy())
+    assert not isinstance(recorder, Refused)
+    recorder.feed(body.encode())
+    answer = recorder.finish()
+    if isinstance(answer, Answer):
+        again = [_dated(chunk) for chunk in unpadded(chunks_in(framed(answer, MODE)))]
+        assert again == [_dated(chunk) for chunk in unpadded(events) if not says_nothing(chunk)]
+
+
+def _dated(chunk: dict[str, Any]) -> str:
+    """Return the chunk as text, which tells 0 from false; a run of chunks has the date of its first."""
+    return json.dumps({**chunk, "created": 0}, sort_keys=True)

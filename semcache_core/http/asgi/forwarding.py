@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from semcache_core.engine.breakers import Resumed
+from semcache_core.engine.call_chain import leading
 from semcache_core.engine.single_flight import Flight
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
@@ -59,7 +60,8 @@ class Forwarding(Entity):
         # The client may leave: the application gets the disconnect once no other request waits for its answer.
         incoming.held = answer.unshared
         try:
-            await self.app(self.scope, incoming.receive, self._on_message)
+            with leading(answer.flight.link):
+                await self.app(self.scope, incoming.receive, self._on_message)
             if writer.task is not None:
                 await writer.finish()
             if writer.cut_off:

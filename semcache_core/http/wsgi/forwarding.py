@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, 
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
+from semcache_core.engine.call_chain import leading
 from semcache_core.errors import CacheUnavailable
 from semcache_core.http.answer import Replace, UpstreamAnswer
 from semcache_core.http.replay import Replay
@@ -91,9 +92,10 @@ class Forwarding:
         head, answer, tell = _Head(), self._answer, self._tell
         pieces: Iterable[bytes] = ()
         try:
-            pieces = self._app(self._environ, head)
+            with leading(answer.flight.link):
+                pieces = self._app(self._environ, head)
             started = False
-            for piece, more in head.in_order(pieces):
+            for piece, more in self._led(head.in_order(pieces)):
                 if not started:
                     started = True
                     replay = self._begin(head)
@@ -122,6 +124,15 @@ class Forwarding:
                     close()
             finally:
                 self._over()
+
+    def _led(self, pieces: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:
+        """Yield each piece; the application may do its work for it only now."""
+        while True:
+            with leading(self._answer.flight.link):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
     def _tell(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Run ``work`` on the home loop; None if the cache was closed since: the answer goes on without it."""

@@ -43,7 +43,7 @@ async def begun(offload: Offload, caller: bytes, work: Callable[[], str]) -> asy
 
 def test_work_returns_and_raises_in_its_caller() -> None:
     async def main() -> None:
-        offload = Offload(most=1)
+        offload = Offload(most=1, patience=10)
         assert await offload.run(b"a", threading.get_ident) != threading.get_ident()
         with pytest.raises(ZeroDivisionError):
             await offload.run(b"a", lambda: 1 // 0)
@@ -55,7 +55,7 @@ def test_work_returns_and_raises_in_its_caller() -> None:
 
 def test_callers_take_turns() -> None:
     async def main() -> list[str]:
-        offload, gate = Offload(most=10), Gate()
+        offload, gate = Offload(most=10, patience=10), Gate()
         tasks = [await begun(offload, b"b", gate.held("b0"))]
         tasks += [await begun(offload, b"b", gate.quick(f"b{number}")) for number in range(1, 4)]
         tasks += [await begun(offload, b"a", gate.quick(f"a{number}")) for number in range(2)]
@@ -69,7 +69,7 @@ def test_callers_take_turns() -> None:
 
 def test_beyond_the_bound_the_caller_with_most_loses_its_newest() -> None:
     async def main() -> list[object]:
-        offload, gate = Offload(most=3), Gate()
+        offload, gate = Offload(most=3, patience=10), Gate()
         tasks = [await begun(offload, b"b", gate.held("b0"))]
         tasks += [await begun(offload, b"b", gate.quick(f"b{number}")) for number in range(1, 4)]
         tasks += [await begun(offload, caller, gate.quick(caller.decode())) for caller in (b"a", b"c", b"d")]
@@ -84,7 +84,7 @@ def test_beyond_the_bound_the_caller_with_most_loses_its_newest() -> None:
 @pytest.mark.parametrize("leaver", ["first", "second"])
 def test_a_caller_that_leaves_gives_up_its_turn(leaver: str) -> None:
     async def main() -> list[str]:
-        offload, gate = Offload(most=2), Gate()
+        offload, gate = Offload(most=2, patience=10), Gate()
         first = await begun(offload, b"a", gate.held("first"))
         second = await begun(offload, b"a", gate.quick("second"))
         (first if leaver == "first" else second).cancel()
@@ -100,9 +100,24 @@ def test_a_caller_that_leaves_gives_up_its_turn(leaver: str) -> None:
     assert asyncio.run(main()) == [name for name in ("first", "second", "third") if name != leaver]
 
 
+def test_a_call_whose_turn_does_not_come_in_time_is_refused() -> None:
+    async def main() -> list[str]:
+        offload, gate = Offload(most=2, patience=0.01), Gate()
+        first = await begun(offload, b"a", gate.held("first"))
+        with pytest.raises(Busy):
+            await offload.run(b"b", gate.quick("second"))
+        gate.open()
+        await first
+        await offload.run(b"b", gate.quick("third"))
+        await offload.close()
+        return gate.done
+
+    assert asyncio.run(main()) == ["first", "third"]
+
+
 def test_closing_refuses_what_waits_and_what_comes_later() -> None:
     async def main() -> None:
-        offload, gate = Offload(most=2), Gate()
+        offload, gate = Offload(most=2, patience=10), Gate()
         first = await begun(offload, b"a", gate.held("first"))
         second = await begun(offload, b"a", gate.quick("second"))
         closing = asyncio.create_task(offload.close())

@@ -269,6 +269,18 @@ def test_a_generic_answer_keeps_all_but_what_belongs_to_one_exchange() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    b"""
+    cf-ray fly-request-id x-railway-request-id x-railway-edge rndr-id x-azure-ref x-arr-log-id x-vercel-id
+    x-vercel-cache x-nf-request-id x-kong-request-id x-kong-upstream-latency x-varnish fastly-debug-digest akamai-grn
+    x-akamai-request-id x-amz-cf-id x-amzn-requestid x-newrelic-app-data x-dynatrace-origin-url x-instana-t
+    """.split(),
+)
+def test_what_a_platform_adds_to_one_answer_is_not_kept_for_others(name: bytes) -> None:
+    assert kept(((name, b"1"), (b"x-total-count", b"7")), traits=API) == ((b"x-total-count", b"7"),)
+
+
 def test_a_policy_without_a_nonce_is_kept() -> None:
     policy = ((b"content-security-policy", b"default-src 'none'"),)
     assert kept(policy, traits=API) == policy

@@ -152,7 +152,7 @@ class _Choice:
                 self.raw = self.raw or not _repeats(value, part.get("delta"))
             elif name == "logprobs":
                 self.raw = self.raw or not says_nothing(value)
-            elif name == "token_ids" and isinstance(value, list):
+            elif name == "token_ids" and isinstance(value, list) and isinstance(self.members.get(name, []), list):
                 self.members.setdefault(name, []).extend(value)
             elif name == "message":
                 if isinstance(value, dict) and not says_nothing(value):

@@ -71,17 +71,17 @@ def read_log(log: bytes) -> tuple[Run, ...]:
 class EventLog:
     """Receives the events of a stream in order."""
 
-    __slots__ = ("_event", "_run", "_runs", "_template", "_texts", "_times")
+    __slots__ = ("_created", "_event", "_runs", "_template", "_texts", "_times")
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
         self._event = Event(b"")
-        self._template: Json | None = None
-        """The event that is open: its data without texts. None: no event has come."""
+        """The first event of the run that is open."""
+        self._template = b""
+        """Its data without texts, in one form; empty: no event has come."""
+        self._created: object = None
         self._texts: list[str] = []
-        self._times = 1
-        self._run: bytes | None = None
-        """The template as JSON, once a second event continues it."""
+        self._times = 0
 
     def add(self, event: Event, chunk: Json) -> None:
         """Add an event and its decoded data, which is the log's from now on."""
@@ -92,12 +92,20 @@ class EventLog:
         texts = [container[name] for container, name in spots]
         for container, name in spots:
             container[name] = ""
-        if self._continues(event, bare):
+        created = bare.get("created")
+        if created and self._created:
+            bare["created"] = self._created  # Some servers stamp every chunk.
+        template = _encode(bare)
+        if template == self._template and event.name == self._event.name and not (texts and _ENCODED_MARK in template):
             self._texts += texts
             self._times += 1
             return
         self._close()
-        self._event, self._template, self._texts, self._run, self._times = event, bare, texts, None, 1
+        if created and created != self._created:
+            bare["created"] = created
+            template = _encode(bare)
+        self._event, self._template, self._created = event, template, created
+        self._texts, self._times = texts, 1
 
     def runs(self) -> tuple[Run, ...]:
         """Return the log so far."""
@@ -108,32 +116,12 @@ class EventLog:
         """Return the log so far as bytes."""
         return _pack(self.runs())
 
-    def _continues(self, event: Event, chunk: Json) -> bool:
-        template = self._template
-        if template is None or event.name != self._event.name:
-            return False
-        stamp = chunk.get("created")
-        if stamp and template.get("created"):
-            chunk["created"] = template["created"]  # Some servers stamp every chunk.
-        if template != chunk:
-            if stamp:
-                chunk["created"] = stamp
-            return False
-        if self._texts and self._run is None:
-            run = _encode(template)
-            if _ENCODED_MARK in run:
-                return False
-            self._run = run
-        return True
-
     def _close(self) -> None:
-        if self._template is None:
-            return
-        event, self._template = self._event, None
-        if self._run is None:
-            self._runs.append(Run(event.data, event.name, times=self._times))
-        else:
-            self._runs.append(Run(self._run, event.name, tuple(self._texts)))
+        if self._texts and self._times > 1:
+            self._runs.append(Run(self._template, self._event.name, tuple(self._texts)))
+        elif self._times:
+            self._runs.append(Run(self._event.data, self._event.name, times=self._times))
+        self._template, self._texts, self._times = b"", [], 0
 
 
 def _spots(chunk: Json) -> list[tuple[Json, str]]:
@@ -144,9 +132,7 @@ def _spots(chunk: Json) -> list[tuple[Json, str]]:
         delta = choice.get("delta") if isinstance(choice, dict) else None
         if not isinstance(delta, dict):
             continue
-        # Two equal chunks may have their members in another order: the texts must not.
-        for name in sorted(delta):
-            value = delta[name]
+        for name, value in delta.items():
             if name in TEXTS and isinstance(value, str):
                 spots.append((delta, name))
             elif name == "tool_calls" and isinstance(value, list):

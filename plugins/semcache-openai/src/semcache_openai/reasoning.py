@@ -47,7 +47,7 @@ class ReasoningDetails:
             for name, value in piece.items():
                 if says_nothing(value):
                     continue
-                if name in _TEXTS and isinstance(value, str):
+                if name in _TEXTS:
                     self._add_text(block, name, value)
                 else:
                     self.raw = block.setdefault(name, value) != value or self.raw
@@ -59,7 +59,10 @@ class ReasoningDetails:
             for block in self._blocks.values()
         ]
 
-    def _add_text(self, block: Json, name: str, text: str) -> None:
+    def _add_text(self, block: Json, name: str, text: object) -> None:
+        if not isinstance(text, str):
+            self.raw = True
+            return
         pieces = block.setdefault(name, [])
         # Some servers send the text so far with each chunk; whether this one does, a common beginning leaves open.
         self.raw = self.raw or (len(pieces) == 1 and bool(pieces[0]) and text.startswith(pieces[0]))

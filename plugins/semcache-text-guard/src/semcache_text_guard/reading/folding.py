@@ -23,9 +23,9 @@ _APART = re.compile(  # 1½ is 1 1/2, not 11/2; 10₂ and 1② are two figures
 )
 _OTHER_DIGIT = re.compile(r"[^\D\x00-\x7f]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\ud800-\udfff]")
-# Marks in a row, among others. Normalising takes time by the square of a run, so a joiner divides it (Unicode UAX #15,
-# stream-safe text format).
-_STACKED = re.compile(r"[^\w\s\x00-\x7f]{30}")
+# Marks in a row, half-width sound marks that become some, and other signs. Normalising takes time by the square of such
+# a run, so a joiner divides it (Unicode UAX #15, stream-safe text format).
+_STACKED = re.compile(r"(?:[^\w\s\x00-\x7f]|[\uff9e\uff9f]){30}")
 
 
 def composed(text: str) -> str:
