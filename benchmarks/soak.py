@@ -62,7 +62,8 @@ class Load:
             end = time.monotonic() + seconds
             due = time.monotonic()
             while due < end:
-                due += self.random.expovariate(self.rate)
+                # Time in which this process was held up is lost: to catch up would be a burst.
+                due = max(due, time.monotonic() - 1) + self.random.expovariate(self.rate)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 if len(self._running) < 300:
                     task = asyncio.create_task(self._one(client))

@@ -137,8 +137,8 @@ class Site:
     async def purge(self) -> int:
         """Purge by tag with the command line; return its exit status."""
         command = [*COMMAND, "purge", "--tag", "soak", "--yes", "--config", str(self.config)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = await asyncio.create_subprocess_exec(*command, **quiet)
+        quiet = subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
         return await process.wait()
 
     def figures(self) -> dict[str, float]:
