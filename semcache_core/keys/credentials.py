@@ -44,9 +44,12 @@ _PERSONAL = re.compile(
 )
 
 _INFRASTRUCTURE = re.compile(
-    rb"(?:__cf_bm|_cfuvid|__cflb|AWSALB[\w-]*|ARRAffinity\w*|GCLB|incap_ses\w*|visid_incap\w*|ak_bmsc|_abck)\s*(?:=|\Z)"
+    rb"(?:__cf_bm|_cfuvid|__cflb|AWSALB[\w-]*|ARRAffinity\w*|GCLB|incap_ses\w*|visid_incap\w*|ak_bmsc|_abck)"
+    rb"\s*(?:=[!#-+./:<-\[\]-~\w-]*)?"
 )
-"""Cookies that load balancers and bot filters set on every client."""
+"""Cookies that load balancers and bot filters set on every client. Their values hold what RFC 6265 allows: after a comma,
+which WSGI servers put between two ``Cookie`` fields, or a space another cookie may begin.
+"""
 
 # Names of schemes, what is left of a variable that nobody has set, and the keys that local servers, which check none,
 # tell everybody to send. No alternative begins like another one's end, so a value is read once.
@@ -103,7 +106,7 @@ def counted_cookies(value: bytes) -> bytes:
     """Return a ``Cookie`` field without the cookies of infrastructure; empty if no other is in it."""
     if b'"' in value or len(value) > _LONGEST_JAR:
         return value  # A quoted value may contain ";": parsers differ in where such a cookie ends.
-    return b"; ".join([crumb for crumb in crumbs(value) if not _INFRASTRUCTURE.match(crumb)])
+    return b"; ".join([crumb for crumb in crumbs(value) if not _INFRASTRUCTURE.fullmatch(crumb)])
 
 
 def cookies_say_nothing(value: bytes) -> bool:

@@ -285,6 +285,12 @@ def test_a_cookie_with_nearly_such_a_name_counts(cookie: bytes) -> None:
     assert counted_cookies(cookie) == cookie
 
 
+@pytest.mark.parametrize("between", [b",", b", ", b" ", b"\t", b"\\"])
+def test_a_cookie_that_some_parsers_see_behind_one_of_infrastructure_counts(between: bytes) -> None:
+    mine, others = (b"__cf_bm=1" + between + b"sid=" + each for each in (b"alice", b"bob"))
+    assert partition([AUTH, (b"cookie", mine)]) != partition([AUTH, (b"cookie", others)])
+
+
 def test_a_very_long_cookie_field_counts_as_it_is() -> None:
     long = b"__cf_bm=1; " * 1000
     assert partition([(b"cookie", long)]) != partition([(b"cookie", long + b"__cf_bm=2")])
