@@ -75,7 +75,7 @@ class Engine:
             else Embeddings(parts.embedder, behind.embed, limits=limits, on_fault=observatory.fault)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
-        self._waiting = self._writes.queued
+        self._queued = self._writes.queued
         self.maintenance = Maintenance(parts, behind, self._writes, observatory)
         self._semantic = (
             None
@@ -109,7 +109,7 @@ class Engine:
             return _OFF
         if not directives.lookup:
             return _NO_CACHE
-        job = self._waiting(address.entry_id)
+        job = self._queued(address.entry_id)
         if job is not None:
             return serves(
                 job.record, now=now, invalidated_at=None, policy=policy, directives=directives, source="exact"
@@ -361,7 +361,7 @@ class Engine:
         )
 
     async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
-        job = self._waiting(entry_id)
+        job = self._queued(entry_id)
         if job is not None:
             return job.record.text == query.text
         (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
