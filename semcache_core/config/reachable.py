@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from semcache_core.config.problems import Problem
 from semcache_core.settings import CacheOptions, HttpOptions, RouteOptions
-
-Problem = tuple[str, str]
-"""A key path and what is wrong there."""
 
 _REQUEST_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """A field name (RFC 9110) without "_": two servers read it as two different headers, so such requests bypass."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_VISIBLE = re.compile(r"[!-~]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _NEVER_LOOKED_UP = re.compile(r"//|/\.\.?(?:/|$)|%2[Ff]|%5[Cc]")
 
