@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.engine.decide import Directives, Found
+from semcache_core.engine.decide import Found
 from semcache_core.engine.engine import Engine
 from semcache_core.engine.offload import LONG, Busy
 from semcache_core.engine.single_flight import Flight
@@ -29,13 +29,11 @@ from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Kept, Recording
-from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.replay import Replay, framed
 from semcache_core.http.request import BUSY
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Entity, Quiet
-
-_EXACT = Directives(exact_only=True)
 
 SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
@@ -202,8 +200,7 @@ class UpstreamAnswer(Entity):
         missed = self.missed
         if not missed.context.shared or missed.may_replace:
             return False
-        found = await self._engine.find(missed.query, policy=missed.request.route.policy, directives=_EXACT)
-        return found.record is not None or found.fallback is not None
+        return await self._engine.fallback(missed.query, policy=missed.request.route.policy) is not None
 
     def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
@@ -318,12 +315,8 @@ class UpstreamAnswer(Entity):
             return None
         now = engine.clock()
         found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
-        framing = partial(replayed, request, found, now=now, stands_in=True, upstream_status=code)
         try:
-            is_long = request.known.mode.streamed and takes_long(record)
-            replay = await request.off_loop(framing) if is_long else framing()
-        except Busy:
-            return None
+            replay = await framed(request, found, now=now, stands_in=True, upstream_status=code)
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
             return None

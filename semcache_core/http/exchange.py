@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
-from functools import partial
 from typing import Any, cast
-
-import msgspec
 
 from semcache_core.engine.decide import Found
 from semcache_core.engine.offload import Busy
@@ -22,76 +19,23 @@ from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.answer import SentHeaders, UpstreamAnswer
+from semcache_core.http.answer import UpstreamAnswer
 from semcache_core.http.context import DriverContext
 from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Shared
-from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.replay import Replay, framed
 from semcache_core.http.request import BUSY, CacheableRequest, RequestHead, Unread, recognise
 from semcache_core.http.route import Route
+from semcache_core.http.steps import Follow, Forward, Pass, Serve, Step, Wait, not_cached
 from semcache_core.reasons import Code
-from semcache_core.types import Bypass, Entity, Headers, Key, Quiet
+from semcache_core.types import Bypass, Entity, Key
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 """Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
-_ONLY_IF_CACHED = (
-    b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
-)
-# -- what a driver does next ------------------------------------------------------------------------------------------
-
-
-class Serve(Quiet, msgspec.Struct, frozen=True):
-    """Send ``replay``; where it is ``stale``, call ``Exchange.refresh`` afterwards."""
-
-    replay: Replay
-    stale: Missed | None = None
-
-
-class Wait(Quiet, msgspec.Struct, frozen=True):
-    """An equal request is upstream already: call ``Exchange.wait``."""
-
-    missed: Missed
-    flight: Flight[Any]
-
-
-class Follow(Quiet, msgspec.Struct, frozen=True):
-    """Send the answer that an equal request shares: its head, then each piece as it comes.
-
-    ``pieces`` raises AnswerAborted if the answer breaks off; it has to be closed if the caller leaves before its end.
-    """
-
-    status: int
-    headers: SentHeaders
-    pieces: AsyncGenerator[bytes, None]
-
-
-class Forward(Quiet, msgspec.Struct, frozen=True):
-    """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
-
-    answer: UpstreamAnswer
-
-
-class Pass(Quiet, msgspec.Struct, frozen=True):
-    """Ask upstream without the cache: add ``fields`` to the answer's head, and change nothing else.
-
-    None: the request is not for the cache after all, and stays untouched.
-    """
-
-    fields: Headers | None
-
-
-Step = Serve | Wait | Follow | Forward | Pass
 _UNTOUCHED = Pass(None)
-_NOT_CACHED = Serve(
-    Replay(
-        504,
-        [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_ONLY_IF_CACHED))],
-        (_ONLY_IF_CACHED,),
-    )
-)
 
 
 class Exchange(Entity):
@@ -128,7 +72,8 @@ class Exchange(Entity):
             if failed.alone:
                 return self._lead(missed, engine.flights.alone_flight())
             return await self._decide(missed.request)
-        if not isinstance(shared, Shared) or not rules.matches(shared.vary, self.head.headers):
+        digests = self.context.digests
+        if not isinstance(shared, Shared) or not rules.matches(shared.vary, self.head.headers, digests=digests):
             await items.aclose()
             return self._lead(missed, engine.flights.alone_flight())
         missed.conclude()
@@ -191,11 +136,7 @@ class Exchange(Entity):
             except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
                 return self._bypass(self._unreadable(error).reason)
         if found.record is not None:
-            replay = (
-                await self._framed_off_loop(request, found)
-                if request.known.mode.streamed and takes_long(found.record)
-                else self._framed(request, found)
-            )
+            replay = await self._framed(request, found)
             if not isinstance(replay, Replay):
                 found = self._unfit(request, found, replay)
             elif policy.mode != "observe":
@@ -231,14 +172,13 @@ class Exchange(Entity):
         observing = policy.mode == "observe"
         if profile.directives.only_if_cached and not observing:
             missed.conclude()
-            return _NOT_CACHED
+            return not_cached()
         if observing or not profile.joins or policy.ttl == 0:
             return self._lead(missed, flights.alone_flight())
         flight, is_leader = flights.join(missed.flight_key)
         if not is_leader:
             return Wait(missed, flight)
-        self._answer = UpstreamAnswer.led(missed, flight)
-        return Forward(self._answer)
+        return self._lead(missed, flight)
 
     def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:
         self._answer = UpstreamAnswer.led(missed, flight)
@@ -258,27 +198,14 @@ class Exchange(Entity):
             return False  # Nothing is looked up in any case.
         return not self.context.proofs.hold(request.proof(), now=self.started)
 
-    def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
+    async def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
         """Return the entry as this caller gets it, or why it does not fit this caller."""
         fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
         try:
-            return replayed(request, found, now=self.started, fresh_id=fresh_id)
+            return await framed(request, found, now=self.started, fresh_id=fresh_id)
         except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-            return self._undecodable(error)
-
-    async def _framed_off_loop(self, request: CacheableRequest, found: Found) -> Replay | Code:
-        """Do the same where it takes long."""
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
-        try:
-            return await request.off_loop(partial(replayed, request, found, now=self.started, fresh_id=fresh_id))
-        except Busy:
-            return BUSY.reason
-        except Exception as error:  # noqa: BLE001  see ``_framed``
-            return self._undecodable(error)
-
-    def _undecodable(self, error: Exception) -> Code:
-        self.context.engine.observatory.fault("replay", error)
-        return "undecodable"
+            self.context.engine.observatory.fault("replay", error)
+            return "undecodable"
 
     def _unfit(self, request: CacheableRequest, found: Found, reason: Code) -> Found:
         """Return the miss that becomes of an entry which does not fit this caller."""

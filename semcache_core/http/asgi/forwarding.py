@@ -21,8 +21,8 @@ from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer
 from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send, discard
 from semcache_core.http.decoders import acceptable
-from semcache_core.http.exchange import Forward
 from semcache_core.http.replay import Replay
+from semcache_core.http.steps import Forward
 from semcache_core.types import Entity, Headers
 
 Sending = Coroutine[Any, Any, None]

@@ -16,9 +16,10 @@ import pytest
 from semcache_core import SemanticCache
 from semcache_core.engine.offload import LONG
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import Exchange, Forward, Pass, Serve, Step
+from semcache_core.http.exchange import Exchange
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
+from semcache_core.http.steps import Forward, Pass, Serve, Step
 from semcache_core.types import Headers
 
 from .asgi_client import completion, configured

@@ -146,7 +146,7 @@ def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
             raise ConfigError(f"--set-header {name!r}: it is set twice; leave one out")
         if _MISSPELT.search(_ENV.sub("", value)):
             raise ConfigError(
-                f"--set-header {name!r}: a variable is written {{env=NAME}}; a value with braces of its own goes into one"
+                f"--set-header {name!r}: a variable is written {{env=NAME}}; a value with braces goes into one"
             )
         fields[name] = _ENV.sub(_variable, value).strip()
     return inject_headers(fields)
