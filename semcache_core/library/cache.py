@@ -34,7 +34,7 @@ from semcache_core.library.calls import uncached
 from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
 from semcache_core.library.lookup import NOT_OPEN, Lookup
 from semcache_core.library.records import record_of, with_ttl
-from semcache_core.protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
+from semcache_core.protocols import Embedder, ResponseStore, VectorStore, Verifier
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.lifecycle import Lifecycle, not_open
 from semcache_core.runtime.opening import Runtime, open_cache
@@ -209,8 +209,7 @@ class SemanticCache:
         except NotStorable as error:
             engine.observatory.count_unstored(error.reason)
             return False
-        job = engine.job_of(query, record, policy=policy, tags=tags)
-        return not isinstance(job, Refused) and await engine.write(job)
+        return await engine.keep_now(query, record, policy=policy, tags=tags)
 
     # Two overloads: an async function also matches ``Callable[[], T]``, with T its coroutine.
     @overload
