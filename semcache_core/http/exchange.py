@@ -135,7 +135,8 @@ class Exchange(Entity):
             except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
                 return self._bypass(self._unreadable(error).reason)
         if found.record is not None:
-            replay = await self._framed(request, found)
+            fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
+            replay = await framed(request, found, now=self.started, fresh_id=fresh_id)
             if not isinstance(replay, Replay):
                 found = self._unfit(request, found, replay)
             elif policy.mode != "observe":
@@ -196,15 +197,6 @@ class Exchange(Entity):
         if directives.off or not directives.lookup:
             return False  # Nothing is looked up in any case.
         return not self.context.proofs.hold(request.proof(), now=self.started)
-
-    async def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
-        """Return the entry as this caller gets it, or why it does not fit this caller."""
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
-        try:
-            return await framed(request, found, now=self.started, fresh_id=fresh_id)
-        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-            self.context.engine.observatory.fault("replay", error)
-            return "undecodable"
 
     def _unfit(self, request: CacheableRequest, found: Found, reason: Code) -> Found:
         """Return the miss that becomes of an entry which does not fit this caller."""
