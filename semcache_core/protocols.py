@@ -397,7 +397,7 @@ class Answer(Quiet, msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     offers: frozenset[str] = frozenset()
     """The members it has, compared with ``Mode.required``."""
     vary: Headers = ()
-    """Names and request values that must match before it may be served."""
+    """Names and digests of request values that must match before it may be served."""
     tokens: int = 0
     """Tokens that upstream counted; 0 where it did not say."""
     exact_only: bool = False

@@ -166,8 +166,9 @@ class _Loader:
         if not is_list or len(use) != len(named):
             self.problems.add(path, 'expected a list of names, for example ["name"]')
             return ()
-        if len(set(use)) != len(use):
-            self.problems.add(path, "names a component twice")
+        twice = next((each for each in use if use.count(each) > 1), None)
+        if twice is not None:
+            self.problems.add(path, f"names {twice!r} twice; keep one")
         return tuple(use)
 
     def _check_owners(self, table: str, options: Mapping[str, Any], use: Sequence[str]) -> None:

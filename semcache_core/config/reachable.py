@@ -26,8 +26,10 @@ def unreachable(cache: CacheOptions, http: HttpOptions, routes: Sequence[RouteOp
             "no header can hold it: ASCII without a space at either end, for example `openssl rand -hex 32`",
         )
     if http.callers is not None and not all(map(_VISIBLE.fullmatch, http.caller_tokens or ("",))):
-        told = "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one"
-        yield "http.callers", told
+        yield (
+            "http.callers",
+            "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one",
+        )
     for place, phrase in enumerate(cache.volatile):
         if not phrase.strip():
             yield f"semcache.volatile[{place}]", "is empty; take it out, or write a word"

@@ -72,7 +72,8 @@ class Exchange(Entity):
             if failed.alone:
                 return self._lead(missed, engine.flights.alone_flight())
             return await self._decide(missed.request)
-        if not isinstance(shared, Shared) or not rules.matches(shared.vary, self.head.headers):
+        digests = self.context.digests
+        if not isinstance(shared, Shared) or not rules.matches(shared.vary, self.head.headers, digests=digests):
             await items.aclose()
             return self._lead(missed, engine.flights.alone_flight())
         missed.conclude()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from semcache_core.keys.digests import Digests
 from semcache_core.types import Headers, Traits
 
 _ALWAYS_KEPT = frozenset({b"content-type", b"content-language"})
@@ -162,18 +163,21 @@ def varies_on(headers: Headers) -> tuple[bytes, ...] | None:
     return tuple(sorted(names))
 
 
-def values_of(names: Sequence[bytes], request: Headers) -> Headers:
-    """Return each name with the request's value: what ``Answer.vary`` holds. A missing field is not an empty one."""
-    return tuple((name, _marked(joined(request, name))) for name in names)
+def values_of(names: Sequence[bytes], request: Headers, *, digests: Digests) -> Headers:
+    """Return each name with a digest of the request's value: what ``Answer.vary`` holds.
+
+    A missing field is not an empty one. Many answers vary on ``Cookie``: no store holds a credential.
+    """
+    return tuple((name, _marked(name, joined(request, name), digests)) for name in names)
 
 
-def matches(vary: Headers, request: Headers) -> bool:
+def matches(vary: Headers, request: Headers, *, digests: Digests) -> bool:
     """Say whether ``request`` has the values that an answer was made for."""
-    return all(_marked(joined(request, name)) == value for name, value in vary)
+    return all(_marked(name, joined(request, name), digests) == value for name, value in vary)
 
 
-def _marked(value: bytes | None) -> bytes:
-    return b"-" if value is None else b"=" + value.strip()
+def _marked(name: bytes, value: bytes | None, digests: Digests) -> bytes:
+    return b"-" if value is None else digests.field(name, value.strip())
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

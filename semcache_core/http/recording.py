@@ -199,7 +199,7 @@ class Recording(Entity):
             varying = rules.varies_on(headers if route.traits.keeps_headers else self._headers)
             if varying is None or len(varying) > _MOST_VARYING:
                 return Refused("vary")
-            self._vary = rules.values_of(varying, request.head.headers)
+            self._vary = rules.values_of(varying, request.head.headers, digests=request.context.digests)
         if b"content-encoding" in names:
             try:
                 self._decoder = decoder_for(headers, limit=route.policy.max_body)

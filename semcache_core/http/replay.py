@@ -79,7 +79,7 @@ def replayed(
         answer = _decode_answer(record.payload)
     except msgspec.MsgspecError:
         return "undecodable"
-    if answer.vary and not rules.matches(answer.vary, request.head.headers):
+    if answer.vary and not rules.matches(answer.vary, request.head.headers, digests=request.context.digests):
         return "vary"
     mode = request.known.mode
     framing = Framing(

@@ -1,7 +1,7 @@
 """Digests: keyed BLAKE2b over MessagePack, where each field carries its length; one personalisation per purpose.
 
-Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag, alias and head; 32 for a store's
-scope.
+Sizes in bytes: 16 each for partition, entry id, exact, scope, flight, veto id, tag, alias, head and field; 32 for a
+store's scope.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Digests:
         self._flight = _base(key, b"flight", 16)
         self._alias = _base(key, b"alias", 16)
         self._head = _base(key, b"head", 16)
+        self._field = _base(key, b"field", 16)
         self._member = _base(key, b"member", 8)
         self._handle = _base(key, b"handle", 8)
 
@@ -109,6 +110,10 @@ class Digests:
         hasher.update(canonical_head)
         digest: bytes = hasher.digest()
         return digest
+
+    def field(self, name: bytes, value: bytes) -> bytes:
+        """Return the digest of a header's value, for what depends on it: 16 bytes."""
+        return _digest(self._field, (name, value))
 
     def members(self, values: Sequence[tuple[str, bytes | msgspec.Raw]], *, after: bytes = b"") -> bytes:
         """Return each member's name and an 8-byte digest of its value, packed; ``after``: the result for others.

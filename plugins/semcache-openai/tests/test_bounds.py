@@ -74,3 +74,39 @@ def test_an_event_with_too_much_structure_is_refused_before_it_is_read() -> None
     began = time.thread_time()
     assert recorded(event(content="a"), BRACKETS, END) == Refused("too-complex", complete=False)
     assert time.thread_time() - began < 0.25
+
+
+def answered(**members: Any) -> Answer:
+    message = {"role": "assistant", "content": "a " * 10_000}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    body = json.dumps({"id": "c", "model": "m", "choices": choices, **members}).encode()
+    head = AnswerHead(200, ((b"content-type", b"application/json"),))
+    recorder = CHAT.recorder(KEY, head, policy=Policy())
+    assert not isinstance(recorder, Refused)
+    recorder.feed(body)
+    answer = recorder.finish()
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def framing(*, streamed: bool) -> Framing:
+    return Framing(streamed=streamed, required=frozenset(), exact=True, fresh_id="", now=0.0)
+
+
+MANY_CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}] * 2000
+CALLING = [{"index": 0, "message": {"content": None, "tool_calls": MANY_CALLS}, "finish_reason": "tool_calls"}]
+
+
+@pytest.mark.parametrize("members", [{"model": "m" * 100_000}, {"id": "c" * 1_000_000}, {"note": "x" * 50_000}])
+def test_what_every_chunk_repeats_does_not_multiply_with_the_words(members: dict[str, Any]) -> None:
+    reply = CHAT.reply(answered(**members), framing(streamed=True))
+    assert reply is not None
+    assert sum(map(len, reply.chunks)) < 6_000_000
+    deltas = [json.loads(each[6:])["choices"][0]["delta"] for each in reply.chunks[:-1]]
+    assert "".join(delta.get("content", "") for delta in deltas) == "a " * 10_000
+
+
+def test_an_answer_whose_parts_alone_would_repeat_too_much_is_no_stream() -> None:
+    answer = answered(model="m" * 100_000, choices=CALLING)
+    assert CHAT.reply(answer, framing(streamed=True)) is None
+    assert CHAT.reply(answer, framing(streamed=False)) is not None

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import uvicorn
 import waitress.server
+import waitress.wasyncore
 
 from semcache_core import SemanticCache
 from semcache_core.http.asgi import SemanticCacheASGI
@@ -131,6 +132,7 @@ def under_waitress() -> Iterator[Server]:
         server.close()
         server.task_dispatcher.shutdown()
         thread.join(20)
+        waitress.wasyncore.close_all(server._map, ignore_all=True)
         opened.sync.close()
 
 

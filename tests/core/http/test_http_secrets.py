@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,26 @@ def test_no_field_for_the_cache_reaches_a_wsgi_application(path: str, body: byte
         cache.sync.close()
     assert application.saw("x-own")
     assert not application.saw("semcache")
+
+
+def test_a_credential_that_an_answer_varies_on_is_not_stored(tmp_path: Path) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        head = [(b"content-type", b"application/json"), (b"vary", b"Cookie, Authorization")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b'"the answer"', "more_body": False})
+
+    config = {**CONFIG, "response_store": {"use": "sqlite", "path": str(tmp_path / "cache.db")}}
+    with TestClient(SemanticCacheASGI(application, cache=SemanticCache(config))) as client:
+        asked = [
+            client.post("/ask", content=BODY, headers={"authorization": "Bearer s3cret", "cookie": "sid=pr1vate"})
+            for _ in range(2)
+        ]
+    assert [answer.headers["x-cache"] for answer in asked] == ["MISS", "HIT"]
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"the answer" in stored
+    assert b"s3cret" not in stored
+    assert b"pr1vate" not in stored
 
 
 @pytest.mark.parametrize("name", [b"semcache-debug", b"Semcache-Control", b"SEMCACHE-KEY", b"semcache_debug"])

@@ -83,7 +83,8 @@ def _read(fields: tuple[tuple[bytes, bytes], ...], now: float) -> None:
     assert life is None or life >= 0
     assert directives.age(fields) >= 0
     vary = rules.varies_on(fields)
-    assert vary is None or rules.matches(rules.values_of(vary, fields), fields)
+    made_for = rules.values_of(vary or (), fields, digests=_DIGESTS)
+    assert rules.matches(made_for, fields, digests=_DIGESTS)
     began_here(fields, http_version="1.1")
     try:
         coding.decoder_for(fields, limit=1024)

@@ -17,7 +17,7 @@ from semcache_core.protocols import Answer, Framing, Reply
 from .event_log import Run, read_log
 from .modes import STREAM, UNASKED_USAGE, USAGE, WHOLE, own_mode
 from .renewal import Renewal
-from .streaming import chunks_of
+from .streaming import chunks_of, pieces_of_each_text
 
 __all__ = ["reply"]
 
@@ -49,23 +49,27 @@ def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Repl
     renewal = Renewal(framing, zero_usage=zero_usage)
     if not as_stream or (lacks and answer.form == "body" and not answer.stream):
         return Reply(_JSON, (_json(answer.body, renewal),))
-    return Reply(_STREAM, tuple(_streamed(answer, framing, renewal)))
+    events = _retold(answer, framing, renewal) if came_whole else _streamed(answer, framing, renewal)
+    return None if events is None else Reply(_STREAM, (*events, _END))
 
 
 def _json(body: bytes, renewal: Renewal) -> bytes:
     return _encode(renewal.members(_decode_members(body))) if renewal.changes else body
 
 
+def _retold(answer: Answer, framing: Framing, renewal: Renewal) -> Iterator[bytes] | None:
+    """Return the events of an answer that came whole; None: as a stream it would be too long."""
+    body = renewal.usage(_decode(answer.body))
+    pieces = pieces_of_each_text(body)
+    return chunks_of(body, renewal, wants_usage=USAGE in framing.required, pieces=pieces) if pieces else None
+
+
 def _streamed(answer: Answer, framing: Framing, renewal: Renewal) -> Iterator[bytes]:
-    wants_usage = USAGE in framing.required
-    if answer.form == "body" and not answer.stream:
-        yield from chunks_of(renewal.usage(_decode(answer.body)), renewal, wants_usage=wants_usage)
-    else:
-        runs = read_log(answer.stream) if answer.stream else _runs(answer.body)
-        shows_usage = wants_usage or UNASKED_USAGE in answer.offers
-        for run in runs:
-            yield from _replayed(run, renewal, shows_usage=shows_usage)
-    yield _END
+    """Yield the events of an answer that came as a stream."""
+    runs = read_log(answer.stream) if answer.stream else _runs(answer.body)
+    shows_usage = USAGE in framing.required or UNASKED_USAGE in answer.offers
+    for run in runs:
+        yield from _replayed(run, renewal, shows_usage=shows_usage)
 
 
 def _runs(log: bytes) -> Iterator[Run]:
