@@ -47,7 +47,8 @@ def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Repl
     if lacks and own_mode(framing.streamed, framing.required) not in answer.offers:
         return None
     renewal = Renewal(framing, zero_usage=zero_usage)
-    if not as_stream or (lacks and answer.form == "body" and not answer.stream):
+    came_whole = answer.form == "body" and not answer.stream
+    if not as_stream or (lacks and came_whole):
         return Reply(_JSON, (_json(answer.body, renewal),))
     events = _retold(answer, framing, renewal) if came_whole else _streamed(answer, framing, renewal)
     return None if events is None else Reply(_STREAM, (*events, _END))
