@@ -315,11 +315,7 @@ class UpstreamAnswer(Entity):
             return None
         now = engine.clock()
         found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
-        try:
-            replay = await framed(request, found, now=now, stands_in=True, upstream_status=code)
-        except Exception as error:  # noqa: BLE001  see ``head``
-            self._give_up(error)
-            return None
+        replay = await framed(request, found, now=now, stands_in=True, upstream_status=code)
         if not isinstance(replay, Replay):
             return None
         missed.conclude(found)

@@ -124,32 +124,45 @@ class Exchange(Entity):
         found = UNPROVEN
         if not (context.shared and self._is_unproven(request)):
             found = engine.find_nowait(address, policy=policy, directives=profile.directives, now=engine.clock())
-        if found.outcome == "miss" and found is not UNPROVEN:
-            try:
-                found = await engine.find(
-                    request.query or address,
-                    request.queried if request.query is None else None,
-                    policy=policy,
-                    directives=profile.directives,
-                    known=found,
-                )
-            except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-                return self._bypass(self._unreadable(error).reason)
+            if found.outcome == "miss":
+                searched = await self._searched(request, found)
+                if isinstance(searched, Bypass):
+                    return self._bypass(searched.reason)
+                found = searched
         if found.record is not None:
-            replay = await self._framed(request, found)
+            fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
+            replay = await framed(request, found, now=self.started, fresh_id=fresh_id)
             if not isinstance(replay, Replay):
                 found = self._unfit(request, found, replay)
             elif policy.mode != "observe":
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
-                is_due = found.outcome == "stale" and profile.joins
-                stale = await self._missed(request, found, concluded=True) if is_due else None
-                if not isinstance(stale, Missed) or (context.shared and not stale.may_replace):
-                    stale = None  # The next caller refreshes it.
-                return Serve(replay, stale)
+                return Serve(replay, await self._due(request, found) if found.outcome == "stale" else None)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
         missed = await self._missed(request, found)
         return self._bypass(missed.reason) if isinstance(missed, Bypass) else self._upstream(missed)
+
+    async def _searched(self, request: CacheableRequest, known: Found) -> Found | Bypass:
+        """Return what the whole look-up finds after the miss of its first part, or why it is not for the cache."""
+        try:
+            return await self.context.engine.find(
+                request.query or request.known.address,
+                request.queried if request.query is None else None,
+                policy=request.route.policy,
+                directives=request.profile.directives,
+                known=known,
+            )
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            return self._unreadable(error)
+
+    async def _due(self, request: CacheableRequest, found: Found) -> Missed | None:
+        """Return the request whose answer refreshes a stale one; None: the next caller refreshes it."""
+        if not request.profile.joins:
+            return None
+        stale = await self._missed(request, found, concluded=True)
+        if isinstance(stale, Bypass) or (self.context.shared and not stale.may_replace):
+            return None
+        return stale
 
     async def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | Bypass:
         """Return the request as one for upstream, or why it is not for the cache."""
@@ -197,15 +210,6 @@ class Exchange(Entity):
         if directives.off or not directives.lookup:
             return False  # Nothing is looked up in any case.
         return not self.context.proofs.hold(request.proof(), now=self.started)
-
-    async def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
-        """Return the entry as this caller gets it, or why it does not fit this caller."""
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
-        try:
-            return await framed(request, found, now=self.started, fresh_id=fresh_id)
-        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-            self.context.engine.observatory.fault("replay", error)
-            return "undecodable"
 
     def _unfit(self, request: CacheableRequest, found: Found, reason: Code) -> Found:
         """Return the miss that becomes of an entry which does not fit this caller."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 
@@ -37,17 +36,26 @@ async def framed(
     stands_in: bool = False,
     upstream_status: int | None = None,
 ) -> Replay | Code:
-    """Return what ``replayed`` does. A long stream is framed off the loop: each word of it is framed by itself."""
+    """Return what ``replayed`` does, and ``undecodable`` where it fails.
+
+    A long stream is framed off the loop: each word of it is framed by itself.
+    """
+
+    def frame() -> Replay | Code:
+        return replayed(
+            request, found, now=now, fresh_id=fresh_id, stands_in=stands_in, upstream_status=upstream_status
+        )
+
     record = found.record
-    framing = partial(
-        replayed, request, found, now=now, fresh_id=fresh_id, stands_in=stands_in, upstream_status=upstream_status
-    )
-    if record is None or len(record.payload) <= LONG or not request.known.mode.streamed:
-        return framing()
     try:
-        return await request.off_loop(framing)
+        if record is None or len(record.payload) <= LONG or not request.known.mode.streamed:
+            return frame()
+        return await request.off_loop(frame)
     except Busy:
         return BUSY.reason
+    except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
+        request.context.engine.observatory.fault("replay", error)
+        return "undecodable"
 
 
 def replayed(
