@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from semcache_core.config.problems import Problem
 from semcache_core.settings import CacheOptions, HttpOptions, RouteOptions
-
-Problem = tuple[str, str]
-"""A key path and what is wrong there."""
 
 _REQUEST_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """A field name (RFC 9110) without "_": two servers read it as two different headers, so such requests bypass."""

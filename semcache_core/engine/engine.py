@@ -24,13 +24,13 @@ from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.offload import Offload
 from semcache_core.engine.payloads import value_of
+from semcache_core.engine.recent_invalidations import RecentInvalidations
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.withdrawals import Withdrawals
 from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import own_tags, tag_digest, veto_id
-from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
@@ -50,7 +50,6 @@ _VETOED = Refused("vetoed")
 _STORE_TOO_SMALL = Refused("store-too-small")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
-_INVALIDATIONS_KEPT = 10_000
 
 
 class Engine:
@@ -75,7 +74,7 @@ class Engine:
             else Embeddings(parts.embedder, behind.embed, limits=limits, on_fault=observatory.fault)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
-        self._waiting = self._writes.queued
+        self._queued = self._writes.queued
         self.maintenance = Maintenance(parts, behind, self._writes, observatory)
         self._semantic = (
             None
@@ -83,10 +82,15 @@ class Engine:
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
         self.offload = Offload(most=limits.body_queue, patience=limits.lookup_deadline)
-        self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
-        self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._invalidations = RecentInvalidations()
         self._withdrawals = Withdrawals(
-            parts, behind, self._writes, self.maintenance, clock=clock, on_fault=observatory.fault
+            parts,
+            behind,
+            self._writes,
+            self.maintenance,
+            self._invalidations,
+            clock=clock,
+            on_fault=observatory.fault,
         )
 
     async def close(self) -> None:
@@ -109,7 +113,7 @@ class Engine:
             return _OFF
         if not directives.lookup:
             return _NO_CACHE
-        job = self._waiting(address.entry_id)
+        job = self._queued(address.entry_id)
         if job is not None:
             return serves(
                 job.record, now=now, invalidated_at=None, policy=policy, directives=directives, source="exact"
@@ -268,26 +272,24 @@ class Engine:
         ``refreshes``: the request asked upstream although an answer existed, so an older answer that is still under way
         may not replace this one.
         """
-        all_tags = self._tags(query, tags)
-        if self._is_outdated(query, record, all_tags):
-            self.observatory.count_unstored("invalidated")
-            return _INVALIDATED
+        all_tags = _tags(query, tags)
+        if self._invalidations.outdate(query, record, all_tags):
+            return self._unstored(_INVALIDATED)
         if self.parts.vetoes and not self._may_store(query, record, tags):
-            self.observatory.count_unstored("vetoed")
-            return _VETOED
-        nearby = query.nearby
-        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
+            return self._unstored(_VETOED)
+        nearby, embeddings = query.nearby, self._embeddings
+        if record.text and embeddings is not None and embeddings.refuses(query.partition, nearby.text):
             # No vector will ever lead to it: only an equal request does, and that needs no text.
             record = msgspec.structs.replace(record, text="", exact_only=True)
         data = record_codec.encode(record)
         if len(data) > self._largest:
-            self.observatory.count_unstored("store-too-small")
             # An earlier answer is outdated all the same.
             self.spawn(self.maintenance.forget(query.entry_id))
-            return _STORE_TOO_SMALL
+            return self._unstored(_STORE_TOO_SMALL)
         if refreshes:
-            _remember(self._forgotten, query.entry_id, record.born_at)
-        comparable = policy.match == "semantic" and self._embeddings is not None
+            self._invalidations.note_entry(query.entry_id, record.born_at)
+        comparable = policy.match == "semantic" and embeddings is not None
+        is_late = found.vector is None and found.reason in LATE
         return Job(
             query.entry_id,
             query.partition,
@@ -297,30 +299,17 @@ class Engine:
             data,
             max(policy.stale_while_revalidate, policy.stale_if_error),
             all_tags,
-            comparable
-            and bool(record.text)
-            and not (record.exact_only or (found.vector is None and found.reason in LATE)),
+            comparable and bool(record.text) and not record.exact_only and not is_late,
             found.vector,
         )
+
+    def _unstored(self, refused: Refused) -> Refused:
+        self.observatory.count_unstored(refused.reason)
+        return refused
 
     async def write(self, job: Job) -> bool:
         """Write now; return False if that failed."""
         return await self._writes.write_now(job)
-
-    def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
-        own = own_tags(query.namespace, query.partition)
-        return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
-
-    def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
-        """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
-        born_at = record.born_at
-        for time_of in (self._invalidated.get, self._withdrawals.times.get):
-            for tag in tags:
-                at = time_of(tag)
-                if at is not None and born_at <= at:
-                    return True
-        refreshed_at = self._forgotten.get(query.entry_id)
-        return refreshed_at is not None and born_at < refreshed_at
 
     def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
         try:
@@ -342,7 +331,7 @@ class Engine:
             self.flights.detach_all()
         else:
             self.flights.detach(partition)
-        _remember(self._forgotten, entry_id, self.clock())
+        self._invalidations.note_entry(entry_id, self.clock())
         await self.maintenance.forget(entry_id)
 
     async def reject(self, query: Query, entry_id: bytes) -> None:
@@ -357,11 +346,11 @@ class Engine:
         self.flights.detach(query.partition)
         until = self.clock() + _VETO_TTL
         await self._behind.write_responses.call(
-            self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
+            self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=_tags(query, ()))
         )
 
     async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
-        job = self._waiting(entry_id)
+        job = self._queued(entry_id)
         if job is not None:
             return job.record.text == query.text
         (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
@@ -377,8 +366,7 @@ class Engine:
         """
         at = self.clock() if before is None else before
         self.flights.detach_all()
-        for tag in tags:
-            _remember(self._invalidated, tag, at)
+        self._invalidations.note_tags(tags, at)
         self._writes.forget_invalidated(frozenset(tags), at)
         await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
 
@@ -396,6 +384,7 @@ class Engine:
         self.maintenance.adopt(task)
 
 
-def _remember(times: FifoCache[float], id: bytes, at: float) -> None:
-    known = times.get(id)
-    times.put(id, at if known is None else max(at, known))
+def _tags(query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
+    """Return the digests of the tags that an answer to ``query`` has: the given ones, its namespace, its partition."""
+    own = own_tags(query.namespace, query.partition)
+    return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own

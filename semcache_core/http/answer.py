@@ -22,8 +22,8 @@ import msgspec
 
 from semcache_core.engine.decide import Found
 from semcache_core.engine.engine import Engine
+from semcache_core.engine.flight import Flight
 from semcache_core.engine.offload import LONG, Busy
-from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode

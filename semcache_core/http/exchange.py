@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from semcache_core.engine.decide import Found
+from semcache_core.engine.flight import Flight, FlightFailed
 from semcache_core.engine.offload import Busy
-from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http import status

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.engine.single_flight import Flight
+from semcache_core.engine.flight import Flight
 from semcache_core.http.answer import SentHeaders, UpstreamAnswer
 from semcache_core.http.missed import Missed
 from semcache_core.http.replay import Replay

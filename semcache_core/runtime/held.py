@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from semcache_core.runtime.home import Home, LoopThread
@@ -72,3 +72,20 @@ def _close_without_loop(home: Home) -> None:
         thread = LoopThread()
         thread.start()
         thread.stop_after(home.close)
+
+
+async def opened_within(opening: Opening, patience: float | None) -> Home | None:
+    """Wait for an opening that other callers may share: it continues if this caller is cancelled."""
+    loop, is_over = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # The caller's loop has ended.
+            loop.call_soon_threadsafe(is_over.set)
+
+    opening.add_done_callback(tell)
+    try:
+        async with asyncio.timeout(patience):
+            await is_over.wait()
+        return opening.result().unwrap()
+    except (CancelledError, TimeoutError):
+        return None

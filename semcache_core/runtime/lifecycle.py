@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import threading
 import weakref
 from asyncio import get_running_loop
@@ -23,7 +22,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from semcache_core.errors import CacheUnavailable, ConfigError, PluginError
-from semcache_core.runtime.held import Held, Opening, close_dropped, close_unattended
+from semcache_core.runtime.forks import forgets_in_child
+from semcache_core.runtime.held import Held, Opening, close_dropped, close_unattended, opened_within
 from semcache_core.runtime.home import Home, LoopThread, blocks_itself, running_loop
 from semcache_core.runtime.opening import Runtime
 from semcache_core.runtime.outage import Outage
@@ -58,7 +58,7 @@ class Lifecycle:
         # Holds no reference to this object, which can be dropped like any other.
         self._at_exit = partial(_close_at_exit, weakref.ref(self))
         weakref.finalize(self, close_dropped, self._held).atexit = False
-        _ALL.add(self)
+        forgets_in_child(self)
 
     def _reset(self) -> Held:
         """Forget what is held, and return it."""
@@ -116,7 +116,7 @@ class Lifecycle:
         if home is not None:
             return home
         opening, patience = self._begin_opening()
-        return None if opening is None else await _opened_within(opening, patience)
+        return None if opening is None else await opened_within(opening, patience)
 
     def _reached_blocking(self) -> Home | None:
         if self._held.loop is not None and running_loop() is self._held.loop:
@@ -206,7 +206,7 @@ class Lifecycle:
                 await asyncio.to_thread(idle.stop)
             opening, _ = self._begin_opening()
             if opening is not None:
-                await _opened_within(opening, None)
+                await opened_within(opening, None)
         except BaseException:
             await self.close()
             raise
@@ -314,12 +314,11 @@ class Lifecycle:
             with self._lock:
                 self._closing -= 1
 
-    def forget_inherited(self) -> None:
-        """Reset in a forked process: the threads, connections and locks of the parent do not work here."""
-        # Kept, not closed: the parent still uses the selector or file that both processes share.
+    def forget_inherited(self) -> Held:
+        """Reset in a forked process, and return what the parent still uses."""
         self._lock = threading.RLock()
         self._closing = 0
-        _INHERITED.append(self._reset())
+        return self._reset()
 
 
 class _Attempt:
@@ -361,38 +360,6 @@ def _close_at_exit(lifecycle: weakref.ref[Lifecycle]) -> None:
     alive = lifecycle()
     if alive is not None:
         alive.close_blocking()
-
-
-_INHERITED: list[Held] = []
-"""Kept, not closed: the parent of this process still uses the selector or file that both share."""
-
-_ALL: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
-
-
-def _forget_inherited() -> None:
-    for lifecycle in tuple(_ALL):
-        lifecycle.forget_inherited()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_inherited)
-
-
-async def _opened_within(opening: Opening, patience: float | None) -> Home | None:
-    """Wait for an opening that other callers may share: it continues if this caller is cancelled."""
-    loop, is_over = get_running_loop(), asyncio.Event()
-
-    def tell(_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # The caller's loop has ended.
-            loop.call_soon_threadsafe(is_over.set)
-
-    opening.add_done_callback(tell)
-    try:
-        async with asyncio.timeout(patience):
-            await is_over.wait()
-        return opening.result().unwrap()
-    except (CancelledError, TimeoutError):
-        return None
 
 
 def _instead(coroutine: Coroutine[Any, Any, T], otherwise: T | msgspec.UnsetType) -> T:

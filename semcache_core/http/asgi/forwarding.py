@@ -15,7 +15,7 @@ import msgspec
 
 from semcache_core.engine.breakers import Resumed
 from semcache_core.engine.call_chain import leading
-from semcache_core.engine.single_flight import Flight
+from semcache_core.engine.flight import Flight
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer

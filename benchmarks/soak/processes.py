@@ -1,6 +1,6 @@
 """The processes of the soak: an upstream, and proxies that share one file.
 
-python benchmarks/soak_site.py PORT     # the upstream alone
+python benchmarks/soak/processes.py PORT     # the upstream alone
 """
 
 from __future__ import annotations
