@@ -40,7 +40,7 @@ class Follow(Quiet, msgspec.Struct, frozen=True):
 
 
 class Forward(Quiet, msgspec.Struct, frozen=True):
-    """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
+    """Ask upstream, without the fields that are meant for the cache, and pass what comes to ``answer``."""
 
     answer: UpstreamAnswer
 
