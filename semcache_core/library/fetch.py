@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypedDict, TypeVar
 
@@ -97,6 +98,12 @@ class Fetch:
             self._flight = self._engine.flights.alone_flight()
         elif found.record is not None:
             self.value = unpack(found.record.kind, found.record.payload)
+
+    def __del__(self) -> None:
+        # Ctrl-C comes between any two steps of a caller's thread. A leader that is gone must not leave its flight open.
+        if getattr(self, "is_leader", False) and not self._flight.link.has_ended:
+            with contextlib.suppress(RuntimeError):  # The loop has ended already.
+                self._home.loop.call_soon_threadsafe(self._flight.fail)
 
     # -- on the home loop -----------------------------------------------------------------------------------------
 

@@ -83,6 +83,22 @@ def test_of_a_length_and_chunks_only_the_chunks_are_forwarded() -> None:
     assert sent == [(b"host", b"llm.example"), (b"transfer-encoding", b"chunked"), (b"via", b"1.1 semcache")]
 
 
+@pytest.mark.parametrize("length", [b"2", b"9", b"999"])
+def test_an_answer_with_a_length_and_chunks_is_read_by_its_chunks(
+    length: bytes, raw_upstream: Listening, forwarding: Serving
+) -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\ncontent-length: "
+        + length
+        + b"\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    )
+    got = ask(
+        forwarding(raw_upstream(recording([], answer))), b"GET / HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n"
+    )
+    assert b"content-length" not in got
+    assert got.endswith(b"5\r\nhello\r\n0\r\n\r\n")
+
+
 def test_duplicate_set_cookie_fields_all_arrive(raw_upstream: Listening, forwarding: Serving) -> None:
     answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\ncontent-length: 0\r\n\r\n"
     got = ask(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -94,6 +96,47 @@ def lives(cache: SemanticCache) -> bool:
             asyncio.run(ask()),
         ]
     return answers == ["x", "x"] and cache.sync.lookup(ASKED).hit
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt in this thread at one step of the package: around a call, as CPython does."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._step)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _step(self, frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        # In __del__ an exception is lost, so Ctrl-C there reaches nobody.
+        if event in ("call", "c_return") and "semcache_core" in code.co_filename and code.co_name != "__del__":
+            self._left -= 1
+            if self._left < 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_whenever_ctrl_c_comes_the_same_question_is_answered_at_once(cache: SemanticCache) -> None:
+    cache.sync.get_or_call("open", lambda: "opened")
+    step, was_interrupted = 0, True
+    while was_interrupted:
+        asked = f"asked at step {step}"
+
+        def interrupted(prompt: str = asked, at: int = step) -> None:
+            with Interrupt(at):
+                cache.sync.get_or_call(prompt, lambda: "first")
+
+        was_interrupted = isinstance(caught(interrupted), KeyboardInterrupt)
+        began = time.monotonic()
+        assert cache.sync.get_or_call(asked, lambda: "second") in ("first", "second")
+        assert time.monotonic() - began < 1, f"waited for a call that was interrupted at step {step}"
+        step += 1
+    assert step > 20
 
 
 @each

@@ -92,7 +92,7 @@ def append(fields: list[tuple[bytes, bytes]], name: bytes, value: bytes) -> None
 
 
 def is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Say whether a request's body has no length."""
+    """Say whether a body comes in chunks; names are in lower case."""
     return any(name == b"transfer-encoding" for name, _ in headers)
 
 
