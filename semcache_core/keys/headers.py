@@ -61,12 +61,12 @@ _IGNORED = frozenset(
     x-envoy-external-address cloudfront-viewer-address do-connecting-ip x-appengine-user-ip cdn-loop
     traceparent tracestate baggage correlation-context b3 sentry-trace x-amzn-trace-id x-cloud-trace-context
     uber-trace-id newrelic x-newrelic-id x-newrelic-transaction elastic-apm-traceparent x-dynatrace x-dtc
-    singularityheader x-ot-span-context grpc-trace-bin sw8
+    singularityheader x-ot-span-context grpc-trace-bin sw8 ot-tracer-traceid ot-tracer-spanid ot-tracer-sampled
     x-request-id x-correlation-id x-client-request-id x-ms-client-request-id x-ms-return-client-request-id
     x-ms-correlation-request-id x-ms-useragent request-id request-context x-request-start x-queue-start connect-time
     total-route-time x-amz-cf-id x-appengine-request-log-id x-appengine-request-id-hash x-appengine-api-ticket
     x-appengine-timeout-ms x-sigsci-requestid x-nf-request-id x-nf-client-connection-ip rndr-id
-    x-kong-request-id x-akamai-request-id x-varnish x-timer request-start-time
+    x-vcap-request-id x-unique-id x-kong-request-id x-akamai-request-id x-varnish x-timer request-start-time
     x-vercel-id x-vercel-forwarded-for x-vercel-proxied-for x-vercel-proxy-signature x-vercel-proxy-signature-ts
     x-vercel-sc-headers
     postman-token dnt http-referer x-title

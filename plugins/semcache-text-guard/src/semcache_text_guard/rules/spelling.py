@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from semcache_text_guard.reading.letters import Spellings, plain_spellings
 from semcache_text_guard.reading.parse import Parsed
 
 from .rule import Pair
+
+# Feet and inches, minutes and seconds, derivatives. Behind a longer word it is an apostrophe or the end of a quotation.
+_PRIME = re.compile(r"(?<![\w'\"])(\d{1,9}(?:\.\d{1,4})?|[A-Za-z])('{1,4}|\")(?![A-Za-z'\"])")
 
 
 def accents(pair: Pair) -> str | None:
@@ -38,11 +43,25 @@ def _respelled(one: Spellings, other: Spellings) -> bool:
 
 
 def symbols(pair: Pair) -> str | None:
-    """Other symbols or emoji, or other characters that are not seen.
+    """Other symbols or emoji, other characters that are not seen, or other primes after the same figure or letter.
 
     = Is 20 °C warm? | Is 20 degrees Celsius warm?
     = Is a ≤ b true? | Is a <= b true?
     != What does 👍 mean? | What does 👎 mean?
     != a tolerance of ±5 mm | a tolerance of 5 mm
+    = How long is 5'' in cm? | How long is 5" in cm?
+    != How tall is 6' in cm? | How tall is 6" in cm?
+    != What is f'(x) for x cubed? | What is f''(x) for x cubed?
     """
-    return None if pair.a.signs == pair.b.signs else "symbols"
+    if pair.a.signs != pair.b.signs:
+        return "symbols"
+    a, b = pair.a.folded, pair.b.folded
+    if not ("'" in a or '"' in a) or not ("'" in b or '"' in b):
+        return None
+    one, other = _primes(a), _primes(b)
+    return "symbols" if any(other.get(item, marks) != marks for item, marks in one.items()) else None
+
+
+def _primes(text: str) -> dict[str, str]:
+    """Return the last prime of each figure or letter that has one."""
+    return {item: marks.replace('"', "''") for item, marks in _PRIME.findall(text)}
