@@ -168,13 +168,13 @@ class Embeddings:
         self._embedding = (wanted,)
         try:
             vectors = await self._embed(self._embedding)
-        except asyncio.CancelledError:
-            # This caller left; the text's other waiters still need it.
-            if wanted.waiting:
-                self._enqueue(wanted)
-            raise
         except Exception as error:
             wanted.settle(error)
+            raise
+        except BaseException:
+            # This caller left, or is ended; the text's other waiters still need it.
+            if wanted.waiting:
+                self._enqueue(wanted)
             raise
         finally:
             self._embedding = ()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from semcache_core.engine.breakers import Guard
 from semcache_core.engine.embeddings import EmbedderBusy, Embeddings
 from semcache_core.errors import EmbedderUnavailable, TextTooLong
+from semcache_core.runtime.outcome import outcome_of
 from semcache_core.settings import LimitOptions
 from semcache_core.testing import CountingEmbedder
 from semcache_core.types import Vector
@@ -63,6 +64,27 @@ def test_whoever_waits_for_the_text_of_one_who_leaves_still_gets_it() -> None:
             leaving.cancel()
             assert (await staying).shape == (await another).shape
             assert leaving.cancelled()
+
+    asyncio.run(body())
+
+
+def test_whoever_waits_for_the_text_of_an_interrupted_caller_still_gets_it() -> None:
+    class Interrupted(CountingEmbedder):
+        async def embed(self, texts: Sequence[str]) -> Vector:
+            vectors = await super().embed(texts)
+            if self.calls == 1:
+                raise KeyboardInterrupt
+            return vectors
+
+    async def body() -> None:
+        async with Interrupted(delay=0.01) as embedder:
+            asked = embeddings(embedder)
+            interrupted = await begun(outcome_of(asked.of(b"p", "one text")))
+            staying = await begun(asked.of(b"p", "one text"))
+            async with asyncio.timeout(5):
+                assert (await staying).shape == (embedder.dimensions,)
+            with pytest.raises(KeyboardInterrupt):
+                (await interrupted).unwrap()
 
     asyncio.run(body())
 
