@@ -154,9 +154,9 @@ def llm(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run every benchmark with small sizes: it shows that they work, not how fast anything is."""
     install(session, *group("bench"))
-    for script in sorted((ROOT / "benchmarks").glob("*.py")):
+    for script in sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "benchmarks").glob("*/__main__.py")]):
         if "--smoke" in script.read_text("utf-8"):  # the others need data that is not in the repository
-            session.run("python", str(script), "--smoke")
+            session.run("python", str(script.parent if script.name == "__main__.py" else script), "--smoke")
 
 
 @nox.session(venv_backend="none")

@@ -87,7 +87,7 @@ def _name(ctx: click.Context, offer: Offer) -> str:
 @click.command(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="What a command needs stands in: semcache COMMAND --help",
+    epilog="What a command takes: semcache COMMAND --help",
 )
 @click.version_option(core_version(), prog_name="semcache-core")
 def program() -> None:

@@ -9,16 +9,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from semcache_core.authoring.json_paths import parse_path
-from semcache_core.authoring.patterns import bounded_pattern
 from semcache_core.authoring.suggest import did_you_mean, listed
 from semcache_core.config.convert import to_struct
+from semcache_core.config.invalid import invalid
 from semcache_core.config.model import Choice, Config, ExtractorChoices, OwnTable
 from semcache_core.config.problems import Problems, is_text
 from semcache_core.config.reachable import unreachable
 from semcache_core.config.sources import COMPONENT_TABLES, CORE_TABLES, PREFIX, TABLES, Sources, read
-from semcache_core.errors import ConfigError
-from semcache_core.keys.digests import SHORTEST_SECRET
 from semcache_core.settings import CacheOptions, HttpOptions, LimitOptions, Normalise, RouteOptions, Secret
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -62,17 +59,14 @@ class _Loader:
                 self.problems.add(name, _no_table(name))
         cache = self._core("semcache", CacheOptions)
         http = self._core("http", HttpOptions)
-        self._check_secret(http.identity_secret)
         limits = self._core("limits", LimitOptions)
         single = {name: self._single(name) for name in COMPONENT_TABLES}
         key_extractors = self._extractors()
         verifiers = self._several("verifiers", DEFAULT_VERIFIERS)
         routes, own_tables = self._routes()
         normalise = self._list("normalise", Normalise)
-        for path, told in unreachable(cache, http, routes):
+        for path, told in (*unreachable(cache, http, routes), *invalid(http, routes, normalise)):
             self.problems.add(path, told)
-        self._check_routes(routes)
-        self._check_patterns(normalise)
         self.problems.raise_any()
         return Config(
             label=self.sources.label,
@@ -172,8 +166,9 @@ class _Loader:
         if not is_list or len(use) != len(named):
             self.problems.add(path, 'expected a list of names, for example ["name"]')
             return ()
-        if len(set(use)) != len(use):
-            self.problems.add(path, "names a component twice")
+        twice = next((each for each in use if use.count(each) > 1), None)
+        if twice is not None:
+            self.problems.add(path, f"names {twice!r} twice; keep one")
         return tuple(use)
 
     def _check_owners(self, table: str, options: Mapping[str, Any], use: Sequence[str]) -> None:
@@ -230,31 +225,6 @@ class _Loader:
             for place, table in enumerate(self._tables(name))
         ]
         return tuple(each for each in made if each is not None)
-
-    def _check_secret(self, secret: Secret | None) -> None:
-        if secret is not None and len(secret.reveal().encode()) < SHORTEST_SECRET:
-            told = f"is too short: at least {SHORTEST_SECRET} bytes, for example what `openssl rand -hex 32` prints"
-            self.problems.add("http.identity_secret", told)
-
-    def _check_routes(self, routes: tuple[RouteOptions, ...]) -> None:
-        paths = [route.path for route in routes]
-        for place, path in enumerate(paths):
-            if path in paths[:place]:
-                self.problems.add(f"route[{place}].path", f"there is a route for {path!r} already; join the two")
-
-    def _check_patterns(self, rules: tuple[Normalise, ...]) -> None:
-        for place, rule in enumerate(rules):
-            self._check_json_path(f"normalise[{place}].path", rule.path)
-            try:
-                bounded_pattern(rule.pattern)
-            except ValueError as error:
-                self.problems.add(f"normalise[{place}].pattern", str(error))
-
-    def _check_json_path(self, path: str, text: str) -> None:
-        try:
-            parse_path(text)
-        except ConfigError as error:
-            self.problems.add(path, str(error))
 
 
 def _no_table(name: str) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from semcache_core.errors import ConfigError
 
+Problem = tuple[str, str]
+"""A key path and what is wrong there."""
+
 
 class Problems:
     """Collects problems, so that one startup shows all of them.

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from semcache_core.config.problems import Problem
 from semcache_core.settings import CacheOptions, HttpOptions, RouteOptions
-
-Problem = tuple[str, str]
-"""A key path and what is wrong there."""
 
 _REQUEST_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """A field name (RFC 9110) without "_": two servers read it as two different headers, so such requests bypass."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_VISIBLE = re.compile(r"[!-~]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _NEVER_LOOKED_UP = re.compile(r"//|/\.\.?(?:/|$)|%2[Ff]|%5[Cc]")
 
@@ -29,8 +26,10 @@ def unreachable(cache: CacheOptions, http: HttpOptions, routes: Sequence[RouteOp
             "no header can hold it: ASCII without a space at either end, for example `openssl rand -hex 32`",
         )
     if http.callers is not None and not all(map(_VISIBLE.fullmatch, http.caller_tokens or ("",))):
-        told = "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one"
-        yield "http.callers", told
+        yield (
+            "http.callers",
+            "expected one or more tokens of visible ASCII, separated by commas; `openssl rand -hex 32` makes one",
+        )
     for place, phrase in enumerate(cache.volatile):
         if not phrase.strip():
             yield f"semcache.volatile[{place}]", "is empty; take it out, or write a word"

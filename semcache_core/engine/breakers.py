@@ -237,9 +237,6 @@ class Guard:
                 result: T = done.value
             else:
                 result = await _rest_within(coroutine, yielded, self._deadline)
-        except asyncio.CancelledError:
-            breaker.abandoned()
-            raise
         except (TextTooLong, TextUnreadable):  # the text's fault, not the embedder's
             breaker.succeeded()
             raise
@@ -249,6 +246,9 @@ class Guard:
             if isinstance(error, DependencyError):
                 raise
             raise DependencyError(f"{self.stage}: {type(error).__name__}") from error
+        except BaseException:  # the caller left, or is ended: otherwise a probe that never ends would block all calls
+            breaker.abandoned()
+            raise
         if not breaker.is_untroubled:
             breaker.succeeded()
         return result

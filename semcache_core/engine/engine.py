@@ -7,7 +7,6 @@ fail closed (a record of another partition, an undecodable record, a verifier th
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
@@ -15,27 +14,26 @@ from typing import Any, cast
 import msgspec
 
 from semcache_core.engine import record_codec
+from semcache_core.engine.admission import Admission, tags_of
 from semcache_core.engine.breakers import within
 from semcache_core.engine.components import Guards, OpenComponents
-from semcache_core.engine.decide import LATE, Directives, Found, serves
+from semcache_core.engine.decide import Directives, Found, serves
 from semcache_core.engine.embeddings import Embeddings
-from semcache_core.engine.jobs import Job
 from semcache_core.engine.maintenance import Maintenance
 from semcache_core.engine.observe import Observatory
 from semcache_core.engine.offload import Offload
-from semcache_core.engine.payloads import value_of
+from semcache_core.engine.recent_invalidations import RecentInvalidations
 from semcache_core.engine.semantic import Asked, Considered, SemanticSearch
 from semcache_core.engine.single_flight import Flights
 from semcache_core.engine.withdrawals import Withdrawals
 from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
-from semcache_core.keys.digests import own_tags, tag_digest, veto_id
-from semcache_core.keys.fifo import FifoCache
+from semcache_core.keys.digests import veto_id
 from semcache_core.keys.text import EXACT_MODE
 from semcache_core.protocols import Refused
 from semcache_core.reasons import Code
 from semcache_core.settings import LimitOptions, Policy
-from semcache_core.types import Address, EntryView, Query, Record, Stored
+from semcache_core.types import Address, Query, Record, Stored
 
 _PLAIN = Directives()
 _EXACT = Directives(exact_only=True)
@@ -45,12 +43,8 @@ _ABSENT = Found(outcome="miss", reason="absent")
 _MISMATCH = Found(outcome="miss", reason="mismatch")
 _UNAVAILABLE = Found(outcome="miss", reason="store-unavailable")
 _UNREAD = Found(outcome="miss", reason="unread")
-_INVALIDATED = Refused("invalidated", complete=False)
-_VETOED = Refused("vetoed")
-_STORE_TOO_SMALL = Refused("store-too-small")
 _VETO = b"\x00veto"
 _VETO_TTL = 365 * 86400.0
-_INVALIDATIONS_KEPT = 10_000
 
 
 class Engine:
@@ -66,7 +60,6 @@ class Engine:
     ) -> None:
         self.parts, self.limits, self.observatory, self.clock = parts, limits, observatory, clock
         self.flights: Flights[Any] = Flights(clock=clock, hit_for_miss=limits.hit_for_miss, refreshes=limits.refreshes)
-        self._largest = sys.maxsize if parts.largest is None else parts.largest.largest()
         self._get_nowait = None if parts.get_nowait is None else parts.get_nowait.get_nowait
         self._behind = behind = Guards.of(limits, clock=clock, on_fault=observatory.fault)
         self._embeddings = (
@@ -75,7 +68,7 @@ class Engine:
             else Embeddings(parts.embedder, behind.embed, limits=limits, on_fault=observatory.fault)
         )
         self._writes = Writes(parts, behind, self._embeddings, limits=limits, on_fault=observatory.fault)
-        self._waiting = self._writes.queued
+        self._queued = self._writes.queued
         self.maintenance = Maintenance(parts, behind, self._writes, observatory)
         self._semantic = (
             None
@@ -83,10 +76,16 @@ class Engine:
             else SemanticSearch(parts, behind, self._embeddings, self._writes, self.maintenance)
         )
         self.offload = Offload(most=limits.body_queue, patience=limits.lookup_deadline)
-        self._invalidated: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
-        self._forgotten: FifoCache[float] = FifoCache(_INVALIDATIONS_KEPT)
+        self._invalidations = RecentInvalidations()
+        self._admission = Admission(parts, self._embeddings, self.maintenance, self._invalidations, observatory)
         self._withdrawals = Withdrawals(
-            parts, behind, self._writes, self.maintenance, clock=clock, on_fault=observatory.fault
+            parts,
+            behind,
+            self._writes,
+            self.maintenance,
+            self._invalidations,
+            clock=clock,
+            on_fault=observatory.fault,
         )
 
     async def close(self) -> None:
@@ -109,7 +108,7 @@ class Engine:
             return _OFF
         if not directives.lookup:
             return _NO_CACHE
-        job = self._waiting(address.entry_id)
+        job = self._queued(address.entry_id)
         if job is not None:
             return serves(
                 job.record, now=now, invalidated_at=None, policy=policy, directives=directives, source="exact"
@@ -245,89 +244,18 @@ class Engine:
     ) -> Refused | None:
         """Store ``record`` as the answer to ``query`` in the background; return why it may not be stored, or None.
 
-        ``found``: what the look-up found.
+        ``found`` and ``refreshes``: see ``Admission.job_of``.
         """
-        job = self.job_of(query, record, policy=policy, tags=tags, found=found, refreshes=refreshes)
+        job = self._admission.job_of(query, record, policy=policy, tags=tags, found=found, refreshes=refreshes)
         if isinstance(job, Refused):
             return job
         self._writes.queue(job)
         return None
 
-    def job_of(
-        self,
-        query: Query,
-        record: Record,
-        *,
-        policy: Policy,
-        tags: Sequence[str] = (),
-        found: Found = _ABSENT,
-        refreshes: bool = False,
-    ) -> Job | Refused:
-        """Return the write of ``record`` as the answer to ``query``, or why it may not be stored.
-
-        ``refreshes``: the request asked upstream although an answer existed, so an older answer that is still under way
-        may not replace this one.
-        """
-        all_tags = self._tags(query, tags)
-        if self._is_outdated(query, record, all_tags):
-            self.observatory.count_unstored("invalidated")
-            return _INVALIDATED
-        if self.parts.vetoes and not self._may_store(query, record, tags):
-            self.observatory.count_unstored("vetoed")
-            return _VETOED
-        nearby = query.nearby
-        if record.text and self._embeddings is not None and self._embeddings.refuses(query.partition, nearby.text):
-            # No vector will ever lead to it: only an equal request does, and that needs no text.
-            record = msgspec.structs.replace(record, text="", exact_only=True)
-        data = record_codec.encode(record)
-        if len(data) > self._largest:
-            self.observatory.count_unstored("store-too-small")
-            return _STORE_TOO_SMALL
-        if refreshes:
-            _remember(self._forgotten, query.entry_id, record.born_at)
-        comparable = policy.match == "semantic" and self._embeddings is not None
-        return Job(
-            query.entry_id,
-            query.partition,
-            nearby.store_scope,
-            nearby.text,
-            record,
-            data,
-            max(policy.stale_while_revalidate, policy.stale_if_error),
-            all_tags,
-            comparable
-            and bool(record.text)
-            and not (record.exact_only or (found.vector is None and found.reason in LATE)),
-            found.vector,
-        )
-
-    async def write(self, job: Job) -> bool:
-        """Write now; return False if that failed."""
-        return await self._writes.write_now(job)
-
-    def _tags(self, query: Query, tags: Sequence[str]) -> tuple[bytes, ...]:
-        own = own_tags(query.namespace, query.partition)
-        return (*own, *(tag_digest(query.namespace, tag) for tag in tags)) if tags else own
-
-    def _is_outdated(self, query: Query, record: Record, tags: Sequence[bytes]) -> bool:
-        """Say whether the entry or one of its tags was invalidated or refreshed after this answer was requested."""
-        born_at = record.born_at
-        for time_of in (self._invalidated.get, self._withdrawals.times.get):
-            for tag in tags:
-                at = time_of(tag)
-                if at is not None and born_at <= at:
-                    return True
-        refreshed_at = self._forgotten.get(query.entry_id)
-        return refreshed_at is not None and born_at < refreshed_at
-
-    def _may_store(self, query: Query, record: Record, tags: Sequence[str]) -> bool:
-        try:
-            value = value_of(record.kind, record.payload)
-            entry = EntryView(text=query.text, kind=record.kind, value=value, tokens=record.tokens, tags=tuple(tags))
-            return all(may_store(query, entry) is not False for may_store in self.parts.vetoes)
-        except Exception as error:  # noqa: BLE001  the edge to plugin code: if a hook fails, do not store
-            self.observatory.fault("may-store", error)
-            return False
+    async def keep_now(self, query: Query, record: Record, *, policy: Policy, tags: Sequence[str] = ()) -> bool:
+        """Store ``record`` as the answer to ``query``; return False if it may not be stored or that failed."""
+        job = self._admission.job_of(query, record, policy=policy, tags=tags, found=_ABSENT)
+        return not isinstance(job, Refused) and await self._writes.write_now(job)
 
     # -- invalidation ---------------------------------------------------------------------------------------------
 
@@ -340,7 +268,7 @@ class Engine:
             self.flights.detach_all()
         else:
             self.flights.detach(partition)
-        _remember(self._forgotten, entry_id, self.clock())
+        self._invalidations.note_entry(entry_id, self.clock())
         await self.maintenance.forget(entry_id)
 
     async def reject(self, query: Query, entry_id: bytes) -> None:
@@ -355,11 +283,11 @@ class Engine:
         self.flights.detach(query.partition)
         until = self.clock() + _VETO_TTL
         await self._behind.write_responses.call(
-            self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=self._tags(query, ()))
+            self.parts.responses.set(veto_id(query, entry_id), _VETO, keep_until=until, tags=tags_of(query, ()))
         )
 
     async def _is_of_this_text(self, query: Query, entry_id: bytes) -> bool:
-        job = self._waiting(entry_id)
+        job = self._queued(entry_id)
         if job is not None:
             return job.record.text == query.text
         (stored,) = await self._behind.responses.call(self.parts.responses.get((entry_id,), now=self.clock()))
@@ -375,8 +303,7 @@ class Engine:
         """
         at = self.clock() if before is None else before
         self.flights.detach_all()
-        for tag in tags:
-            _remember(self._invalidated, tag, at)
+        self._invalidations.note_tags(tags, at)
         self._writes.forget_invalidated(frozenset(tags), at)
         await self._behind.write_responses.call(self.parts.invalidation.invalidate(tags, before=at))
 
@@ -392,8 +319,3 @@ class Engine:
     def adopt(self, task: asyncio.Future[Any]) -> None:
         """Keep a reference to a task that outlives the request that started it."""
         self.maintenance.adopt(task)
-
-
-def _remember(times: FifoCache[float], id: bytes, at: float) -> None:
-    known = times.get(id)
-    times.put(id, at if known is None else max(at, known))

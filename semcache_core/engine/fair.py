@@ -141,3 +141,8 @@ class FairTable(_Shares[K, T]):
             return None
         line.items.move_to_end(key)
         return held[0]
+
+    def put(self, partition: bytes, key: K, item: T, *, places: int = 1) -> list[T]:
+        """Add ``item`` as the one used last; return the items that lost their places."""
+        self.discard(partition, key)
+        return super().put(partition, key, item, places=places)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.maintenance import Maintenance
+from semcache_core.engine.recent_invalidations import MOST_NOTED, RecentInvalidations
 from semcache_core.engine.writes import Writes
 from semcache_core.errors import DependencyError
 from semcache_core.keys.digests import partition_tag
-from semcache_core.keys.fifo import FifoCache
 
-_KEPT = 10_000
 _TOGETHER = 500
 """Partitions that one write invalidates."""
 
@@ -29,22 +28,21 @@ class Withdrawals:
         guards: Guards,
         writes: Writes,
         maintenance: Maintenance,
+        invalidations: RecentInvalidations,
         *,
         clock: Callable[[], float],
         on_fault: Callable[[str, BaseException], None],
     ) -> None:
         self._parts, self._guards, self._writes, self._maintenance = parts, guards, writes, maintenance
-        self._clock, self._on_fault = clock, on_fault
-        self.times: FifoCache[float] = FifoCache(_KEPT)
-        """When the partition of each tag was last withdrawn. A table of its own: strangers displace only strangers."""
+        self._invalidations, self._clock, self._on_fault = invalidations, clock, on_fault
         self._unwritten: dict[bytes, float] = {}
         self._is_writing = False
 
     def add(self, partition: bytes) -> None:
         """Invalidate what the partition was answered until now."""
         tag, now = partition_tag(partition), self._clock()
-        self.times.put(tag, now)
-        if len(self._unwritten) >= _KEPT:
+        self._invalidations.note_withdrawal(tag, now)
+        if len(self._unwritten) >= MOST_NOTED:
             self._on_fault("write-queue", asyncio.QueueFull())
             return
         self._unwritten[tag] = now

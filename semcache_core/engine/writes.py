@@ -8,59 +8,18 @@ store that writes without waiting has no queue for the first step.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
 
+from semcache_core.engine.background_queue import BackgroundQueue
 from semcache_core.engine.components import Guards, OpenComponents
 from semcache_core.engine.embeddings import Embeddings
-from semcache_core.engine.fair import FairQueue
 from semcache_core.engine.jobs import Job, Unindexed
 from semcache_core.errors import DependencyError
 from semcache_core.settings import LimitOptions
 from semcache_core.types import Point, Vector
 
 _BATCH = 64
-
-
-class _Queued(Protocol):
-    @property
-    def entry_id(self) -> bytes: ...
-
-    @property
-    def partition(self) -> bytes: ...
-
-
-T = TypeVar("T", bound=_Queued)
-
-
-class _Step(Generic[T]):
-    """What waits for one step, and the task that takes it in turn, ``batch`` at a time."""
-
-    def __init__(self, name: str, *, places: int, batch: int, work: Callable[[Sequence[T]], Awaitable[object]]) -> None:
-        self.worker: asyncio.Task[None] | None = None
-        self._name, self._batch, self._work = name, batch, work
-        self._queue: FairQueue[bytes, T] = FairQueue(places)
-
-    def put(self, item: T, *, places: int = 1) -> list[T]:
-        """Queue ``item``; return what lost its place."""
-        lost = self._queue.put(item.partition, item.entry_id, item, places=places)
-        if self.worker is None and self._queue.lines:
-            self.worker = asyncio.create_task(self._run(), name=self._name)
-        return lost
-
-    def discard(self, item: T) -> None:
-        """Remove ``item``, if it still waits."""
-        if self._queue.get(item.partition, item.entry_id) is item:
-            self._queue.discard(item.partition, item.entry_id)
-
-    async def _run(self) -> None:
-        queue = self._queue
-        try:
-            while queue.lines:
-                await self._work([queue.take() for _ in range(self._batch) if queue.lines])
-        finally:
-            self.worker = None
 
 
 class Writes:
@@ -85,9 +44,11 @@ class Writes:
         places = min(limits.write_queue, limits.write_queue_bytes)
         self._bytes_a_place = limits.write_queue_bytes // places
         together = 1 if embeddings is None else embeddings.largest_batch
-        self._responses = _Step("semcache-writes", places=places, batch=_BATCH, work=self._write_responses)
-        self._texts = _Step("semcache-texts", places=min(places, limits.embed_queue), batch=together, work=self._embed)
-        self._vectors = _Step("semcache-vectors", places=places, batch=_BATCH, work=self._index)
+        self._responses = BackgroundQueue("semcache-writes", places=places, batch=_BATCH, work=self._write_responses)
+        self._texts = BackgroundQueue(
+            "semcache-texts", places=min(places, limits.embed_queue), batch=together, work=self._embed
+        )
+        self._vectors = BackgroundQueue("semcache-vectors", places=places, batch=_BATCH, work=self._index)
         self._waiting: dict[bytes, Job] = {}
         self.queued: Callable[[bytes], Job | None] = self._waiting.get
         """Return the queued write of this entry, if its response is not stored yet."""
@@ -144,8 +105,8 @@ class Writes:
             self._by_scope.setdefault(job.store_scope, {})[job.entry_id] = text
 
     def _index_later(self, text: Unindexed) -> None:
-        step = self._texts if text.vector is None else self._vectors
-        for lost in step.put(text, places=1 + len(text.text) // self._bytes_a_place):
+        queue = self._texts if text.vector is None else self._vectors
+        for lost in queue.put(text, places=1 + len(text.text) // self._bytes_a_place):
             self._lose(lost, "vector-queue")
 
     def _lose(self, lost: Job | Unindexed, queue: str) -> None:
@@ -221,18 +182,21 @@ class Writes:
 
     async def drain(self, seconds: float) -> None:
         """Wait up to ``seconds`` for the queues to empty; the rest is lost."""
-        steps = (self._responses, self._texts, self._vectors)
         try:
             async with asyncio.timeout(seconds):
-                while workers := [step.worker for step in steps if step.worker is not None]:
+                while workers := self._workers():
                     await asyncio.wait(workers)
         except TimeoutError as error:
             self._on_fault("write-drain", error)
-            workers = [step.worker for step in steps if step.worker is not None]
+            workers = self._workers()
             for worker in workers:
                 worker.cancel()
             if workers:
                 await asyncio.wait(workers)
+
+    def _workers(self) -> list[asyncio.Task[None]]:
+        queues = (self._responses, self._texts, self._vectors)
+        return [queue.worker for queue in queues if queue.worker is not None]
 
     # -- the steps ------------------------------------------------------------------------------------------------
 

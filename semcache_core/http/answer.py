@@ -20,22 +20,20 @@ from typing import Any
 
 import msgspec
 
-from semcache_core.engine.decide import Directives, Found
+from semcache_core.engine.decide import Found
 from semcache_core.engine.engine import Engine
+from semcache_core.engine.flight import Flight
 from semcache_core.engine.offload import LONG, Busy
-from semcache_core.engine.single_flight import Flight
 from semcache_core.http import headers as rules
 from semcache_core.http import status
 from semcache_core.http.coding import CannotDecode
 from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Kept, Recording
-from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.replay import Replay, framed
 from semcache_core.http.request import BUSY
 from semcache_core.protocols import AnswerHead, Refused
 from semcache_core.reasons import Code
 from semcache_core.types import Entity, Quiet
-
-_EXACT = Directives(exact_only=True)
 
 SentHeaders = list[tuple[Any, Any]]
 """Header fields as the driver has them: what the cache does not read stays as it is."""
@@ -202,8 +200,7 @@ class UpstreamAnswer(Entity):
         missed = self.missed
         if not missed.context.shared or missed.may_replace:
             return False
-        found = await self._engine.find(missed.query, policy=missed.request.route.policy, directives=_EXACT)
-        return found.record is not None or found.fallback is not None
+        return await self._engine.fallback(missed.query, policy=missed.request.route.policy) is not None
 
     def decline(self, reason: Code) -> None:
         """Part of the answer comes in a way that cannot be recorded: keep nothing, share nothing."""
@@ -244,43 +241,48 @@ class UpstreamAnswer(Entity):
 
     async def _record_in_parts(self, recording: Recording, chunk: bytes) -> bool:
         """Record a long or coded piece part by part; other requests have their turn in between."""
-        is_whole, since = False, 0
+        contents: list[bytes] = []
+        since = 0
         try:
             for part in recording.parts(chunk):
-                is_whole = self._record(recording, part)
-                if self._recording is None:
+                contents.append(recording.feed(part))
+                if recording.refused is not None and not self.flight.waiting:
                     break
                 since += len(part)
                 if since >= LONG:
                     since = 0
                     await asyncio.sleep(0)
+            self._publish(recording, b"".join(contents))
         except CannotDecode:
             # The waiters cannot have the rest: half an answer must not look whole.
             self._recording = None
             self.flight.fail(alone=True)
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
-        return is_whole
+            return False
+        return recording.is_whole
 
-    def _record(self, recording: Recording, part: bytes) -> bool:
-        """Record one part and publish it; return whether the answer has come to the protocol's own end."""
-        flight = self.flight
+    def _record(self, recording: Recording, chunk: bytes) -> bool:
+        """Record one piece and publish it; return whether the answer has come to the protocol's own end."""
         try:
-            content = recording.feed(part)
-            if content:
-                flight.publish(content, size=len(content))
-            refused = recording.refused
-            if refused is not None:
-                if self._shares:
-                    # The waiters still get all of it; no other request can join what is not kept.
-                    self._shares = False
-                    flight.stop_joining()
-                if not (refused.complete or flight.waiting):
-                    self._unstored(refused.reason)
+            self._publish(recording, recording.feed(chunk))
         except Exception as error:  # noqa: BLE001  see ``head``
             self._give_up(error)
             return False
         return recording.is_whole
+
+    def _publish(self, recording: Recording, content: bytes) -> None:
+        """Give the waiters what came, and note if the answer is refused by now."""
+        flight, refused = self.flight, recording.refused
+        if content:
+            flight.publish(content, size=len(content))
+        if refused is not None:
+            if self._shares:
+                # The waiters still get all of it; no other request can join what is not kept.
+                self._shares = False
+                flight.stop_joining()
+            if not (refused.complete or flight.waiting):
+                self._unstored(refused.reason)
 
     def _unstored(self, reason: Code) -> None:
         """Record no more, and count why nothing is stored: what was found first, else ``reason``."""
@@ -313,15 +315,7 @@ class UpstreamAnswer(Entity):
             return None
         now = engine.clock()
         found = Found(outcome="stale", reason="stale-if-error", source="exact", similarity=1.0, record=record, now=now)
-        framing = partial(replayed, request, found, now=now, stands_in=True, upstream_status=code)
-        try:
-            is_long = request.known.mode.streamed and takes_long(record)
-            replay = await request.off_loop(framing) if is_long else framing()
-        except Busy:
-            return None
-        except Exception as error:  # noqa: BLE001  see ``head``
-            self._give_up(error)
-            return None
+        replay = await framed(request, found, now=now, stands_in=True, upstream_status=code)
         if not isinstance(replay, Replay):
             return None
         missed.conclude(found)

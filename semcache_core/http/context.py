@@ -15,7 +15,7 @@ from semcache_core.http.profile import KnownRequest, RequestProfile
 from semcache_core.http.route import Deployment, Route
 from semcache_core.keys.fifo import FifoCache
 from semcache_core.keys.http import HttpKeys
-from semcache_core.keys.identity import LONGEST_PATH
+from semcache_core.keys.paths import LONGEST_PATH
 from semcache_core.protocols import KeyExtractor, SupportsAnswers, SupportsPaths
 from semcache_core.remedies import pip_install
 from semcache_core.runtime.opening import Runtime

@@ -11,87 +11,31 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
-from functools import partial
 from typing import Any, cast
 
-import msgspec
-
 from semcache_core.engine.decide import Found
+from semcache_core.engine.flight import Flight, FlightFailed
 from semcache_core.engine.offload import Busy
-from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.answer import SentHeaders, UpstreamAnswer
+from semcache_core.http.answer import UpstreamAnswer
 from semcache_core.http.context import DriverContext
 from semcache_core.http.missed import Missed
 from semcache_core.http.recording import Shared
-from semcache_core.http.replay import Replay, replayed, takes_long
+from semcache_core.http.replay import Replay, framed
 from semcache_core.http.request import BUSY, CacheableRequest, RequestHead, Unread, recognise
 from semcache_core.http.route import Route
+from semcache_core.http.steps import Follow, Forward, Pass, Serve, Step, Wait, not_cached
 from semcache_core.reasons import Code
-from semcache_core.types import Bypass, Entity, Headers, Key, Quiet
+from semcache_core.types import Bypass, Entity, Key
 
 UNPROVEN = Found(outcome="miss", reason="unproven-credential")
 """Under a shared identity: upstream has not lately accepted this credential, so nothing is looked up for it."""
 
 _TOO_LARGE = Bypass(reason="body-too-large")
 _BROKEN = Bypass(reason="extract-error")
-_ONLY_IF_CACHED = (
-    b'{"error":{"message":"not in the cache, and the request allows nothing else","type":"only-if-cached"}}'
-)
-# -- what a driver does next ------------------------------------------------------------------------------------------
-
-
-class Serve(Quiet, msgspec.Struct, frozen=True):
-    """Send ``replay``; where it is ``stale``, call ``Exchange.refresh`` afterwards."""
-
-    replay: Replay
-    stale: Missed | None = None
-
-
-class Wait(Quiet, msgspec.Struct, frozen=True):
-    """An equal request is upstream already: call ``Exchange.wait``."""
-
-    missed: Missed
-    flight: Flight[Any]
-
-
-class Follow(Quiet, msgspec.Struct, frozen=True):
-    """Send the answer that an equal request shares: its head, then each piece as it comes.
-
-    ``pieces`` raises AnswerAborted if the answer breaks off; it has to be closed if the caller leaves before its end.
-    """
-
-    status: int
-    headers: SentHeaders
-    pieces: AsyncGenerator[bytes, None]
-
-
-class Forward(Quiet, msgspec.Struct, frozen=True):
-    """Ask upstream, without the fields that are meant for the cache, and tell ``answer`` what comes."""
-
-    answer: UpstreamAnswer
-
-
-class Pass(Quiet, msgspec.Struct, frozen=True):
-    """Ask upstream without the cache: add ``fields`` to the answer's head, and change nothing else.
-
-    None: the request is not for the cache after all, and stays untouched.
-    """
-
-    fields: Headers | None
-
-
-Step = Serve | Wait | Follow | Forward | Pass
 _UNTOUCHED = Pass(None)
-_NOT_CACHED = Serve(
-    Replay(
-        504,
-        [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_ONLY_IF_CACHED))],
-        (_ONLY_IF_CACHED,),
-    )
-)
 
 
 class Exchange(Entity):
@@ -180,36 +124,45 @@ class Exchange(Entity):
         found = UNPROVEN
         if not (context.shared and self._is_unproven(request)):
             found = engine.find_nowait(address, policy=policy, directives=profile.directives, now=engine.clock())
-        if found.outcome == "miss" and found is not UNPROVEN:
-            try:
-                found = await engine.find(
-                    request.query or address,
-                    request.queried if request.query is None else None,
-                    policy=policy,
-                    directives=profile.directives,
-                    known=found,
-                )
-            except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
-                return self._bypass(self._unreadable(error).reason)
+            if found.outcome == "miss":
+                searched = await self._searched(request, found)
+                if isinstance(searched, Bypass):
+                    return self._bypass(searched.reason)
+                found = searched
         if found.record is not None:
-            replay = (
-                await self._framed_off_loop(request, found)
-                if request.known.mode.streamed and takes_long(found.record)
-                else self._framed(request, found)
-            )
+            fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
+            replay = await framed(request, found, now=self.started, fresh_id=fresh_id)
             if not isinstance(replay, Replay):
                 found = self._unfit(request, found, replay)
             elif policy.mode != "observe":
                 engine.observatory.conclude(found, address, policy=policy, started=self.started)
-                is_due = found.outcome == "stale" and profile.joins
-                stale = await self._missed(request, found, concluded=True) if is_due else None
-                if not isinstance(stale, Missed) or (context.shared and not stale.may_replace):
-                    stale = None  # The next caller refreshes it.
-                return Serve(replay, stale)
+                return Serve(replay, await self._due(request, found) if found.outcome == "stale" else None)
         if found.outcome == "bypass":
             return self._bypass(found.reason)
         missed = await self._missed(request, found)
         return self._bypass(missed.reason) if isinstance(missed, Bypass) else self._upstream(missed)
+
+    async def _searched(self, request: CacheableRequest, known: Found) -> Found | Bypass:
+        """Return what the whole look-up finds after the miss of its first part, or why it is not for the cache."""
+        try:
+            return await self.context.engine.find(
+                request.query or request.known.address,
+                request.queried if request.query is None else None,
+                policy=request.route.policy,
+                directives=request.profile.directives,
+                known=known,
+            )
+        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be keyed is not for the cache
+            return self._unreadable(error)
+
+    async def _due(self, request: CacheableRequest, found: Found) -> Missed | None:
+        """Return the request whose answer refreshes a stale one; None: the next caller refreshes it."""
+        if not request.profile.joins:
+            return None
+        stale = await self._missed(request, found, concluded=True)
+        if isinstance(stale, Bypass) or (self.context.shared and not stale.may_replace):
+            return None
+        return stale
 
     async def _missed(self, request: CacheableRequest, found: Found, *, concluded: bool = False) -> Missed | Bypass:
         """Return the request as one for upstream, or why it is not for the cache."""
@@ -232,14 +185,13 @@ class Exchange(Entity):
         observing = policy.mode == "observe"
         if profile.directives.only_if_cached and not observing:
             missed.conclude()
-            return _NOT_CACHED
+            return not_cached()
         if observing or not profile.joins or policy.ttl == 0:
             return self._lead(missed, flights.alone_flight())
         flight, is_leader = flights.join(missed.flight_key)
         if not is_leader:
             return Wait(missed, flight)
-        self._answer = UpstreamAnswer.led(missed, flight)
-        return Forward(self._answer)
+        return self._lead(missed, flight)
 
     def _lead(self, missed: Missed, flight: Flight[Any]) -> Forward:
         self._answer = UpstreamAnswer.led(missed, flight)
@@ -258,28 +210,6 @@ class Exchange(Entity):
         if directives.off or not directives.lookup:
             return False  # Nothing is looked up in any case.
         return not self.context.proofs.hold(request.proof(), now=self.started)
-
-    def _framed(self, request: CacheableRequest, found: Found) -> Replay | Code:
-        """Return the entry as this caller gets it, or why it does not fit this caller."""
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
-        try:
-            return replayed(request, found, now=self.started, fresh_id=fresh_id)
-        except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
-            return self._undecodable(error)
-
-    async def _framed_off_loop(self, request: CacheableRequest, found: Found) -> Replay | Code:
-        """Do the same where it takes long."""
-        fresh_id = secrets.token_hex(12) if found.source == "semantic" else ""
-        try:
-            return await request.off_loop(partial(replayed, request, found, now=self.started, fresh_id=fresh_id))
-        except Busy:
-            return BUSY.reason
-        except Exception as error:  # noqa: BLE001  see ``_framed``
-            return self._undecodable(error)
-
-    def _undecodable(self, error: Exception) -> Code:
-        self.context.engine.observatory.fault("replay", error)
-        return "undecodable"
 
     def _unfit(self, request: CacheableRequest, found: Found, reason: Code) -> Found:
         """Return the miss that becomes of an entry which does not fit this caller."""

@@ -1,4 +1,4 @@
-"""A found entry as the answer of one caller. Pure."""
+"""A found entry as the answer of one caller. No I/O."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from semcache_core.engine.decide import Found
-from semcache_core.engine.offload import LONG
+from semcache_core.engine.offload import LONG, Busy
 from semcache_core.http import headers as rules
 from semcache_core.http import status
-from semcache_core.http.request import CacheableRequest
+from semcache_core.http.request import BUSY, CacheableRequest
 from semcache_core.protocols import Answer, Framing
 from semcache_core.reasons import Code
-from semcache_core.types import Quiet, Record
+from semcache_core.types import Quiet
 
 _PIECE = 16 * 1024
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
@@ -25,6 +25,37 @@ class Replay(Quiet, msgspec.Struct, frozen=True):
     status: int
     headers: list[tuple[bytes, bytes]]
     chunks: Sequence[bytes]
+
+
+async def framed(
+    request: CacheableRequest,
+    found: Found,
+    *,
+    now: float,
+    fresh_id: str = "",
+    stands_in: bool = False,
+    upstream_status: int | None = None,
+) -> Replay | Code:
+    """Return what ``replayed`` does, and ``undecodable`` where it fails.
+
+    A long stream is framed off the loop: each word of it is framed by itself.
+    """
+
+    def frame() -> Replay | Code:
+        return replayed(
+            request, found, now=now, fresh_id=fresh_id, stands_in=stands_in, upstream_status=upstream_status
+        )
+
+    record = found.record
+    try:
+        if record is None or len(record.payload) <= LONG or not request.known.mode.streamed:
+            return frame()
+        return await request.off_loop(frame)
+    except Busy:
+        return BUSY.reason
+    except Exception as error:  # noqa: BLE001  the edge to extractors: what cannot be framed is asked for again
+        request.context.engine.observatory.fault("replay", error)
+        return "undecodable"
 
 
 def replayed(
@@ -76,11 +107,6 @@ def replayed(
     else:
         headers += status.hit(found, handle=request.handle(found.entry_id), shown=shown)
     return Replay(answer.status, headers, chunks)
-
-
-def takes_long(record: Record) -> bool:
-    """Say whether it may take over 5 ms to frame the entry as a stream: each word of it by itself."""
-    return len(record.payload) > LONG
 
 
 def _settle_content_type(headers: list[tuple[bytes, bytes]], content_type: bytes) -> None:

@@ -47,7 +47,7 @@ _INFRASTRUCTURE = re.compile(
     rb"(?:__cf_bm|_cfuvid|__cflb|AWSALB[\w-]*|ARRAffinity\w*|GCLB|incap_ses\w*|visid_incap\w*|ak_bmsc|_abck)"
     rb"\s*(?:=[!#-+./:<-\[\]-~\w-]*)?"
 )
-"""Cookies that load balancers and bot filters set on every client. Their values hold only what RFC 6265 allows: after a
+"""Cookies that load balancers and bot filters set on every client. Their values hold what RFC 6265 allows: after a
 comma, which WSGI servers put between two ``Cookie`` fields, or a space another cookie may begin.
 """
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class FifoCache(Generic[T]):
-    """Keeps values by digest; at ``capacity`` the oldest one is dropped."""
+    """Keeps values by digest; at ``capacity`` the oldest one is dropped. A value that is put again is the newest."""
 
     __slots__ = ("_capacity", "_known", "get")
 
@@ -25,9 +25,11 @@ class FifoCache(Generic[T]):
         """Keep a value."""
         if self._capacity <= 0:
             return
-        while len(self._known) >= self._capacity:
-            self._known.popitem(last=False)
-        self._known[digest] = value
+        known = self._known
+        known.pop(digest, None)
+        while len(known) >= self._capacity:
+            known.popitem(last=False)
+        known[digest] = value
 
     def __len__(self) -> int:
         return len(self._known)

@@ -18,8 +18,9 @@ import msgspec
 from semcache_core.authoring.json_form import HASHED, SLOT
 from semcache_core.keys.digests import Digests, pack, store_scope
 from semcache_core.keys.fifo import FifoCache
-from semcache_core.keys.identity import Caller, Header, IdentityRule, Target, doubtful_path
+from semcache_core.keys.identity import Caller, Header, IdentityRule, Target
 from semcache_core.keys.jwt import ADMITTED
+from semcache_core.keys.paths import doubtful_path
 from semcache_core.keys.text import compared, split_after
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import API, Bypass, Key, Nearby, Query, Quiet, Traits

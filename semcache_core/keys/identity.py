@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -23,7 +21,7 @@ from semcache_core.keys.jwt import Expiries, Tokens
 from semcache_core.settings import HttpOptions
 from semcache_core.types import LLM, Bypass, Quiet, Traits
 
-__all__ = ["Caller", "IdentityRule", "Target", "doubtful_path"]
+__all__ = ["Caller", "IdentityRule", "Target"]
 
 Header = tuple[bytes, bytes]
 
@@ -74,16 +72,12 @@ _TWO_HOSTS = Bypass(reason="duplicate-host")
 _TWO_IDENTITIES = Bypass(reason="duplicate-identity")
 _NO_IDENTITY = Bypass(reason="no-identity")
 _EXPIRED = Bypass(reason="expired-credential")
-_PATH = Bypass(reason="path-form")
 
 _WHY_NOT_IGNORED = {
     Role.BYPASS: "a request with it bypasses the cache",
     Role.HOST: "it says where a request goes, so it always counts",
     Role.READ: "the cache itself reads it",
 }
-
-LONGEST_PATH = 1024
-"""Bytes of the longest path that is kept: callers choose paths, and servers accept long ones."""
 
 
 class IdentityRule:
@@ -285,18 +279,3 @@ def _by_name(headers: list[Header]) -> tuple[Header, ...]:
 
 def _name(header: Header) -> bytes:
     return header[0]
-
-
-_DOUBTFUL = re.compile(rb"//|/(?:\.|%2[eE]){1,2}(?:/|\Z)|%2[fF]|%5[cC]|\\")
-
-
-def doubtful_path(path: bytes) -> Bypass | None:
-    """Return a Bypass for a raw path that servers may resolve differently: dot segments, ``//``, encoded slashes."""
-    return _known_path(path) if len(path) <= LONGEST_PATH else _judged_path(path)
-
-
-def _judged_path(path: bytes) -> Bypass | None:
-    return _PATH if _DOUBTFUL.search(path) else None
-
-
-_known_path = lru_cache(maxsize=1024)(_judged_path)

@@ -81,8 +81,8 @@ def check_names(tags: object) -> None:
 
 def check_context(context: object) -> None:
     """Check that a context, if there is one, is JSON. Half a character in it is a miss, as in a prompt."""
-    with suppress(UnicodeEncodeError):
-        if context is not None:
+    if context is not None:
+        with suppress(UnicodeEncodeError):
             context_bytes(context)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from semcache_core.config import Config, load
 from semcache_core.engine.decide import Directives, Found
+from semcache_core.engine.engine import Engine
 from semcache_core.engine.observe import Stats
 from semcache_core.engine.payloads import NotStorable, unpack
 from semcache_core.errors import NotOpenError
@@ -34,12 +35,12 @@ from semcache_core.library.calls import uncached
 from semcache_core.library.fetch import CallOptions, Fetch, FetchOptions, abandon
 from semcache_core.library.lookup import NOT_OPEN, Lookup
 from semcache_core.library.records import record_of, with_ttl
-from semcache_core.protocols import Embedder, Refused, ResponseStore, VectorStore, Verifier
+from semcache_core.protocols import Embedder, ResponseStore, VectorStore, Verifier
 from semcache_core.runtime.assembly import assemble
 from semcache_core.runtime.lifecycle import Lifecycle, not_open
 from semcache_core.runtime.opening import Runtime, open_cache
 from semcache_core.runtime.registry import Registry
-from semcache_core.settings import Duration
+from semcache_core.settings import Duration, Policy
 from semcache_core.types import Bypass
 
 T = TypeVar("T")
@@ -161,10 +162,8 @@ class SemanticCache:
         started = engine.clock()
         query = runtime.keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
-            engine.observatory.bypassed(
-                query.reason, policy=runtime.policy, started=started, namespace=self._namespace(namespace)
-            )
-            return Lookup(None, Found(outcome="bypass", reason=query.reason), None)
+            found = self._bypassed(engine, query, runtime.policy, started=started, namespace=namespace)
+            return Lookup(None, found, None)
         directives = _PLAIN if threshold is None else _raising(threshold)
         found = engine.find_nowait(query, policy=runtime.policy, directives=directives, now=started)
         if found.record is None:
@@ -209,8 +208,7 @@ class SemanticCache:
         except NotStorable as error:
             engine.observatory.count_unstored(error.reason)
             return False
-        job = engine.job_of(query, record, policy=policy, tags=tags)
-        return not isinstance(job, Refused) and await engine.write(job)
+        return await engine.keep_now(query, record, policy=policy, tags=tags)
 
     # Two overloads: an async function also matches ``Callable[[], T]``, with T its coroutine.
     @overload
@@ -269,22 +267,26 @@ class SemanticCache:
                 policy = msgspec.structs.replace(policy, threshold=function.threshold)
         query = keys.of(prompt, context, namespace=namespace)
         if isinstance(query, Bypass):
-            engine.observatory.bypassed(
-                query.reason, policy=policy, started=started, namespace=self._namespace(namespace)
-            )
-            return Fetch(home, None, policy, Found(outcome="bypass", reason=query.reason))
+            found = self._bypassed(engine, query, policy, started=started, namespace=namespace)
+            return Fetch(home, None, policy, found)
         directives = _REFRESH if refresh else _PLAIN if threshold is None else _raising(threshold)
         found = engine.find_nowait(query, policy=policy, directives=directives, now=started)
         if found.record is None:
             found = await engine.find(query, policy=policy, directives=directives, known=found)
-        observed = policy.mode == "observe"
-        engine.observatory.conclude(
-            found, query, policy=policy, started=started, observed=observed and found.record is not None
-        )
+        observed = found.record is not None and policy.mode == "observe"
+        engine.observatory.conclude(found, query, policy=policy, started=started, observed=observed)
         fetch = Fetch(home, query, policy, found, tags=tags, on_unstorable=on_unstorable)
-        if fetch.is_leader and not observed and not refresh and policy.mode != "off" and policy.ttl != 0:
+        if fetch.is_leader and not refresh and policy.mode not in ("observe", "off") and policy.ttl != 0:
             await fetch.join()
         return fetch
+
+    def _bypassed(
+        self, engine: Engine, bypass: Bypass, policy: Policy, *, started: float, namespace: str | None
+    ) -> Found:
+        """Count a question without a key, and return that as what was found."""
+        named = self._namespace(namespace)
+        engine.observatory.bypassed(bypass.reason, policy=policy, started=started, namespace=named)
+        return Found(outcome="bypass", reason=bypass.reason)
 
     # -- invalidation ---------------------------------------------------------------------------------------------
 

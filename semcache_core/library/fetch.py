@@ -11,8 +11,8 @@ import msgspec
 
 from semcache_core.engine.call_chain import leading
 from semcache_core.engine.decide import Found
+from semcache_core.engine.flight import Flight, FlightFailed
 from semcache_core.engine.payloads import NOT_JSON, DoNotCache, NotStorable, unpack
-from semcache_core.engine.single_flight import Flight, FlightFailed
 from semcache_core.errors import CacheUnavailable
 from semcache_core.keys.python import FunctionIdentity
 from semcache_core.library.calls import caught, caught_async, value_of

@@ -7,11 +7,9 @@ pause; until then the cache is not open: a miss for every caller, never an error
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import atexit
 import contextlib
-import os
 import threading
 import weakref
 from asyncio import get_running_loop
@@ -24,6 +22,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from semcache_core.errors import CacheUnavailable, ConfigError, PluginError
+from semcache_core.runtime.forks import forgets_in_child
+from semcache_core.runtime.held import Held, Opening, close_dropped, close_unattended, opened_within
 from semcache_core.runtime.home import Home, LoopThread, blocks_itself, running_loop
 from semcache_core.runtime.opening import Runtime
 from semcache_core.runtime.outage import Outage
@@ -36,9 +36,6 @@ _RETRY_PATIENCE = 1.0
 
 Opener = Callable[[AsyncExitStack], Awaitable[Runtime]]
 """Opens the components on the stack."""
-
-Opening = Future[Outcome[Home | None]]
-"""An opening under way, which its callers share. None: a component is down."""
 
 
 class Lifecycle:
@@ -57,13 +54,13 @@ class Lifecycle:
         """Whether the cache was entered, so that its owner will close it."""
         self._era = object()
         """Replaced at each close: an opening that began in an earlier era is discarded."""
-        self._held = _Held()
+        self._held = Held()
         # Holds no reference to this object, which can be dropped like any other.
         self._at_exit = partial(_close_at_exit, weakref.ref(self))
-        weakref.finalize(self, _close_dropped, self._held).atexit = False
-        _ALL.add(self)
+        weakref.finalize(self, close_dropped, self._held).atexit = False
+        forgets_in_child(self)
 
-    def _reset(self) -> _Held:
+    def _reset(self) -> Held:
         """Forget what is held, and return it."""
         left = self._held.taken()
         self._owned = False
@@ -119,7 +116,7 @@ class Lifecycle:
         if home is not None:
             return home
         opening, patience = self._begin_opening()
-        return None if opening is None else await _opened_within(opening, patience)
+        return None if opening is None else await opened_within(opening, patience)
 
     def _reached_blocking(self) -> Home | None:
         if self._held.loop is not None and running_loop() is self._held.loop:
@@ -209,7 +206,7 @@ class Lifecycle:
                 await asyncio.to_thread(idle.stop)
             opening, _ = self._begin_opening()
             if opening is not None:
-                await _opened_within(opening, None)
+                await opened_within(opening, None)
         except BaseException:
             await self.close()
             raise
@@ -255,7 +252,7 @@ class Lifecycle:
     def _drop_what_ended(self) -> None:
         """Leave a foreign home loop that ended without closing the cache."""
         if self._held.loop is not None and self._held.thread is None and not self._held.loop.is_running():
-            _close_unattended(self._reset())
+            close_unattended(self._reset())
 
     def _takes(self, home: Home, era: object) -> bool:
         """Take an opened cache; False if this one was closed since its opening began."""
@@ -304,7 +301,7 @@ class Lifecycle:
                 left.thread.stop()
 
     @contextlib.contextmanager
-    def _let_go(self) -> Iterator[_Held]:
+    def _let_go(self) -> Iterator[Held]:
         with self._lock:
             self._drop_what_ended()
             left = self._reset()
@@ -317,47 +314,11 @@ class Lifecycle:
             with self._lock:
                 self._closing -= 1
 
-    def forget_inherited(self) -> None:
-        """Reset in a forked process: the threads, connections and locks of the parent do not work here."""
-        # Kept, not closed: the parent still uses the selector or file that both processes share.
+    def forget_inherited(self) -> Held:
+        """Reset in a forked process, and return what the parent still uses."""
         self._lock = threading.RLock()
         self._closing = 0
-        _INHERITED.append(self._reset())
-
-
-class _Held:
-    """What an open cache holds, apart from the cache itself: it is closed also if the cache is dropped."""
-
-    __slots__ = ("home", "loop", "opening", "task", "thread")
-
-    def __init__(self) -> None:
-        self.home: Home | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The home loop: chosen before the cache is open, and kept while a component is down."""
-        self.thread: LoopThread | None = None
-        """The thread of the home loop, if the cache started one."""
-        self.opening: Opening | None = None
-        self.task: asyncio.Task[Any] | None = None
-        """The task of the opening."""
-
-    def taken(self) -> _Held:
-        """Return what is held, and hold nothing any more."""
-        left = _Held()
-        for name in self.__slots__:
-            setattr(left, name, getattr(self, name))
-            setattr(self, name, None)
-        return left
-
-    async def close(self) -> None:
-        """Close everything; runs on the home loop."""
-        if self.opening is not None:
-            # Otherwise the cache would finish opening after its close, and leak.
-            self.opening.cancel()
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.wait((self.task,))
-        if self.home is not None:
-            await self.home.close()
+        return self._reset()
 
 
 class _Attempt:
@@ -399,62 +360,6 @@ def _close_at_exit(lifecycle: weakref.ref[Lifecycle]) -> None:
     alive = lifecycle()
     if alive is not None:
         alive.close_blocking()
-
-
-def _close_dropped(held: _Held) -> None:
-    """Close what a dropped cache held. Runs wherever the garbage collector does."""
-    _close_unattended(held.taken())
-
-
-def _close_unattended(left: _Held) -> None:
-    """Close what is left of a cache without waiting for it."""
-    if left.thread is not None:
-        left.thread.stop_after(left.close)
-    elif left.loop is not None and left.loop.is_running():
-        asyncio.run_coroutine_threadsafe(left.close(), left.loop)
-    elif left.home is not None:
-        # Its loop has ended. Not ``threading``: its lock may be held where the garbage collector runs.
-        with contextlib.suppress(RuntimeError):  # The system has no thread to give.
-            _thread.start_new_thread(_close_without_loop, (left.home,))
-
-
-def _close_without_loop(home: Home) -> None:
-    with contextlib.suppress(RuntimeError):  # The system has no thread to give.
-        thread = LoopThread()
-        thread.start()
-        thread.stop_after(home.close)
-
-
-_INHERITED: list[_Held] = []
-"""Kept, not closed: the parent of this process still uses the selector or file that both share."""
-
-_ALL: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
-
-
-def _forget_inherited() -> None:
-    for lifecycle in tuple(_ALL):
-        lifecycle.forget_inherited()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_inherited)
-
-
-async def _opened_within(opening: Opening, patience: float | None) -> Home | None:
-    """Wait for an opening that other callers may share: it continues if this caller is cancelled."""
-    loop, is_over = get_running_loop(), asyncio.Event()
-
-    def tell(_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # The caller's loop has ended.
-            loop.call_soon_threadsafe(is_over.set)
-
-    opening.add_done_callback(tell)
-    try:
-        async with asyncio.timeout(patience):
-            await is_over.wait()
-        return opening.result().unwrap()
-    except (CancelledError, TimeoutError):
-        return None
 
 
 def _instead(coroutine: Coroutine[Any, Any, T], otherwise: T | msgspec.UnsetType) -> T:

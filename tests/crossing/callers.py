@@ -96,7 +96,9 @@ def _drifters(random: Random) -> list[Caller]:
 
 
 def _cookies(_: Random) -> list[Caller]:
-    return [Caller(f"cookie {person}", ((b"cookie", b"sid=%s; theme=dark" % person),)) for person in (b"ann", b"bob")]
+    return [
+        Caller(f"cookie {person}", ((b"cookie", f"sid={person}; theme=dark".encode()),)) for person in ("ann", "bob")
+    ]
 
 
 def _behind_a_gateway(random: Random) -> list[Caller]:

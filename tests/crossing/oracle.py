@@ -50,6 +50,8 @@ class Oracle:
         self._unproven: set[int] = set()
         self._served: dict[object, Call] = {}
         """Under a shared identity: the entry that was last served as an exact hit, by what it answers."""
+        self.began = 0
+        """The tick at which the wave began."""
         upstream.on_call = self._note
         upstream.on_end = self._note_end
 
@@ -82,9 +84,6 @@ class Oracle:
         """Whether the credential was good at any time since this wave began: waves are judged after their end."""
         proof = self._proofs.get(self._proving(ask))
         return proof is not None and (proof.until is None or proof.until > self.began)
-
-    began = 0
-    """The tick at which the wave began."""
 
     # -- one answer ---------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from .world import Result, Run, run
 
 WORLD = 2500
 """Requests of one world: enough for a cache to fill, and few enough to be kept whole."""
+_BATCH = 40
+"""Worlds that one process runs before another takes over."""
 
 
 def worlds(requests: int, seed: int, *, setups: Sequence[Setup] = SETUPS, hazards: bool = True) -> Iterator[Run]:
@@ -29,11 +31,13 @@ def in_processes(plan: Sequence[Run], *, processes: int, on_progress: Callable[[
     results: dict[str, list[Result]] = defaultdict(list)
     # Spawned, not forked: a world starts threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=quiet, max_tasks_per_child=40) as pool:
-        running = {pool.submit(run, each): each for each in plan}
-        for done in as_completed(running):
-            results[running[done].setup.name].append(done.result())
-            on_progress(running[done].requests)
+    # New processes for each batch, by hand: Python 3.11 hangs where `max_tasks_per_child` renews them (gh-115634).
+    for at in range(0, len(plan), _BATCH * processes):
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=quiet) as pool:
+            running = {pool.submit(run, each): each for each in plan[at : at + _BATCH * processes]}
+            for done in as_completed(running):
+                results[running[done].setup.name].append(done.result())
+                on_progress(running[done].requests)
     return results
 
 

@@ -81,7 +81,7 @@ def _asgi_user(scope: Any) -> str | None:
     return next((value.decode() for name, value in scope["headers"] if name == b"x-logged-in"), None)
 
 
-def _wsgi_user(environ: Any) -> str | None:
+def _wsgi_user(environ: Mapping[str, str]) -> str | None:
     return environ.get("HTTP_X_LOGGED_IN")
 
 

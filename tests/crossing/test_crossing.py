@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from semcache_core.http.answer import Missed
+from semcache_core.http.missed import Missed
 
 from .plan import worlds
 from .setups import SETUPS, Setup

@@ -205,10 +205,9 @@ def _body(body: bytes, *, llm: bool) -> tuple[str, str, tuple[str, ...], bool, s
     if not isinstance(said, dict):
         return _canonical(said), "", (), True, ""
     if not llm:
-        text = next(((name, said[name]) for name in _TEXT if isinstance(said.get(name), str)), None)
-        rest = {name: value for name, value in said.items() if text is None or name != text[0]}
-        rest |= {"the text is": text and text[0]}
-        return _canonical(rest), "", (text[1],) if text else (), not text or _is_exact_only(text[1]), ""
+        name = next((each for each in _TEXT if isinstance(said.get(each), str)), None)
+        words: str = "" if name is None else said.pop(name)
+        return _canonical([name, said]), "", (words,) if words else (), _is_exact_only(words), ""
     end_user = _canonical({name: said.pop(name) for name in sorted(_END_USER & said.keys())})
     delivery = _canonical([said.pop(name, None) for name in sorted(_DELIVERY)])
     said |= {name: float(said[name]) for name in _SAMPLING & said.keys()}

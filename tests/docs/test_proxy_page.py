@@ -32,11 +32,11 @@ def block(language: str) -> str:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of the page's command, with its environment."""
-    export, serve = (shlex.split(line, comments=True) for line in block("sh").replace("\\\n", "").splitlines())
-    name, _, value = export[1].partition("=")
-    monkeypatch.setenv(name, value)
-    monkeypatch.setenv("LLM_KEY", "s3cret")
-    monkeypatch.setenv("SEMCACHE_SECRET", "0123456789abcdef0123456789abcdef")
+    *exports, serve = (shlex.split(line, comments=True) for line in block("sh").replace("\\\n", "").splitlines())
+    left_out = iter(("0123456789abcdef0123456789abcdef", "s3cret"))
+    for _, setting in exports:
+        name, _, value = setting.partition("=")
+        monkeypatch.setenv(name, next(left_out) if value == "..." else value)
     return serve
 
 

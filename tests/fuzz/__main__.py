@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -55,7 +56,7 @@ def main(minutes: float, chosen: tuple[str, ...], corpus: Path | None, seed: int
         raise SystemExit(1)
 
 
-def _run(target: str, work: Path, *, seconds: int, seed: int, tick: object) -> str:
+def _run(target: str, work: Path, *, seconds: int, seed: int, tick: Callable[[], None]) -> str:
     """Fuzz one target; return what libFuzzer and the target printed."""
     seeds = CORPUS / target
     command = [sys.executable, "-m", f"{__package__}.child", target, str(seeds)]
@@ -66,7 +67,7 @@ def _run(target: str, work: Path, *, seconds: int, seed: int, tick: object) -> s
         try:
             while child.poll() is None:
                 time.sleep(1)
-                tick()  # type: ignore[operator]
+                tick()
         finally:
             child.kill()
             child.wait()
@@ -74,11 +75,11 @@ def _run(target: str, work: Path, *, seconds: int, seed: int, tick: object) -> s
         return output.read()
 
 
-def _figures(output: str, seconds: int) -> tuple[str, str, str, str]:
-    last = ("0", "0", "0", "0")
-    for match in _STATUS.finditer(output):
-        last = match.groups()
-    return f"{int(last[0]):,}", f"{int(last[0]) / seconds:,.0f}", *last[1:]
+def _figures(output: str, seconds: int) -> list[str]:
+    """Return the last that libFuzzer told of itself: inputs, a second, branches, features, kept."""
+    told: list[tuple[str, ...]] = _STATUS.findall(output)
+    inputs, *others = told[-1] if told else ("0", "0", "0", "0")
+    return [f"{int(inputs):,}", f"{int(inputs) / seconds:,.0f}", *others]
 
 
 if __name__ == "__main__":

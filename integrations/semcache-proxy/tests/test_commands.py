@@ -282,6 +282,9 @@ def test_an_ipv6_address_is_announced_as_it_is_written_in_a_url(tmp_path: Path) 
         (["--upstream", "http://127.0.0.1:9", "--set-header", "transfer-encoding: chunked"], "--set-header"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "A: b", "--set-header", "a: c"], "it is set twice"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env:HOME}"], "{env=NAME}"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: Bearer {nv=HOME}"], "{env=NAME}"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: Bearer ${HOME}"], "{env=NAME}"),
+        (["--upstream", "http://127.0.0.1:9", "--set-header", "a: {env=}"], "{env=NAME}"),
         (["--upstream", "http://127.0.0.1:9", "--set-header", "api-key: x", "--host", "0.0.0.0"], "http.open_relay"),
     ],
 )

@@ -67,6 +67,8 @@ def test_a_bundled_file_with_another_digest_is_refused(tmp_path: Path, monkeypat
         file.seek(1000)
         file.write(b"tampered")
     monkeypatch.syspath_prepend(str(tmp_path))
+    # A test that ran before in this process may have imported it.
+    monkeypatch.delitem(sys.modules, "semcache_bge_small", raising=False)
     with pytest.raises(PluginError, match=r"68807e3ff2ab.*--no-deps .*semcache-bge-small$"):
         locate(OnnxOptions())
 

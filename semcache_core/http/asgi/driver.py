@@ -24,10 +24,11 @@ from semcache_core.http.asgi.messages import App, Incoming, Receive, Scope, Send
 from semcache_core.http.asgi.pages import OwnPages
 from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
+from semcache_core.http.exchange import Exchange
 from semcache_core.http.pages import PREFIX, Pages
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
+from semcache_core.http.steps import Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.library.cache import SemanticCache
 from semcache_core.runtime.opening import Runtime
 from semcache_core.types import Headers

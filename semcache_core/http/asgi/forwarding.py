@@ -15,19 +15,21 @@ import msgspec
 
 from semcache_core.engine.breakers import Resumed
 from semcache_core.engine.call_chain import leading
-from semcache_core.engine.single_flight import Flight
+from semcache_core.engine.flight import Flight
 from semcache_core.errors import AnswerAborted
 from semcache_core.http import headers as rules
 from semcache_core.http.answer import Replace, UpstreamAnswer
 from semcache_core.http.asgi.messages import App, Incoming, Message, Receive, Scope, Send, discard
 from semcache_core.http.decoders import acceptable
-from semcache_core.http.exchange import Forward
 from semcache_core.http.replay import Replay
+from semcache_core.http.steps import Forward
 from semcache_core.types import Entity, Headers
 
 Sending = Coroutine[Any, Any, None]
-_LATE = 0.1
-"""Seconds in which a client whose buffer is full has to read some of it, if others wait for the same answer."""
+_LATE, _MOST_LATE = 0.1, 20
+"""Seconds in which a client whose buffer is full has to read some of it, if others wait for the same answer; and how
+often they wait for that.
+"""
 
 
 def forward(app: App, step: Forward, scope: Scope, incoming: Incoming, send: Send) -> Sending:
@@ -161,6 +163,7 @@ class ResponseWriter(Entity):
     """What sends the rest, while something waits to be sent; or its failure, until ``finish`` raises it."""
     _waiting: deque[Message] = msgspec.field(default_factory=deque)
     _bytes: int = 0
+    _turns: int = _MOST_LATE
 
     async def put(self, message: Message) -> None:
         """Send ``message`` after those before it. While others wait for the answer this returns at once."""
@@ -191,7 +194,8 @@ class ResponseWriter(Entity):
         if task.done():
             await self.finish()
         elif self._bytes > self._limit:
-            if flight.waiting:
+            if flight.waiting and self._turns:
+                self._turns -= 1
                 await asyncio.wait((task,), timeout=_LATE)
             if not flight.waiting:
                 await asyncio.shield(task)

@@ -18,8 +18,9 @@ from semcache_core.errors import CacheUnavailable
 from semcache_core.http import headers as rules
 from semcache_core.http.callers import caller_name
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import Exchange, Follow, Forward, Pass, Serve, Step, Wait
+from semcache_core.http.exchange import Exchange
 from semcache_core.http.route import Deployment
+from semcache_core.http.steps import Follow, Forward, Pass, Serve, Step, Wait
 from semcache_core.http.wsgi.environ import (
     Environ,
     for_application,

@@ -204,7 +204,7 @@ def test_a_size_may_be_written_in_units(written: str, size: int) -> None:
         ),
         ("vector_store = 'x'\n", 'my.toml: vector_store: expected a table, for example use = "name"'),
         ("[verifiers]\nuse = 'x'\n", 'my.toml: verifiers.use: expected a list of names, for example ["name"]'),
-        ("[verifiers]\nuse = ['x', 'x']\n", "my.toml: verifiers.use: names a component twice"),
+        ("[verifiers]\nuse = ['x', 'x']\n", "my.toml: verifiers.use: names 'x' twice; keep one"),
         (
             "[key_extractors]\nuse = ['json']\njsn = { text = '$.q' }\n",
             "key_extractors.jsn: options of a component that key_extractors.use does not name; did you mean 'json'?",

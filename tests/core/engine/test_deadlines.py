@@ -145,6 +145,31 @@ def test_a_probe_whose_caller_leaves_makes_room_for_another() -> None:
     assert breaker.lets_through(10.0)
 
 
+def test_a_probe_that_is_closed_or_interrupted_makes_room_for_another() -> None:
+    now = [0.0]
+    guard = dependency(now, [])
+
+    async def dead() -> None:
+        raise TimeoutError
+
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(DependencyError):
+        asyncio.run(guard.call(dead()))
+    now[0] = 20.0
+
+    async def closed() -> None:
+        probe = guard.call(answer_after(60.0))
+        probe.send(None)
+        probe.close()
+
+    asyncio.run(closed())
+    with pytest.raises(KeyboardInterrupt):
+        guard.call(interrupted()).send(None)
+    assert asyncio.run(guard.call(answer_at_once())) == "x"
+
+
 def test_whatever_a_plugin_raises_leaves_as_a_dependency_error_with_its_cause() -> None:
     async def broken() -> None:
         raise ZeroDivisionError("a prompt could stand here")

@@ -124,6 +124,14 @@ def test_a_table_loses_what_its_largest_partition_used_longest_ago() -> None:
     assert table.get(b"other", 0) == 0
 
 
+def test_an_item_that_is_put_again_is_the_one_used_last() -> None:
+    table: FairTable[int, str] = FairTable(2)
+    table.put(b"a", 1, "first")
+    table.put(b"a", 2, "second")
+    table.put(b"a", 1, "first again")
+    assert table.put(b"a", 3, "third") == ["second"]
+
+
 def test_a_table_without_places_keeps_nothing() -> None:
     table: FairTable[int, int] = FairTable(0)
     table.put(b"a", 1, 1)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from semcache_core.engine.single_flight import Flight, FlightFailed, Flights
+from semcache_core.engine.flight import Flight, FlightFailed
+from semcache_core.engine.single_flight import Flights
 
 KEY = b"k" * 16
 

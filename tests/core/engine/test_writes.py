@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from semcache_core.engine.decide import Found
 from semcache_core.engine.jobs import Job
 from semcache_core.library.fetch import record_of
 from semcache_core.types import Query
@@ -22,7 +23,8 @@ def test_a_write_that_waits_holds_no_request(rig: Callable[..., AbstractAsyncCon
             runtime = open_rig.cache.lifecycle.here()
             query = runtime.keys.of("How do I change my address?", {"pages": ["x" * 1000]})
             record = record_of(query, "In the settings.", runtime.policy, born_at=1.0)
-            job = runtime.engine.job_of(query, record, policy=runtime.policy)
+            admission, absent = runtime.engine._admission, Found(outcome="miss", reason="absent")
+            job = admission.job_of(query, record, policy=runtime.policy, tags=(), found=absent)
             assert isinstance(job, Job)
             assert (job.entry_id, job.text) == (query.entry_id, query.text)
             assert not [held for held in gc.get_referents(job) if isinstance(held, Query)]
@@ -46,5 +48,8 @@ def test_an_answer_too_large_for_the_store_is_returned_and_not_stored_with_a_rea
             assert cache.stats().unstored == {"store-too-small": 1}
             assert (await cache.lookup("Is the small one kept?")).value == "yes"
             assert not await cache.lookup("Is the large one kept?")
+            assert not await cache.store("Is the small one kept?", large), "and the old answer is outdated"
+            await asyncio.sleep(0.1)
+            assert not await cache.lookup("Is the small one kept?")
 
     asyncio.run(main())

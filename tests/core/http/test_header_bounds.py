@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from semcache_core.http import directives
 from semcache_core.http import headers as rules
 from semcache_core.http.coding import CannotDecode, decoder_for
-from semcache_core.keys.identity import IdentityRule, doubtful_path
+from semcache_core.keys.identity import IdentityRule
+from semcache_core.keys.paths import doubtful_path
 from semcache_core.settings import HttpOptions, Policy
 from semcache_core.types import API, LLM, Headers
 

@@ -410,6 +410,28 @@ def test_only_if_cached_answers_504_on_a_miss_and_says_nothing_of_a_cache() -> N
     asyncio.run(main())
 
 
+def test_what_middleware_adds_to_one_504_of_only_if_cached_is_not_in_the_next() -> None:
+    async def main() -> None:
+        async with serving() as rig:
+
+            async def with_cookie(scope: Any, receive: Any, send: Any) -> None:
+                async def sent(message: Any) -> None:
+                    # As Starlette's MutableHeaders do: in place.
+                    if message["type"] == "http.response.start":
+                        message["headers"].append((b"set-cookie", b"session=alice"))
+                    await send(message)
+
+                await rig.client.app(scope, receive, sent)
+
+            outside = Client(with_cookie, headers=rig.client.headers)
+            only = [(b"cache-control", b"only-if-cached")]
+            for _ in range(2):
+                answer = await outside.chat(headers=only)
+                assert [name for name, _ in answer.headers].count(b"set-cookie") == 1
+
+    asyncio.run(main())
+
+
 def test_no_cache_goes_upstream_and_refreshes_the_entry() -> None:
     async def main() -> None:
         async with serving() as rig:

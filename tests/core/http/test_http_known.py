@@ -413,6 +413,16 @@ async def settled(rig: Any) -> None:
             await asyncio.sleep(0.001)
 
 
+def test_a_value_that_is_put_again_is_the_newest_and_displaces_no_other() -> None:
+    recent: FifoCache[str] = FifoCache(2)
+    recent.put(b"first", "a")
+    recent.put(b"second", "b")
+    recent.put(b"first", "c")
+    assert (recent.get(b"first"), recent.get(b"second")) == ("c", "b")
+    recent.put(b"third", "d")
+    assert (recent.get(b"first"), recent.get(b"second")) == ("c", None)
+
+
 def test_what_was_worked_out_is_forgotten_the_oldest_first() -> None:
     recent: FifoCache[str] = FifoCache(2)
     for name in (b"a", b"b", b"c"):

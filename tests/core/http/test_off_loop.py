@@ -16,9 +16,10 @@ import pytest
 from semcache_core import SemanticCache
 from semcache_core.engine.offload import LONG
 from semcache_core.http.context import DriverContext
-from semcache_core.http.exchange import Exchange, Forward, Pass, Serve, Step
+from semcache_core.http.exchange import Exchange
 from semcache_core.http.request import RequestHead
 from semcache_core.http.route import Deployment
+from semcache_core.http.steps import Forward, Pass, Serve, Step
 from semcache_core.types import Headers
 
 from .asgi_client import completion, configured
@@ -58,9 +59,11 @@ class Cache:
         watched: Any = Watched(route.extractor, self.calls)
         self.route = msgspec.structs.replace(route, extractor=watched, answers=watched)
 
-    async def open(self, body: bytes, *, coding: bytes | None = None, headers: Headers = ()) -> tuple[Exchange, Step]:
+    async def open(
+        self, body: bytes, *, coding: bytes | None = None, headers: Headers = (), caller: bytes = b"alice"
+    ) -> tuple[Exchange, Step]:
         coded = () if coding is None else ((b"content-encoding", coding),)
-        all_headers = ((b"host", b"api"), (b"authorization", b"Bearer alice"), *coded, *headers)
+        all_headers = ((b"host", b"api"), (b"authorization", b"Bearer " + caller), *coded, *headers)
         head = RequestHead("POST", "http", "", PATH, b"", all_headers)
         exchange = Exchange(self.context, self.route, head, self.context.engine.clock())
         return exchange, await exchange.open(body)
@@ -223,6 +226,17 @@ def test_an_answer_with_a_huge_head_is_passed_on_and_not_stored() -> None:
             await step.answer.feed(said(5), more=False)
             await step.answer.end()
             step.answer.close()
+
+    run(test)
+
+
+def test_a_long_body_of_one_caller_does_not_wait_for_all_those_of_another() -> None:
+    async def test(cache: Cache) -> None:
+        theirs = [asyncio.create_task(cache.open(LENGTHY + b" " * number, caller=b"mallory")) for number in range(10)]
+        await asyncio.sleep(0)
+        await cache.open(LENGTHY, caller=b"alice")
+        assert sum(task.done() for task in theirs) <= 3
+        await asyncio.gather(*theirs)
 
     run(test)
 

@@ -20,7 +20,7 @@ from ..reader import Reader
 
 CHAT, API_PATH = b"/v1/chat/completions", b"/ask"
 _POLICY = Policy(threshold=0.9)
-_EXTRACTORS = {CHAT: OpenAIChat(), API_PATH: JsonBody(JsonOptions(paths=("/ask",)))}
+_EXTRACTORS: dict[bytes, OpenAIChat | JsonBody] = {CHAT: OpenAIChat(), API_PATH: JsonBody(JsonOptions(paths=("/ask",)))}
 _KEYS = HttpKeys(Digests(b"0123456789abcdef0123456789abcdef"), options=HttpOptions())
 _IGNORED = {
     *("stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "service_tier"),
@@ -55,7 +55,9 @@ def check(data: bytes) -> None:
     one, two = _query(path, body), _query(path, other)
     if one is None or two is None:
         return
-    _read_fully(one), _read_fully(two)
+    for query in (one, two):
+        # What an exact hit never computes.
+        assert query.nearby.text == query.nearby.text.strip()
     equal = _meaning(path, body) == _meaning(path, other)
     if one.exact == two.exact:
         assert equal, f"one digest for {body!r} and {other!r}"
@@ -71,12 +73,6 @@ def _query(path: bytes, body: bytes) -> Query | None:
         return None
     assert not _is_ambiguous(body), f"a key for an ambiguous body: {body!r}"
     return _KEYS.query(key, _CALLERS[path], policy=_POLICY)
-
-
-def _read_fully(query: Query) -> None:
-    """Compute what an exact hit never needs: scope, text, why it may match exactly only."""
-    nearby = query.nearby
-    assert nearby.text == nearby.text.strip()
 
 
 def _is_ambiguous(body: bytes) -> bool:

@@ -44,8 +44,8 @@ class TokenWanted(NotAdmitted):
     headers = ((b"www-authenticate", b'Bearer realm="semcache"'),)
 
     def __init__(self) -> None:
-        told = "this proxy asks callers for a token of its own: send one in Semcache-Key, or as the API key"
-        super().__init__(told, status=401, code="invalid_api_key")
+        message = "this proxy asks callers for a token of its own: send one in Semcache-Key, or as the API key"
+        super().__init__(message, status=401, code="invalid_api_key")
 
 
 class Unforwardable(UpstreamFailed):

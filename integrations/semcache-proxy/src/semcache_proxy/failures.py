@@ -84,9 +84,9 @@ class Failures:
             return f"{self._peer} refused to connect to {self._origin} ({str(error)[:100]}): is its password right?"
         causes = list(_causes(error))
         for cause in causes:
-            told = self._of_cause(cause)
-            if told is not None:
-                return told
+            message = self._of_cause(cause)
+            if message is not None:
+                return message
         return self._of_protocol(error)
 
     def _of_cause(self, cause: BaseException) -> str | None:

@@ -82,8 +82,8 @@ class Forward:
             transport = self._transport()
         except OSError as error:
             # Otherwise every request would fail.
-            told = f"semcache: SSL_CERT_FILE or SSL_CERT_DIR, which --trust-env makes count, is wrong: {error}"
-            await send({"type": "lifespan.startup.failed", "message": told})
+            message = f"semcache: SSL_CERT_FILE or SSL_CERT_DIR, which --trust-env makes count, is wrong: {error}"
+            await send({"type": "lifespan.startup.failed", "message": message})
             return
         async with transport as self._kept:
             await send({"type": "lifespan.startup.complete"})

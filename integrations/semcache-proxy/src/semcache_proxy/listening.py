@@ -1,4 +1,4 @@
-"""Where the proxy listens: sockets, opened before anything else so that a wrong address is told at once."""
+"""Where the proxy listens: sockets, opened before anything else so that a wrong address is an error at once."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Upstream(Quiet, msgspec.Struct, frozen=True, kw_only=True):
     def parse(cls, text: str) -> Upstream:
         """Read a URL such as ``https://llm.example`` or ``http://10.0.0.7:8000/openai``.
 
-        Raises ConfigError for whatever could not be connected to, whoever answers there.
+        Raises ConfigError for a URL to which no request could be sent.
         """
         parts = _FORM.fullmatch(text)
         if parts is None or parts["scheme"].lower() not in ("http", "https"):

@@ -83,7 +83,7 @@ class _StreamRecorder:
             return Refused(self._broken, complete=False, cut_off=cut_off)
         assembly = self._assembly
         if not self.done:
-            # Some servers close the connection instead of a terminal event: their streams are whole, but who knows it?
+            # Some servers close the connection instead of a terminal event: nothing shows that such a stream is whole.
             lacks_usage = USAGE in self._key.mode.required and assembly.usage is None
             return Refused("no-terminal-event", complete=False, cut_off=lacks_usage or not assembly.is_finished)
         content = assembly.body()
@@ -132,7 +132,7 @@ class _StreamRecorder:
         )
 
     def _log_alone(self, content: dict[str, Any]) -> Answer:
-        """Return an answer with members that nobody here understands: for equal requests only."""
+        """Return an answer with members of unknown meaning: for equal requests only."""
         log = b"".join([event for run in self._log.runs() for event in run.framed()])
         unasked = "" if USAGE in self._key.mode.required else UNASKED_USAGE
         return _answer(self._key, content, log, STREAM, unasked, exact_only=True, form="events")
@@ -148,13 +148,13 @@ def _answer(
     stream: bytes = b"",
 ) -> Answer:
     usage = content.get("usage")
-    told = USAGE if isinstance(usage, dict) else ""
+    with_usage = USAGE if isinstance(usage, dict) else ""
     return Answer(
         status=200,
         headers=(),
         body=body,
         form=form,
-        offers=held(*offers, told, own_mode(key.mode.streamed, key.mode.required)),
+        offers=held(*offers, with_usage, own_mode(key.mode.streamed, key.mode.required)),
         tokens=_tokens(usage),
         exact_only=exact_only,
         stream=stream,

@@ -27,7 +27,7 @@ TEXTS = frozenset({*REASONING, "content", "refusal"})
 _UNFINISHED = ("", "null", "none", "None")
 # These may differ between chunks without a meaning: a server stamps each chunk, or leaves them blank in the first.
 _FIRST_COUNTS = frozenset({"id", "created", "model"})
-# Counters and statistics: the last chunk tells those of the whole answer.
+# Counters and statistics: the last chunk has those of the whole answer.
 _LAST_COUNTS = frozenset(
     {"system_fingerprint", "service_tier", "seed", "stop_reason", "stats", "time_info", "timings", "x_groq"}
 )
@@ -55,7 +55,7 @@ class Assembly:
         self._choices: dict[int, _Choice] = {}
         self._members: Json = {}
         self.usage: Json | None = None
-        """The token usage as the last chunk that had one told it."""
+        """The token usage in the last chunk that had one."""
 
     @property
     def raw(self) -> bool:
@@ -114,7 +114,7 @@ class Assembly:
 class _Choice:
     """The content of one choice so far."""
 
-    __slots__ = ("call", "details", "finish", "members", "raw", "role", "texts", "told", "tools", "varies")
+    __slots__ = ("call", "details", "finish", "members", "raw", "role", "sent", "texts", "tools", "varies")
 
     def __init__(self) -> None:
         self.role: str | None = None
@@ -124,19 +124,19 @@ class _Choice:
         self.call: Json | None = None
         self.finish: str | None = None
         self.members: Json = {}
-        self.told: Json = {}
-        """The last whole message that a chunk told beside its delta, or in place of one."""
+        self.sent: Json = {}
+        """The last whole message that a chunk had beside its delta, or in place of one."""
         self.varies = False
-        """The whole messages are not one that grows: what the last one tells is not all."""
+        """The whole messages are not one that grows: the last one does not say all."""
         self.raw = False
 
     @property
     def is_raw(self) -> bool:
         """Whether a chunk had content that only the event log can keep."""
-        return self.raw or self.tools.raw or self.details.raw or self._is_told_in_pieces
+        return self.raw or self.tools.raw or self.details.raw or self._comes_in_pieces
 
     @property
-    def _is_told_in_pieces(self) -> bool:
+    def _comes_in_pieces(self) -> bool:
         return self.varies and not self.texts and not self.tools.whole()
 
     def take(self, part: Json) -> None:
@@ -156,27 +156,27 @@ class _Choice:
                 self.members.setdefault(name, []).extend(value)
             elif name == "message":
                 if isinstance(value, dict) and not says_nothing(value):
-                    self.varies = self.varies or not _grows(self.told.get("content"), value.get("content"))
-                    self.told = value
+                    self.varies = self.varies or not _grows(self.sent.get("content"), value.get("content"))
+                    self.sent = value
             else:
                 _note(self.members, name, value)
 
     def message(self) -> Json:
         """Return the whole message. What was assembled counts; a whole message fills in what no delta had."""
-        told = {} if self.varies and not self._is_told_in_pieces else self.told
+        sent = {} if self.varies and not self._comes_in_pieces else self.sent
         texts = {name: "".join(parts) for name, parts in self.texts.items()}
-        texts.update((name, told[name]) for name in sorted(TEXTS) if _fills(told.get(name), texts.get(name)))
-        role = told.get("role") if self.role is None else self.role
+        texts.update((name, sent[name]) for name in sorted(TEXTS) if _fills(sent.get(name), texts.get(name)))
+        role = sent.get("role") if self.role is None else self.role
         message: Json = {} if role is None else {"role": role}
         message["content"] = texts.pop("content", None)
         message.update((name, text) for name, text in texts.items() if text)
-        details = self.details.whole() or told.get(DETAILS)
+        details = self.details.whole() or sent.get(DETAILS)
         if details:
             message[DETAILS] = details
-        calls = self.tools.whole() or told.get("tool_calls")
+        calls = self.tools.whole() or sent.get("tool_calls")
         if calls:
             message["tool_calls"] = calls
-        call = told.get("function_call") if self.call is None else whole_function(self.call)
+        call = sent.get("function_call") if self.call is None else whole_function(self.call)
         if call is not None:
             message["function_call"] = call
         return message

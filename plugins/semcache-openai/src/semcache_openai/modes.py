@@ -13,7 +13,7 @@ STREAM = "stream"
 """``Answer.offers``: it can be framed as a stream without losing anything."""
 USAGE = "usage"
 UNASKED_USAGE = "unasked-usage"
-"""``Answer.offers``: the stream told its usage although nobody had asked, so every stream tells it."""
+"""``Answer.offers``: the stream had usage that was not asked for, so every stream gets it."""
 JSON = "json"
 """``Mode.required``: the caller requested a JSON format, so a text that is not JSON cannot answer it."""
 

@@ -50,7 +50,7 @@ class Renewal:
         return fresh
 
     def usage(self, content: Any) -> Any:
-        """Return a decoded body or member with the usage that this caller is told, wherever it stands in it."""
+        """Return a decoded body or member with the usage that this caller gets, wherever it is in it."""
         return _with_zero_usage(content) if self._zero_usage else content
 
     def _id(self, stored: object) -> str:

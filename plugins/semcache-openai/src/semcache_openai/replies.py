@@ -38,17 +38,16 @@ def reply(answer: Answer, framing: Framing, *, zero_usage: bool = False) -> Repl
 
     ``zero_usage``: report zero tokens for a hit.
     """
-    is_own = own_mode(framing.streamed, framing.required) in answer.offers
-    came_whole = answer.form == "body" and not answer.stream
     if framing.streamed:
         lacks = STREAM not in answer.offers or (USAGE in framing.required and USAGE not in answer.offers)
         as_stream = STREAM in answer.offers
     else:
         lacks = WHOLE not in answer.offers
         as_stream = lacks
-    if lacks and not is_own:
+    if lacks and own_mode(framing.streamed, framing.required) not in answer.offers:
         return None
     renewal = Renewal(framing, zero_usage=zero_usage)
+    came_whole = answer.form == "body" and not answer.stream
     if not as_stream or (lacks and came_whole):
         return Reply(_JSON, (_json(answer.body, renewal),))
     events = _retold(answer, framing, renewal) if came_whole else _streamed(answer, framing, renewal)

@@ -99,9 +99,9 @@ def _deltas(message: dict[str, Any], pieces: int) -> Iterator[dict[str, Any]]:
 
 def _side_by_side(message: dict[str, Any], names: tuple[str, ...], pieces: int) -> Iterator[dict[str, Any]]:
     """Yield the words of these texts; a word of each comes in one delta, as where one text has two names."""
-    told = [name for name in names if isinstance(message.get(name), str)]
-    for words in zip_longest(*(_split(message[name], pieces) for name in told)):
-        yield {name: word for name, word in zip(told, words, strict=True) if word is not None}
+    present = [name for name in names if isinstance(message.get(name), str)]
+    for words in zip_longest(*(_split(message[name], pieces) for name in present)):
+        yield {name: word for name, word in zip(present, words, strict=True) if word is not None}
 
 
 def _split(text: str, pieces: int) -> list[str]:

@@ -22,6 +22,8 @@ from semcache_proxy.loopback import AS_PROXY
 from semcache_proxy.upstream import ForwardOptions, Upstream, inject_headers
 
 _ENV = re.compile(r"\{env=(\w+)\}")
+_MISSPELT = re.compile(r"\{\s*\w+\s*[=:}]")
+"""What looks like a variable and is none: `{LLM_KEY}`, `{env:LLM_KEY}`. It would be sent as it is written."""
 _CUT_OFF = "ASGI callable returned without completing response."
 _SOME = click.FloatRange(0, min_open=True)
 
@@ -142,8 +144,10 @@ def read_headers(lines: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
             raise ConfigError("--set-header wants 'NAME: VALUE'")
         if name in fields:
             raise ConfigError(f"--set-header {name!r}: it is set twice; leave one out")
-        if "{env" in _ENV.sub("", value):
-            raise ConfigError(f"--set-header {name!r}: a variable is written {{env=NAME}}")
+        if _MISSPELT.search(_ENV.sub("", value)):
+            raise ConfigError(
+                f"--set-header {name!r}: a variable is written {{env=NAME}}; a value with braces goes into one"
+            )
         fields[name] = _ENV.sub(_variable, value).strip()
     return inject_headers(fields)
 

@@ -1,6 +1,6 @@
 """The processes of the soak: an upstream, and proxies that share one file.
 
-python benchmarks/soak_site.py PORT     # the upstream alone
+python benchmarks/soak/processes.py PORT     # the upstream alone
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class Site:
     async def purge(self) -> int:
         """Purge by tag with the command line; return its exit status."""
         command = [*COMMAND, "purge", "--tag", "soak", "--yes", "--config", str(self.config)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = await asyncio.create_subprocess_exec(*command, **quiet)
+        quiet = subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
         return await process.wait()
 
     def figures(self) -> dict[str, float]:
