@@ -17,6 +17,7 @@ _PASSED_ON = frozenset(
     forwarded forwarded-for via x-real-ip x-client-ip x-client-port client-ip true-client-ip x-cluster-client-ip
     x-forwarded x-host x-scheme x-nginx-proxy x-proxyuser-ip x-request-start x-queue-start x-amz-cf-id rndr-id cdn-loop
     x-sendfile-type x-accel-mapping bypass-tunnel-reminder do-connecting-ip x-appengine-user-ip
+    x-varnish surrogate-capability front-end-https x-url-scheme x-vcap-request-id
     """.split()
 )
 _PASSED_ON_PREFIXES = (
@@ -47,6 +48,15 @@ _PASSED_ON_PREFIXES = (
     b"x-amzn-oidc-",
     b"x-auth-request-",
     b"x-ms-client-principal",
+)
+# An address of the client, whatever the product that tells it.
+_PASSED_ON_ENDINGS = (
+    b"-client-ip",
+    b"-clientip",
+    b"-remote-ip",
+    b"-remote-addr",
+    b"-originating-ip",
+    b"-forwarded-for",
 )
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:\[\]@/]+))(?::\d{0,5})?", re.IGNORECASE)
 _WEB_ORIGIN = re.compile(rb"https?://(.*)", re.IGNORECASE)
@@ -101,7 +111,7 @@ def _is_passed_on(name: bytes) -> bool:
 
 
 def _is_field_of_proxy(name: bytes) -> bool:
-    return name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    return name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES) or name.endswith(_PASSED_ON_ENDINGS)
 
 
 def _is_own_host(host: bytes) -> bool:

@@ -79,9 +79,16 @@ def unavailable(path: Path, error: Exception, *, wants: str = "writable") -> Sto
     return StoreUnavailable(f"{path}: {error}; the file must be {wants}, on a local disk with free space")
 
 
-def place_of_folder(path: Path) -> str:
-    """Return what to say of a folder in place of the file."""
-    return f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)"
+def no_file(path: Path) -> str | None:
+    """Return what to say of what is no file at its place; None for a file, or where nothing is.
+
+    SQLite would wait for ever for what another program writes into a pipe.
+    """
+    if path.is_file() or not path.exists():
+        return None
+    if path.is_dir():
+        return f"{path} is a folder: name a file in it, as in {path / 'semcache.db'} (path, of both stores)"
+    return f"{path} is a pipe, a socket or a device: name a file (path, of both stores)"
 
 
 def is_damage(error: BaseException) -> bool:
@@ -108,8 +115,9 @@ def identity(path: Path) -> tuple[int, int] | None:
 def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     notices: tuple[str, ...] = ()
     refusal = StoreUnavailable if again else ConfigError
-    if path.is_dir():
-        raise refusal(place_of_folder(path))
+    misplaced = no_file(path)
+    if misplaced is not None:
+        raise refusal(misplaced)
     fault = _fault(path)
     if fault is not None and fault.is_foreign:
         # Renaming it would break the other program that uses it.

@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from semcache_core.builtin.sqlite import schema
-from semcache_core.builtin.sqlite.file import OpenedFile, fault_of, identity, place_of_folder, unavailable
+from semcache_core.builtin.sqlite.file import OpenedFile, fault_of, identity, no_file, unavailable
 from semcache_core.errors import ConfigError, StoreUnavailable
 
 _PATIENCE = 2.0
@@ -19,8 +19,9 @@ _PATIENCE = 2.0
 
 def open_to_look(path: Path) -> OpenedFile:
     """Open the file at ``path`` for reading. Raises StoreUnavailable, and ConfigError as ``open_file`` does."""
-    if path.is_dir():
-        raise ConfigError(place_of_folder(path))
+    misplaced = no_file(path)
+    if misplaced is not None:
+        raise ConfigError(misplaced)
     try:
         connection = connect_to_look(path)
         try:

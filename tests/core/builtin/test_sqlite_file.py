@@ -17,6 +17,7 @@ import pytest
 
 from semcache_core import SemanticCache
 from semcache_core.builtin.sqlite import SqliteResponseStore, file, schema
+from semcache_core.builtin.sqlite.looking import open_to_look
 from semcache_core.errors import ConfigError, NotOpenError, StoreUnavailable
 from semcache_core.protocols import SupportsExists
 
@@ -148,6 +149,18 @@ def test_a_folder_as_path_is_refused(path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"semcache\.db is a folder: name a file in it"):
         asyncio.run(body())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+@pytest.mark.parametrize("open_it", [file.open_file, open_to_look])
+def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for(
+    tmp_path: Path, open_it: Callable[[Path], file.OpenedFile]
+) -> None:
+    path = tmp_path / "semcache.db"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match=r"semcache\.db is a pipe, a socket or a device: name a file"):
+        open_it(path)
+    assert path.is_fifo()
 
 
 def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:

@@ -75,6 +75,8 @@ def test_a_request_without_a_host_or_with_two_did_not() -> None:
     x-railway-edge x-arr-log-id x-azure-clientip x-azure-ref x-appgw-trace-id x-vercel-id rndr-id x-kong-request-id
     client-ip x-client-port fastly-client-ip x-nf-client-connection-ip do-connecting-ip x-request-start x-scheme
     x-auth-request-user x-amzn-oidc-identity x-ms-client-principal-id cf-access-jwt-assertion
+    x-varnish surrogate-capability front-end-https x-url-scheme x-vcap-request-id incap-client-ip wl-proxy-client-ip
+    http-client-ip x-sucuri-clientip x-remote-ip x-remote-addr x-originating-ip x-http-forwarded-for
     """.split(),
 )
 def test_what_a_proxy_or_tunnel_adds_says_that_it_did_not(name: bytes) -> None:
