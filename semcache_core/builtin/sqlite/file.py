@@ -38,6 +38,8 @@ _FOREIGN = Fault("is another program's database", "give semcache a file of its o
 _OTHER_VERSION = Fault("was made by another version", "The next start of a server sets it aside and begins a new one.")
 _DAMAGED = Fault("is damaged", _OTHER_VERSION.remedy)
 _NO_DATABASE = Fault("is not a database", _OTHER_VERSION.remedy)
+_DATABASE_SUFFIXES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
+"""A file of another name may be somebody's text: a slip in the configuration must not rename it."""
 
 
 class OpenedFile(Quiet, Struct, frozen=True):
@@ -122,6 +124,10 @@ def _open(path: Path, *, secret: bytes | None, again: bool) -> OpenedFile:
     if fault is not None and fault.is_foreign:
         # Renaming it would break the other program that uses it.
         raise refusal(fault.told(path))
+    if fault is _NO_DATABASE and path.suffix not in _DATABASE_SUFFIXES:
+        raise refusal(
+            f"{path} is not a database and does not end in .db: name another file (path, of both stores), or remove it"
+        )
     if fault is _OTHER_VERSION and again:
         # A process of that version created it. Otherwise the two would set aside each other's files for ever.
         raise StoreUnavailable(f"{path} {fault.what} since this process began to use it; restart this process")

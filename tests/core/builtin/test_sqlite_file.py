@@ -133,6 +133,16 @@ def test_of_the_files_set_aside_the_last_one_is_kept(filled: Path) -> None:
     assert notes.exists()
 
 
+def test_a_file_that_is_no_database_by_its_name_either_is_refused_and_stays(tmp_path: Path) -> None:
+    text = tmp_path / "semcache.toml"
+    text.write_text("[semcache]\n# long enough to be read as a header\n" * 20)
+    before = text.read_bytes()
+    with pytest.raises(ConfigError, match=r"semcache\.toml is not a database and does not end in \.db"):
+        fill(text)
+    assert text.read_bytes() == before
+    assert [each.name for each in tmp_path.glob("*aside*")] == []
+
+
 def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"these are somebody's notes\n" * 1000)
