@@ -81,7 +81,7 @@ def parse(text: str) -> Parsed | None:
     if len(text) > MAX_CHARS:
         return None
     text = composed(text)
-    folded = fold(text)
+    folded = fold(text.strip())
     if len(folded) > MAX_CHARS:  # one compatibility character may stand for 18 others
         return None
     return _read(text, settled(folded))
