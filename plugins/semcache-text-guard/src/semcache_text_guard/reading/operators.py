@@ -17,9 +17,9 @@ _OPERATOR = re.compile(r"(?<=[\w\ue000-\uf8ff)\s])([<>=!]=|[+*^=<>]|(?<=[\ue000-
 _FORMULA = re.compile(rf"{_OPERATOR.pattern}|(?<=\s)-(?=\s)|\((?= *[\ue000-\uf8ff])")
 # Also between names: signs and brackets alone between spaces; signs between letters, or before a name; smileys;
 # comparisons, arrows and mathematical signs anywhere.
-_SIGN_HINT = re.compile(r"[-+*^=<>/&|%$@#~\\()\]}\u2190-\u22ff]")
+_SIGN_HINT = re.compile(r"[-+*^=<>/&|%$@#~\\()\]}\u2190-\u22ff]|(?<!\S)\.")
 _SIGN = re.compile(
-    r"(?<!\S)(?:[-+*/=<>!&|^%~]{1,3}|\(\)|\[\]|\{\}|[:;]-?[()])(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]"
+    r"(?<!\S)(?:[-+*/=<>!&|^%~.]{1,3}|\(\)|\[\]|\{\}|[:;]-?[()])(?!\S)|(?<=\w)(?:[<>=!]=|[<>=])(?=\w)|[\u2190-\u22ff]"
     r"|(?<=[A-Za-z])(?<!\w[A-Za-z])(?:[-+*^|&\\](?=[A-Za-z](?!\w))|[-+](?!\S))|(?<!\S)[$@#&*!~](?=[A-Za-z_])"
 )
 
