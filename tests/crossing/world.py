@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from semcache_core import SemanticCache
+from semcache_core.errors import DependencyError
 from semcache_core.http.asgi import SemanticCacheASGI
 from semcache_core.http.route import Deployment
 from semcache_core.http.wsgi import SemanticCacheWSGI
@@ -119,10 +120,22 @@ class _World:
         elif chance < 0.27:
             # A namespace is invalidated only seldom: afterwards everything is a miss.
             tag = self.random.choice(("t1", "t1", "t2", "t2", ""))
-            await (self.cache.invalidate(tag=tag) if tag else self.cache.invalidate(namespace="default"))
+            await self._invalidate(tag)
             self.upstream.tick += 1
             self.oracle.invalidated[tag] = self.upstream.tick
             self.clock.advance(0.001)
+
+    async def _invalidate(self, tag: str) -> None:
+        """Invalidate, as an operator does: again, where the store of a busy machine could not be written in time."""
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                try:
+                    await (self.cache.invalidate(tag=tag) if tag else self.cache.invalidate(namespace="default"))
+                except DependencyError:
+                    await asyncio.sleep(0.2)
+                    self.clock.advance(0.2)
+                else:
+                    return
 
     def _story(self, fault: Fault) -> str:
         """Tell a fault: how to repeat it, and what happened to requests with the same text before."""
