@@ -23,9 +23,6 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name not in ("write-a
 DISTRIBUTIONS = sorted([*DOCS.parent.glob("plugins/*/README.md"), *DOCS.parent.glob("integrations/*/README.md")])
 WRITTEN = sorted([*DOCS.rglob("*.md"), *DISTRIBUTIONS, *DOCS.parent.glob("*.md")])
 """Everything that holds code for readers."""
-DISTRIBUTIONS = sorted([*DOCS.parent.glob("plugins/*/README.md"), *DOCS.parent.glob("integrations/*/README.md")])
-WRITTEN = sorted([*DOCS.rglob("*.md"), *DISTRIBUTIONS, *DOCS.parent.glob("*.md")])
-"""Everything that holds code for readers."""
 TOML = [(path.name, block) for path in PAGES for block in re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)]
 
 
@@ -40,53 +37,6 @@ def test_every_configuration_in_the_docs_loads(
     config = load(environ=dict.fromkeys(secrets, "s" * 16))
 
     assert config.given, page
-
-
-@pytest.mark.parametrize("readme", DISTRIBUTIONS, ids=lambda readme: readme.parent.name)
-def test_the_configuration_of_a_readme_makes_its_components(
-    readme: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```toml\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
-    assert blocks, "show how it is configured"
-    for block in blocks:
-        Path("semcache.toml").write_text(block)
-        assert assemble(load(environ={"SEMCACHE_SECRET": "s" * 16}), Registry.installed()).extractor_names
-
-
-@pytest.mark.parametrize("readme", DISTRIBUTIONS, ids=lambda readme: readme.parent.name)
-def test_a_readme_names_every_option_of_its_components(readme: Path) -> None:
-    registry = Registry.installed()
-    offers = [(kind, offer) for kind in KINDS if kind != "commands" for offer in registry.offers(kind)]
-    own = [(kind, offer) for kind, offer in offers if offer.distribution == readme.parent.name]
-    text = readme.read_text("utf-8")
-    for kind, offer in own:
-        options = registry.load(kind, offer.component.name).Options
-        assert [name for name in options.__struct_encode_fields__ if f"`{name}`" not in text] == []
-
-
-@pytest.mark.parametrize(
-    ("readme", "made"),
-    [("integrations/semcache-fastapi", SemanticCacheMiddleware), ("integrations/semcache-proxy", create_app)],
-    ids=["semcache-fastapi", "semcache-proxy"],
-)
-def test_a_readme_has_every_argument_of_what_it_offers(readme: str, made: Callable[..., object]) -> None:
-    table = (DOCS.parent / readme / "README.md").read_text("utf-8")
-    arguments = [name for name in inspect.signature(made).parameters if name != "app"]
-    assert [name for name in arguments if f"| `{name}` |" not in table] == []
-
-
-def test_every_option_of_serve_is_documented() -> None:
-    serve = Registry.installed().load("commands", "serve")
-    assert isinstance(serve, click.Command)
-    page = (DOCS / "how-to" / "run-the-proxy.md").read_text("utf-8").partition("## Every option")[2]
-    assert [parameter.opts[0] for parameter in serve.params if f"`{parameter.opts[0]}" not in page] == []
-
-
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(DOCS.parent).as_posix())
-def test_code_in_a_page_has_80_columns(page: Path) -> None:
-    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert [line for block in blocks for line in block.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("readme", DISTRIBUTIONS, ids=lambda readme: readme.parent.name)
