@@ -42,7 +42,7 @@ _IGNORED = {
     *(b"accept-encoding", b"user-agent", b"origin", b"referer", b"date", b"expect", b"via", b"priority", b"forwarded"),
     *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host", b"x-real-ip", b"cdn-loop"),
     *(b"traceparent", b"tracestate", b"baggage", b"b3", b"x-request-id", b"x-correlation-id", b"x-client-request-id"),
-    *(b"dnt", b"http-referer", b"x-title", b"cache-control", b"pragma", b"semcache-control", b"content-encoding"),
+    *(b"dnt", b"http-referer", b"x-title", b"cache-control", b"pragma", b"semcache-control"),
     *(b"x-ask", b"x-build"),
 }
 """``x-ask`` and ``x-build`` are ignored by every set-up's configuration."""
