@@ -58,8 +58,12 @@ def test_a_credential_for_whoever_comes_is_refused_at_the_start(name: str) -> No
 
 
 @pytest.mark.parametrize("http", [{"open_relay": True}, {"callers": "token-of-a"}])
-def test_a_credential_is_added_where_callers_show_a_token_or_the_operator_wants_a_relay(http: dict[str, Any]) -> None:
-    create_app("http://127.0.0.1:9", config=config(**http), forward=OURS)
+def test_a_credential_is_added_where_callers_show_a_token_or_the_operator_wants_a_relay(
+    upstream: str, served: Serving, seen: list[bytes], http: dict[str, Any]
+) -> None:
+    proxy = served(create_app(upstream, config=config(**http), forward=OURS))
+    assert post(proxy, semcache_key="token-of-a").status_code == 200
+    assert (b"authorization", b"Bearer ours") in fields(seen[0])
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cret", "basic s3cret", "sk-s3cret", "eyJs3cret"])
@@ -80,9 +84,11 @@ def test_a_request_that_would_be_answered_with_the_proxys_credential_is_not_forw
     assert not seen
 
 
-def test_a_header_that_is_no_credential_makes_no_relay() -> None:
+def test_a_header_that_is_no_credential_makes_no_relay(upstream: str, served: Serving, seen: list[bytes]) -> None:
     forward = ForwardOptions(injected=inject_headers({"x-team": "search"}))
-    create_app("http://127.0.0.1:9", config=config(), forward=forward)
+    proxy = served(create_app(upstream, config=config(), forward=forward))
+    assert post(proxy).status_code == 200
+    assert (b"x-team", b"search") in fields(seen[0])
 
 
 @pytest.mark.parametrize(
